@@ -19,6 +19,7 @@ pub mod executor;
 pub mod gate;
 mod job_queue;
 pub mod preview;
+pub mod py_spy;
 pub mod reap;
 mod restart;
 mod running;
@@ -74,6 +75,11 @@ pub enum Effect {
     StopSearch,
     /// Read the file of a document that was found.
     ReadDocument(String),
+    /// Run `py-spy` at `program` for the stack of a process.
+    PythonStack {
+        program: PathBuf,
+        target: SignalTarget,
+    },
     Note(Level, String),
     /// Draw every cell again.
     Redraw,
@@ -139,6 +145,10 @@ pub enum EffectReport {
     DocumentRead {
         path: String,
         text: Result<DocumentText, String>,
+    },
+    PythonStack {
+        target: SignalTarget,
+        lines: Result<Vec<String>, String>,
     },
     /// An ingestion was not started, for this reason.
     IngestRefused(String),

@@ -19,6 +19,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use rustix::{io::Errno, process::Signal};
 
 use crate::{
+    act::py_spy,
     config::{Config, Palette},
     endings::exit_code,
     observe::Observer,
@@ -82,6 +83,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
         banner,
         bell: config.bell,
+        py_spy: py_spy::find(),
         mouse: config.mouse,
     };
     let every = config.refresh;
@@ -92,7 +94,9 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     let mut observer = Observer::new(&config.places, databases);
     if config.sampling {
         observer.watch_locks();
-        observer.trace_locks(config.trace);
+        if let Some(why) = observer.trace_locks(config.trace) {
+            log::info!("lock times are sampled, so each is at least that long: {}", text::clean(&why));
+        }
     }
     let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;

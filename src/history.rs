@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+mod activity_past;
 mod coarse;
 mod grid;
 mod holds;
@@ -20,12 +21,15 @@ mod log_growth;
 mod log_past;
 mod rate;
 mod timeline;
+mod wait_past;
 
+use activity_past::ActivityPast;
 use coarse::CoarseHistory;
 use holds::HoldPiece;
 use log_past::LogPast;
 pub use rate::{GrowthRate, MovedFrames};
 pub use timeline::{LockWaits, TimeWindow, Timeline, TimelineHold, TimelineLane, TimelineStep};
+use wait_past::WaitPast;
 
 /// What a console draws in addition to a snapshot.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -121,7 +125,8 @@ pub struct LockHistory {
     holds: VecDeque<TimedHold>,
     open: [Option<(Instant, Arc<LockOwner>)>; 3],
     past: CoarseHistory,
-    waits: VecDeque<TimedHold>,
+    waits: WaitPast,
+    activities: ActivityPast,
     log_past: LogPast,
     log: Option<u64>,
     growth: GrowthRate,
@@ -144,15 +149,15 @@ struct TimedHold {
 impl LockHistory {
     /// How many holds are kept one by one; the oldest is removed first.
     pub const HOLDS: usize = 32_768;
-    /// How many waits are kept.
-    pub const WAITS: usize = 4096;
     /// The time range of a snapshot's figures.
     pub const WINDOW: Duration = Duration::from_mins(1);
     /// How many lanes a sample keeps: those of the processes with the most time.
     pub const LANES: usize = 16;
     /// The most bytes that a history takes.
     pub const BYTES: usize = size_of::<Self>()
-        + (Self::HOLDS + Self::WAITS) * (size_of::<TimedHold>() + LockOwner::BYTES)
+        + Self::HOLDS * (size_of::<TimedHold>() + LockOwner::BYTES)
+        + WaitPast::BYTES
+        + ActivityPast::BYTES
         + SampledLock::ALL.len() * LockOwner::BYTES
         + CoarseHistory::BYTES
         + LogPast::BYTES
@@ -204,16 +209,6 @@ impl LockHistory {
         self.open[lock as usize].as_ref().map(|(start, who)| (*start, who.as_ref()))
     }
 
-    /// Records that `who` waited for the write lock until `end`, according to its own journal. The time before the
-    /// start of the sampler is left out.
-    pub fn waited(&mut self, end: Instant, length: Duration, who: Arc<LockOwner>) {
-        if self.since.is_some_and(|since| end >= since) {
-            let length = micros(length);
-            let hold = TimedHold { start: self.micros(end) - length, length, who: self.known(who) };
-            push_bounded(&mut self.waits, Self::WAITS, hold);
-        }
-    }
-
     /// What a console draws at `now`.
     pub fn trend(&self, now: Instant) -> DatabaseTrend {
         DatabaseTrend {
@@ -232,7 +227,7 @@ impl LockHistory {
     fn known(&self, who: Arc<LockOwner>) -> Arc<LockOwner> {
         const LOOKED_AT: usize = 8;
         let recent = self.holds.iter().rev().map(|hold| &hold.who).take(LOOKED_AT);
-        let waited = self.waits.iter().rev().map(|wait| &wait.who).take(1);
+        let waited = self.waits.recent();
         let past = self.past.recent().take(LOOKED_AT);
         if let Some(known) = recent.chain(waited).chain(past).find(|known| **known == who) {
             return Arc::clone(known);
@@ -330,15 +325,18 @@ mod tests {
     // The heap bytes of the containers, each holder counted once.
     fn size(history: &LockHistory) -> usize {
         let (past, named) = history.past.size();
-        let ring = history.holds.iter().chain(&history.waits).map(|hold| &hold.who);
+        let (waits, waited) = history.waits.size();
+        let ring = history.holds.iter().map(|hold| &hold.who).chain(waited);
         let holders: HashMap<_, _> = ring.chain(named).map(|who| (Arc::as_ptr(who), who)).collect();
         let taken =
             holders.values().map(|who| size_of::<LockOwner>() + 2 * size_of::<usize>() + who.name.capacity());
         size_of::<LockHistory>()
-            + (history.holds.capacity() + history.waits.capacity()) * size_of::<TimedHold>()
+            + history.holds.capacity() * size_of::<TimedHold>()
+            + waits
             + past
             + taken.sum::<usize>()
             + history.log_past.size()
+            + history.activities.size()
             + history.growth.size()
             + history.steady_growth.size()
             + history.moved.size()

@@ -174,9 +174,10 @@ impl Observer {
     }
 
     /// Reads every lock request from the kernel's trace, on a thread that ends with the observer. Where the kernel
-    /// does not allow it, the locks are sampled; the reason is in each snapshot if the trace was asked for.
-    pub fn trace_locks(&mut self, mode: TraceMode) {
-        self.lock_watch.trace(&self.proc, &self.watched, self.describer.label_rules(), mode);
+    /// does not allow it, the locks are sampled; the reason is returned, and in each snapshot if the trace was asked
+    /// for.
+    pub fn trace_locks(&mut self, mode: TraceMode) -> Option<String> {
+        self.lock_watch.trace(&self.proc, &self.watched, self.describer.label_rules(), mode)
     }
 
     fn start_lock_watch(&mut self, pace: SamplingPace) {

@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 mod activity;
+mod activity_class;
 mod checkpoint_mode;
 mod content;
 mod contract;
@@ -37,9 +38,11 @@ mod schedule;
 mod stale;
 mod suspicion;
 mod trace;
+mod waiters;
 mod watcher;
 
 pub use activity::{Activity, ActivityCount, ActivityVerdict, HolderActivity, PeerProcess, WaitSource};
+pub use activity_class::ActivityClass;
 pub use checkpoint_mode::CheckpointMode;
 pub use content::{
     ContentEvidence, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs,
@@ -74,6 +77,7 @@ pub use schedule::{CheckpointSchedule, LastCheckpoint};
 pub use stale::{StaleCause, StaleVerdict};
 pub use suspicion::{Suspicion, SuspicionKind};
 pub use trace::TraceFacts;
+pub use waiters::{PossibleWaiter, WaiterEvidence};
 pub use watcher::IngestWatcher;
 
 pub use crate::paths::FileId;

@@ -35,6 +35,7 @@ mod notice;
 mod overview;
 mod palette;
 mod prompt;
+mod python;
 mod rows;
 mod schedule;
 mod selection;
@@ -53,6 +54,7 @@ pub use notice::{Notice, RowCover};
 pub use overview::Overview;
 pub use palette::CommandPalette;
 pub use prompt::{FilterTarget, TextExtent, TextSearch};
+pub use python::PythonStack;
 pub use rows::{HolderLock, HolderRow, PragmaLine, TableOrder, TableRow};
 pub use selection::PanelCursors;
 use stopping::BackgroundStop;
@@ -119,6 +121,8 @@ pub struct AppSetup {
     pub banner: Option<String>,
     /// Whether a new error rings the bell.
     pub bell: bool,
+    /// The installed `py-spy`.
+    pub py_spy: Option<PathBuf>,
     /// Whether the console has the mouse at its start.
     pub mouse: bool,
 }
@@ -160,6 +164,7 @@ pub struct App {
     /// The dialog of the last confirmed ingestion. It reopens if the ingestion is refused.
     confirmed_ingest: Option<IngestDialog>,
     notice: Option<ActiveNotice>,
+    python_stack: Option<PythonStack>,
     pub(super) switch: ActionGate,
     pub(super) interval: Duration,
     log: LogHistory,
@@ -195,6 +200,7 @@ impl App {
             ended_run: None,
             confirmed_ingest: None,
             notice: None,
+            python_stack: None,
             interval,
             log: LogHistory::default(),
             pending_pin: None,
@@ -260,6 +266,10 @@ impl App {
             }
             Message::Report(EffectReport::DocumentRead { path, text }) => {
                 self.document_read(&path, text);
+                Vec::new()
+            }
+            Message::Report(EffectReport::PythonStack { target, lines }) => {
+                self.stack_arrived(target, lines);
                 Vec::new()
             }
             Message::Report(EffectReport::IngestRefused(why)) => self.ingest_refused(why),

@@ -161,6 +161,7 @@ impl ConsoleRuntime {
                 Effect::SearchDocuments { database, query } => self.executor.search(database, query),
                 Effect::StopSearch => self.executor.stop_search(),
                 Effect::ReadDocument(path) => self.executor.read_document(path),
+                Effect::PythonStack { program, target } => self.executor.python_stack(program, target),
                 Effect::Redraw => self.screen.clear()?,
                 Effect::Suspend => {
                     if !self.screen.suspend()? {

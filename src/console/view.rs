@@ -38,6 +38,7 @@ mod palette;
 mod pragma;
 mod pragmas;
 mod processes;
+mod refused;
 mod run;
 mod strip;
 mod table;

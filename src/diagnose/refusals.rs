@@ -62,6 +62,9 @@ fn message(worst: &RefusedWriter, refusals: &WriterRefusals, gave_up: u32, look:
     let waits: u32 = refusals.victims.iter().map(|it| it.waits).sum();
     let by = worst.holder.map(|holder| format!(" by {}", who(database, Some(holder)))).unwrap_or_default();
     let outcome = match (worst.gave_up, worst.reason) {
+        (0, _) if worst.waiting_ms.is_some() => {
+            format!("and has waited for {} so far", units::duration(worst.longest_ms))
+        }
         (0, _) => format!("and got it after {}", units::duration(worst.longest_ms)),
         (_, RefusalReason::Waited) => format!("and gave up after {}", units::duration(worst.longest_ms)),
         (_, reason) => format!("and did not get it: {reason}"),
@@ -95,6 +98,7 @@ mod tests {
             gave_up,
             longest_ms,
             total_ms: longest_ms,
+            waiting_ms: None,
         };
         database.locks.refusals =
             Some(WriterRefusals { window_ms: 60_000.0, victims: victims.iter().map(victim).collect() });

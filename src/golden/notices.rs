@@ -47,6 +47,7 @@ fn add_notices(lines: &mut Lines) {
         Notice::UnknownKey { .. } => [Notice::UnknownKey { key: "F12".to_owned(), help: "?".to_owned() }],
         Notice::OnlyDatabase => [Notice::OnlyDatabase],
         Notice::NoTimeline { .. } => [Notice::NoTimeline { key: key() }],
+        Notice::NoStack => [Notice::NoStack],
         Notice::HolderGone { .. } => [Notice::HolderGone { who: "7 (bun)".to_owned() }],
         Notice::HolderUnseen => [Notice::HolderUnseen],
         Notice::NoHoldSelected { .. } => [Notice::NoHoldSelected { before: ",".to_owned(), next: ".".to_owned() }],

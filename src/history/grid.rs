@@ -48,10 +48,14 @@ impl<F: Fn(Micros) -> Timestamp> TimelineGrid<F> {
     }
 
     pub fn mark(&self, marks: &mut Vec<bool>, start: Micros, end: Micros) {
-        marks.resize(Timeline::CELLS, false);
+        self.fill(marks, (start, end), true);
+    }
+
+    pub fn fill<T: Copy + Default>(&self, values: &mut Vec<T>, (start, end): (Micros, Micros), value: T) {
+        values.resize(Timeline::CELLS, T::default());
         let end = end.min(self.from + self.span);
         for cell in self.range(start.max(self.from), end, Timeline::CELLS) {
-            marks[cell] = true;
+            values[cell] = value;
         }
     }
 

@@ -62,6 +62,11 @@ impl LogPast {
         self.pins.iter().cloned().chain(open).filter(move |it| it.end() >= from && it.start < to)
     }
 
+    /// The processes that keep frames in the log.
+    pub fn pinning(&self) -> impl Iterator<Item = &Arc<LockOwner>> {
+        self.open.iter().map(|(_, who)| who)
+    }
+
     pub fn checkpoints(&self, from: Micros, to: Micros) -> impl Iterator<Item = &TimedHold> {
         self.checkpoints.iter().filter(move |it| it.end() >= from && it.start < to)
     }

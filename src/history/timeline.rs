@@ -14,7 +14,7 @@ use super::{
     grid::{TimelineGrid, earlier},
     milliseconds,
 };
-use crate::snapshot::DurationSpread;
+use crate::snapshot::{ActivityClass, DurationSpread};
 
 /// The requested range of the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,10 +70,14 @@ pub struct TimelineLane {
     /// Whether it waited for the lock in a cell, according to its own journal or the kernel's trace; empty if it never
     /// did.
     pub waited: Vec<bool>,
+    /// Whether a wait of it ended without the lock in a cell; empty if none did.
+    pub refused: Vec<bool>,
     /// Whether it kept frames in the log in a cell, as far as the samples show; empty if it never did.
     pub pinned: Vec<bool>,
     /// Whether it ran a checkpoint in a cell; empty if it ran none.
     pub checkpointed: Vec<bool>,
+    /// What it did in a cell while it held a lock or kept frames in the log; empty if that was never sampled.
+    pub activities: Vec<Option<ActivityClass>>,
     /// What the cursor shows at each step; [`Timeline::STEPS`] of them.
     pub moments: Vec<Option<TimelineStep>>,
 }
@@ -126,6 +130,9 @@ impl Timeline {
     }
 }
 
+/// What tells two processes apart.
+type LaneKey = (Option<i32>, Option<u64>, bool);
+
 impl LockHistory {
     /// The range of the past in `window`, with `now` as the present on both clocks; `None` if nothing was sampled.
     pub fn timeline(&self, window: TimeWindow, now: (Instant, Timestamp)) -> Option<Timeline> {
@@ -152,24 +159,15 @@ impl LockHistory {
             grid.draw(&mut lanes[index.get(&piece.who.key()).copied().unwrap_or(last)], &piece);
         }
         let mut waits = Vec::new();
-        for wait in self.waits.iter().filter(|wait| wait.end() > from && wait.start < to) {
-            waits.push(milliseconds(wait.length));
-            if wait.length > 0
-                && let Some(&at) = index.get(&wait.who.key())
+        for (start, end, who) in self.waits.between(from, to, self.micros(now.0)) {
+            waits.push(milliseconds(end - start));
+            if end > start
+                && let Some(&at) = index.get(&who.key())
             {
-                grid.mark(&mut lanes[at].waited, wait.start, wait.end());
+                grid.mark(&mut lanes[at].waited, start, end);
             }
         }
-        for pin in self.log_past.pins(from, to, self.micros(now.0)) {
-            if let Some(&at) = index.get(&pin.who.key()) {
-                grid.mark(&mut lanes[at].pinned, pin.start, pin.end());
-            }
-        }
-        for checkpoint in self.log_past.checkpoints(from, to) {
-            if let Some(&at) = index.get(&checkpoint.who.key()) {
-                grid.mark(&mut lanes[at].checkpointed, checkpoint.start, checkpoint.end());
-            }
-        }
+        self.mark(&grid, &mut lanes, &index, self.micros(now.0));
         Some(Timeline {
             end,
             ends_at: earlier(now.1, now.0.saturating_duration_since(end)),
@@ -184,6 +182,37 @@ impl LockHistory {
         })
     }
 
+    // What the processes with the lanes of `index` did apart from holds and waits.
+    fn mark<F: Fn(Micros) -> Timestamp>(
+        &self,
+        grid: &TimelineGrid<F>,
+        lanes: &mut [TimelineLane],
+        index: &HashMap<LaneKey, usize>,
+        now: Micros,
+    ) {
+        let (from, to) = (grid.from, grid.from + grid.span);
+        for (last, who) in self.waits.without_lock(from, to) {
+            if let Some(&at) = index.get(&who.key()) {
+                grid.mark(&mut lanes[at].refused, last, last);
+            }
+        }
+        for pin in self.log_past.pins(from, to, now) {
+            if let Some(&at) = index.get(&pin.who.key()) {
+                grid.mark(&mut lanes[at].pinned, pin.start, pin.end());
+            }
+        }
+        for checkpoint in self.log_past.checkpoints(from, to) {
+            if let Some(&at) = index.get(&checkpoint.who.key()) {
+                grid.mark(&mut lanes[at].checkpointed, checkpoint.start, checkpoint.end());
+            }
+        }
+        for (start, end, who, class) in self.activities.between(from, to) {
+            if let Some(&at) = index.get(&who.key()) {
+                grid.fill(&mut lanes[at].activities, (start, end), Some(class));
+            }
+        }
+    }
+
     // The processes with the most time between `from` and `to`, and whether there are more than fit into lanes.
     fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<(&Arc<LockOwner>, Micros)>, bool) {
         let mut totals: HashMap<_, (&Arc<LockOwner>, Micros)> = HashMap::new();
@@ -191,8 +220,8 @@ impl LockHistory {
             let total = totals.entry(piece.who.key()).or_insert((piece.who, 0));
             total.1 += piece.held;
         }
-        for wait in self.waits.iter().filter(|wait| wait.end() > from && wait.start < to) {
-            totals.entry(wait.who.key()).or_insert((&wait.who, 0));
+        for (_, _, who) in self.waits.between(from, to, now) {
+            totals.entry(who.key()).or_insert((who, 0));
         }
         for who in self.log_past.holders(from, to) {
             totals.entry(who.key()).or_insert((who, 0));
@@ -234,8 +263,10 @@ impl TimelineLane {
             who: who.as_ref().clone(),
             shares: vec![0.0; Timeline::CELLS],
             waited: Vec::new(),
+            refused: Vec::new(),
             pinned: Vec::new(),
             checkpointed: Vec::new(),
+            activities: Vec::new(),
             moments: vec![None; Timeline::STEPS],
         }
     }

@@ -26,6 +26,8 @@ pub enum Action {
     NextHold,
     /// Shows the details of the selected row.
     Details,
+    /// Shows the stack of the Python process in the open details.
+    Stack,
     Filter,
     /// Searches the ingested documents.
     Documents,
@@ -103,7 +105,9 @@ impl Action {
     /// The group in which the help lists it.
     pub const fn group(self) -> KeyGroup {
         match self {
-            Self::Stop | Self::Tag | Self::Details | Self::Copy | Self::CopyPid => KeyGroup::Row,
+            Self::Stop | Self::Tag | Self::Details | Self::Stack | Self::Copy | Self::CopyPid => {
+                KeyGroup::Row
+            }
             Self::Ingest
             | Self::Checkpoint
             | Self::Reap

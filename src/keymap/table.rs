@@ -110,6 +110,13 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "show details of the selected row: evidence, file header, failed files",
     },
     KeyBinding {
+        name: "stack",
+        keys: &["P"],
+        action: Action::Stack,
+        label: "",
+        help: "in the details of a Python process: show its stack, if py-spy is installed",
+    },
+    KeyBinding {
         name: "filter",
         keys: &["/", "F3", "F4"],
         action: Action::Filter,

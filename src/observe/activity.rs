@@ -17,18 +17,21 @@ use std::{
 
 use crate::{
     history::{LockHistory, SampledLock},
-    snapshot::{Activity, Database, HolderActivity, ProcessId},
+    snapshot::{Activity, ActivityClass, Database, HolderActivity, PossibleWaiter, ProcessId},
     threads, units,
 };
 
 mod classify;
 mod details;
 mod other_end;
+mod sleeps;
 #[cfg(target_os = "linux")]
 mod unix_socket;
+mod waiters;
 
 use super::proc::{ProcessFolder, process_start};
 use details::{KnownSources, ProcessWaits};
+use waiters::{WaiterWatch, WriteHold};
 
 /// Time between two samples of a hold.
 const USUAL: Duration = Duration::from_millis(200);
@@ -44,6 +47,8 @@ const MOST_CLOSE: usize = 40;
 const KEPT: Duration = Duration::from_mins(1);
 /// How many samples of one process are kept.
 const MOST_KEPT: usize = 400;
+/// How many processes that have one database open are sampled while another process holds its lock.
+const MOST_OPENERS: usize = 32;
 /// How many processes are sampled at the same time.
 const MOST_HOLDERS: usize = 16;
 
@@ -59,6 +64,8 @@ struct SamplerState {
     is_over: AtomicBool,
     targets: Mutex<ActivityTargets>,
     samples: Mutex<HashMap<ProcessId, HolderSamples>>,
+    /// By the index of their database.
+    waiters: Mutex<HashMap<usize, Vec<PossibleWaiter>>>,
 }
 
 /// Whose activity is sampled.
@@ -68,6 +75,8 @@ pub struct ActivityTargets {
     pub histories: Vec<Arc<Mutex<LockHistory>>>,
     /// Other holders, and readers that pin the log.
     pub holders: Vec<ProcessId>,
+    /// The processes that have a database open, each with the index of its history: they may wait for its lock.
+    pub openers: Vec<(usize, ProcessId)>,
     /// The inodes of the files of the watched databases.
     pub files: Vec<u64>,
 }
@@ -77,7 +86,10 @@ impl ActivityTargets {
     /// for long in the last sample, so that they probably hold it still.
     pub fn of(databases: &[Database], histories: Vec<Arc<Mutex<LockHistory>>>) -> Self {
         let mut targets = Self { histories, ..Self::default() };
-        for database in databases {
+        for (index, database) in databases.iter().enumerate() {
+            let openers = database.processes.iter().filter(|it| it.handles.is_some_and(|it| it.db > 0));
+            let openers = openers.filter_map(|it| Some((index, it.identity()?)));
+            targets.openers.extend(openers.take(MOST_OPENERS));
             let locks = &database.locks;
             let holders = [&locks.writer, &locks.checkpointer, &locks.recoverer, &locks.exclusive];
             let holders = holders.into_iter().flatten().map(|holder| (holder.pid, holder.held_ms));
@@ -122,6 +134,11 @@ impl ActivitySampler {
         *threads::lock(&self.shared.targets) = targets;
     }
 
+    /// The processes that may be waiting for the write lock of the database at `index`.
+    pub fn possible_waiters(&self, index: usize) -> Vec<PossibleWaiter> {
+        threads::lock(&self.shared.waiters).get(&index).cloned().unwrap_or_default()
+    }
+
     /// The activity of `process` in the last minute, as of `now`: of its current hold, if that has enough samples.
     pub fn activity_of(&self, process: ProcessId, now: Instant) -> Option<HolderActivity> {
         threads::lock(&self.shared.samples).get(&process)?.activity(now)
@@ -141,6 +158,7 @@ impl Drop for ActivitySampler {
 
 fn run(shared: &SamplerState, proc: &Path) {
     let mut held_before: HashMap<ProcessId, Instant> = HashMap::new();
+    let mut waiters = WaiterWatch::default();
     while !shared.is_over.load(Ordering::Acquire) {
         let now = Instant::now();
         let targets = threads::lock(&shared.targets).clone();
@@ -148,15 +166,40 @@ fn run(shared: &SamplerState, proc: &Path) {
         let mut next = USUAL;
         for (&process, &since) in &held {
             let is_close = now.saturating_duration_since(since) >= LONG;
-            let counted = sample(shared, proc, process, since, &targets.files);
+            let (counted, class) = sample(shared, proc, process, since, &targets.files);
+            if let Some(class) = class {
+                for history in &targets.histories {
+                    threads::lock(history).doing(now, process, class);
+                }
+            }
             if is_close && counted < MOST_CLOSE {
                 next = CLOSE;
             }
         }
         held_before = held;
+        if !targets.openers.is_empty() {
+            *threads::lock(&shared.waiters) = possible_waiters(&mut waiters, proc, &targets, now);
+        }
         forget_old(shared, now);
         thread::park_timeout(next);
     }
+}
+
+fn possible_waiters(
+    watch: &mut WaiterWatch,
+    proc: &Path,
+    targets: &ActivityTargets,
+    now: Instant,
+) -> HashMap<usize, Vec<PossibleWaiter>> {
+    let mut found = HashMap::new();
+    for (index, history) in targets.histories.iter().enumerate() {
+        let hold = threads::lock(history)
+            .current(SampledLock::Write)
+            .map(|(since, owner)| WriteHold { since, pid: owner.pid });
+        let openers = targets.openers.iter().filter(|(at, _)| *at == index).map(|(_, process)| *process);
+        found.insert(index, watch.sample(proc, (index, hold), openers, now));
+    }
+    found
 }
 
 // The processes that hold a lock, each with the start of its hold as far as that is known.
@@ -188,9 +231,17 @@ fn holders(
     held
 }
 
-// Takes a sample of `process`, and returns the number of samples of its current hold.
-fn sample(shared: &SamplerState, proc: &Path, process: ProcessId, since: Instant, files: &[u64]) -> usize {
-    let Some(threads) = ProcessFolder::of(proc, process.pid).thread_states() else { return MOST_CLOSE };
+// Takes a sample of `process`, and returns the number of samples of its current hold, and what this one shows.
+fn sample(
+    shared: &SamplerState,
+    proc: &Path,
+    process: ProcessId,
+    since: Instant,
+    files: &[u64],
+) -> (usize, Option<ActivityClass>) {
+    let Some(threads) = ProcessFolder::of(proc, process.pid).thread_states() else {
+        return (MOST_CLOSE, None);
+    };
     let mut known = std::mem::take(&mut threads::lock(&shared.samples).entry(process).or_default().known);
     let activity = classify::activity(&threads, &ProcessWaits::new(proc, process.pid, files, &known));
     // The PID may be reused meanwhile.
@@ -201,10 +252,11 @@ fn sample(shared: &SamplerState, proc: &Path, process: ProcessId, since: Instant
         known = KnownSources::default();
     }
     its.known = known;
+    let class = is_it.then(|| activity.class());
     if is_it {
         its.add(activity, Instant::now(), since);
     }
-    its.of_current_hold().count()
+    (its.of_current_hold().count(), class)
 }
 
 fn forget_old(shared: &SamplerState, now: Instant) {

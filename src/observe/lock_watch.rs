@@ -41,11 +41,20 @@ impl LockWatch {
         self.set_holders(&[], watched);
     }
 
-    /// Traces the locks of `watched` in place of sampling them, as `mode` wants it.
-    pub fn trace(&mut self, proc: &Path, watched: &[DatabaseWatch], rules: LabelRules, mode: TraceMode) {
-        let is_root = || rustix::process::geteuid().is_root();
-        if mode == TraceMode::Off || mode == TraceMode::Auto && !is_root() {
-            return;
+    /// Traces the locks of `watched` in place of sampling them, as `mode` wants it. Returns why it does not, unless
+    /// `mode` forbids it.
+    pub fn trace(
+        &mut self,
+        proc: &Path,
+        watched: &[DatabaseWatch],
+        rules: LabelRules,
+        mode: TraceMode,
+    ) -> Option<String> {
+        if mode == TraceMode::Off {
+            return None;
+        }
+        if mode == TraceMode::Auto && !rustix::process::geteuid().is_root() {
+            return Some("the kernel's trace of lock requests needs root".to_owned());
         }
         self.trace_mode = mode;
         let targets = watched.iter().map(DatabaseWatch::traced).collect();
@@ -53,9 +62,14 @@ impl LockWatch {
             Ok(tracer) => {
                 self.tracer = Some(tracer);
                 self.set_sampled(watched);
+                None
             }
-            Err(_) if mode == TraceMode::Auto => {}
-            Err(error) => self.note(TRACE, &error.to_string()),
+            Err(error) => {
+                if mode == TraceMode::On {
+                    self.note(TRACE, &error.to_string());
+                }
+                Some(error.to_string())
+            }
         }
     }
 
@@ -101,6 +115,13 @@ impl LockWatch {
         for process in databases.iter_mut().flat_map(|database| &mut database.processes) {
             process.activity = process.identity().and_then(|process| activities.activity_of(process, now));
         }
+        for (index, database) in databases.iter_mut().enumerate() {
+            let Some(writer) = &database.locks.writer else { continue };
+            // In the moments between the two samples the lock may have passed to one of them.
+            let mut waiters = activities.possible_waiters(index);
+            waiters.retain(|waiter| Some(waiter.pid) != writer.pid);
+            database.locks.possible_waiters = waiters;
+        }
         self.set_holders(databases, watched);
     }
 
@@ -136,7 +157,12 @@ impl LockWatch {
     fn set_holders(&self, databases: &[Database], watched: &[DatabaseWatch]) {
         if let Some(activities) = &self.activities {
             let histories = watched.iter().map(|watched| watched.sampled().history).collect();
-            activities.set_targets(ActivityTargets::of(databases, histories));
+            let mut targets = ActivityTargets::of(databases, histories);
+            // The trace shows each refused try.
+            if self.is_tracing() {
+                targets.openers.clear();
+            }
+            activities.set_targets(targets);
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
 };
 
 mod event;
+mod instances;
 mod lock_state;
 mod traced;
 mod tracefs;
@@ -28,9 +29,11 @@ mod wait_log;
 mod waits;
 
 use super::{lock_sampler::HolderNames, proc::mounts::MountTable, timing};
+use instances::TraceInstances;
 use traced::TracedDatabase;
-use tracefs::TraceInstance;
 use wait_log::WaitLog;
+
+pub use waits::SLEEPS_MS as HANDLER_SLEEPS_MS;
 
 /// Time between two readings.
 const ROUND: Duration = Duration::from_millis(50);
@@ -40,6 +43,10 @@ const ROUND: Duration = Duration::from_millis(50);
 pub struct TraceTarget {
     pub main: PathBuf,
     pub index: PathBuf,
+    /// Main file and `-shm`, by their paths in the mounts of `owner`.
+    pub mounted: [PathBuf; 2],
+    /// The process whose mounts they are on; `None`: waltop's own.
+    pub owner: Option<i32>,
     pub history: Arc<Mutex<LockHistory>>,
 }
 
@@ -84,13 +91,13 @@ impl LockTracer {
             let why = "this is a PID namespace, and the kernel traces the PIDs of the host: run waltop there";
             return Err(io::Error::new(io::ErrorKind::Unsupported, why));
         }
-        let instance = TraceInstance::create(&root)?;
+        let instances = TraceInstances::create(root)?;
         let shared = Arc::new(TracerState { rules: Mutex::new(Some(rules)), ..TracerState::default() });
         let databases: Vec<TracedDatabase> = targets.into_iter().map(TracedDatabase::new).collect();
         let waits = databases.iter().map(TracedDatabase::waits).collect();
         let (theirs, proc) = (Arc::clone(&shared), proc.to_owned());
         let thread = threads::start("waltop-trace", move || {
-            run(&theirs, instance, &proc, databases);
+            run(&theirs, instances, &proc, databases);
         })?;
         Ok(Self { shared, waits, thread: Some(thread) })
     }
@@ -130,14 +137,14 @@ fn tracefs_of(mounts: &MountTable) -> io::Result<PathBuf> {
     })
 }
 
-fn run(shared: &TracerState, mut instance: TraceInstance, proc: &Path, mut databases: Vec<TracedDatabase>) {
+fn run(shared: &TracerState, mut instances: TraceInstances, proc: &Path, mut databases: Vec<TracedDatabase>) {
     let mut names = HolderNames::from(proc.to_owned());
     let mut facts = TraceFacts::default();
     while !shared.is_over.load(Ordering::Acquire) {
         if let Some(rules) = threads::lock(&shared.rules).take() {
             names.set_rules(rules);
         }
-        let done = round(&mut instance, proc, &mut databases, &mut names, &mut facts);
+        let done = round(&mut instances, proc, &mut databases, &mut names, &mut facts);
         *threads::lock(&shared.facts) = facts;
         if let Err(error) = done {
             *threads::lock(&shared.failure) = Some(error.to_string());
@@ -148,14 +155,14 @@ fn run(shared: &TracerState, mut instance: TraceInstance, proc: &Path, mut datab
 }
 
 fn round(
-    instance: &mut TraceInstance,
+    instances: &mut TraceInstances,
     proc: &Path,
     databases: &mut [TracedDatabase],
     names: &mut HolderNames,
     facts: &mut TraceFacts,
 ) -> io::Result<()> {
     let (clock_of_round, mut is_quiet) = (clock(), true);
-    instance.read(|line| {
+    instances.read(|line| {
         is_quiet = false;
         if let Some(request) = event::parse(line) {
             facts.requests += 1;
@@ -169,14 +176,14 @@ fn round(
     // What the old filter still let through is read before the files are exchanged.
     let mut has_changed = false;
     for database in databases.iter_mut() {
-        has_changed |= database.find_files(|| MountTable::read(proc));
+        has_changed |= database.find_files(proc);
     }
     if has_changed {
-        let files: Vec<_> = databases.iter().flat_map(TracedDatabase::files).collect();
-        if files.is_empty() {
-            instance.pause()?;
-        } else {
-            instance.trace(&tracefs::filter(&files))?;
+        let files: Vec<Vec<_>> = databases.iter().map(|database| database.files().collect()).collect();
+        for (database, has_moved) in databases.iter_mut().zip(instances.trace(&files)?) {
+            if has_moved {
+                database.forget();
+            }
         }
     }
     for database in databases.iter_mut() {
@@ -187,7 +194,7 @@ fn round(
     if is_quiet {
         return Ok(());
     }
-    let lost = instance.overruns();
+    let lost = instances.overruns();
     if lost > facts.overruns {
         facts.overruns = lost;
         databases.iter_mut().for_each(TracedDatabase::forget);

@@ -99,7 +99,11 @@ impl DatabaseWatch {
     /// The files to trace, and the history for their holds.
     pub fn traced(&self) -> TraceTarget {
         let [main, _, index] = self.paths.clone();
-        TraceTarget { main, index, history: Arc::clone(&self.history) }
+        let inner = self.inside.as_ref().map_or(&main, |inside| &inside.inner);
+        let [mounted_main, _, mounted_index] = files::with_sidecars(inner);
+        let owner = self.inside.as_ref().map(InsidePath::owner);
+        let mounted = [mounted_main, mounted_index];
+        TraceTarget { main, index, mounted, owner, history: Arc::clone(&self.history) }
     }
 
     pub fn history(&self) -> MutexGuard<'_, LockHistory> {

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Process, WriterRefusals};
+use super::{PossibleWaiter, Process, WriterRefusals};
 
 /// Locks of a database, and their holders.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct DatabaseLocks {
     /// The refused writers in the window; `None` if requests are not traced.
     #[serde(default)]
     pub refusals: Option<WriterRefusals>,
+    /// The processes that may be waiting for the write lock; none if requests are traced, which shows the refused ones.
+    #[serde(default)]
+    pub possible_waiters: Vec<PossibleWaiter>,
 }
 
 impl DatabaseLocks {

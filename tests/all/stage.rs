@@ -59,6 +59,7 @@ impl Stage {
             home: Some("/home/me".into()),
             banner: None,
             bell: true,
+            py_spy: Some("/usr/bin/py-spy".into()),
             mouse: true,
         };
         let app = App::new(setup, Duration::from_secs(1), now());
@@ -156,9 +157,18 @@ impl Stage {
 
     /// The screen as text, a line a row.
     pub fn screen(&self) -> String {
+        self.drawn_with(Theme::of(Palette::Dark))
+    }
+
+    /// The same in a locale without UTF-8.
+    pub fn ascii_screen(&self) -> String {
+        self.drawn_with(Theme { is_ascii: true, ..Theme::of(Palette::Dark) })
+    }
+
+    fn drawn_with(&self, theme: Theme) -> String {
         let mut terminal = Terminal::new(TestBackend::new(self.size.0, self.size.1)).expect("a test screen");
         let mut drawn = DrawnFrame::default();
-        let draw = |frame: &mut Frame| drawn = view::render(frame, &self.app, &Theme::of(Palette::Dark));
+        let draw = |frame: &mut Frame| drawn = view::render(frame, &self.app, &theme);
         terminal.draw(draw).expect("it can be drawn");
         self.drawn.replace(drawn);
         let buffer = terminal.backend().buffer();

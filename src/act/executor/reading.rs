@@ -9,6 +9,8 @@ use super::{
         EffectReport,
         document_search::{self, FoundDocuments},
         preview::{self, COUNTING, FolderPreview, FolderQuery, MOST_RUNNING},
+        py_spy,
+        signal::SignalTarget,
         worker,
     },
     EffectExecutor,
@@ -52,6 +54,16 @@ impl EffectExecutor {
             let _ = outbox.send(EffectReport::DocumentsFound(FoundDocuments { database, query, hits }));
         });
         self.search = Some(task.abort_handle());
+    }
+
+    /// Asks `py-spy` at `program` for a stack; the answer is [`EffectReport::PythonStack`].
+    pub fn python_stack(&self, program: PathBuf, target: SignalTarget) {
+        let (outbox, proc) = (self.outbox.clone(), self.proc.clone());
+        tokio::spawn(async move {
+            let lines = py_spy::dump(&program, &proc, target).await;
+            // The console may have quit; then the answer is not needed.
+            let _ = outbox.send(EffectReport::PythonStack { target, lines });
+        });
     }
 
     /// Ends the running search and its worker.

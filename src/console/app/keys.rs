@@ -127,6 +127,7 @@ impl App {
             Action::Health => self.switch.is_armed() && exists,
             Action::Documents => exists,
             Action::Details => self.subject().is_some(),
+            Action::Stack => self.stack_program().is_some(),
             Action::Copy => self.selected_text().is_some(),
             Action::Sort | Action::Invert | Action::Tree => exists && self.shows(Panel::Processes),
             Action::Export | Action::Timeline => database.is_some(),
@@ -181,6 +182,7 @@ impl App {
             Action::Palette => self.open_palette(),
             Action::Details if self.open_document().is_some() => {}
             Action::Details => return self.details(),
+            Action::Stack => return self.ask_stack(),
             Action::Documents => return self.open_search(),
             Action::Down => self.step(1),
             Action::Up => self.step(-1),
@@ -376,6 +378,7 @@ pub(super) fn is_about_a_row(action: Action) -> bool {
         Action::Stop
             | Action::Tag
             | Action::Details
+            | Action::Stack
             | Action::Copy
             | Action::CopyPid
             | Action::Sort

@@ -32,6 +32,8 @@ pub enum Notice {
     NoTimeline {
         key: String,
     },
+    /// No details of a Python process are open, or `py-spy` is not installed.
+    NoStack,
     NoProcessSelected,
     /// The worst finding of the selected database names no process.
     WorstNamesNobody,
@@ -170,6 +172,7 @@ impl Notice {
             | Self::UnknownKey { .. }
             | Self::OnlyDatabase
             | Self::NoTimeline { .. }
+            | Self::NoStack
             | Self::WorstNamesNobody
             | Self::HolderGone { .. }
             | Self::HolderUnseen
@@ -206,6 +209,9 @@ impl fmt::Display for Notice {
             Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),
             Self::OnlyDatabase => f.write_str("there is no other database; name several at the start"),
             Self::NoTimeline { key } => write!(f, "no timeline is open: {key} opens it"),
+            Self::NoStack => {
+                f.write_str("this shows the stack in the details of a Python process, if py-spy is installed")
+            }
             Self::HolderGone { who } => write!(f, "{who} is no longer there"),
             Self::HolderUnseen => f.write_str("the process of this hold is not visible from here"),
             Self::NoHoldSelected { before, next } => {

@@ -18,7 +18,7 @@ fn ascii(character: char) -> char {
         '═' => '=',
         '│' | '▏' => '|',
         '╭' | '╮' | '╰' | '╯' | '┼' | '├' | '┤' | '▄' | '▅' | '▆' => '+',
-        '▸' => '>',
+        '▸' | '≥' => '>',
         // Selected, without the focus.
         '▹' => ')',
         '·' => '.',
@@ -46,11 +46,11 @@ mod tests {
 
     #[test]
     fn every_sign_of_the_screen_has_a_character() {
-        let signs = "─━╌–░═│╭╮╰╯┼├┤▸▹·✖✔▲▴▾▁▂▃▄▅▆▇█…▏×≠⣿";
+        let signs = "─━╌–░═│╭╮╰╯┼├┤▸≥▹·✖✔▲▴▾▁▂▃▄▅▆▇█…▏×≠⣿";
         let mut buffer = Buffer::empty(Rect::new(0, 0, 60, 1));
         buffer.set_string(0, 0, format!("a {signs}"), ratatui::style::Style::new());
         simplify(&mut buffer);
         let line: String = buffer.content.iter().map(ratatui::buffer::Cell::symbol).collect();
-        assert!(line.starts_with("a --~--=|+++++++>).Xv^^v_::+++##~|x!*"), "{line}");
+        assert!(line.starts_with("a --~--=|+++++++>>).Xv^^v_::+++##~|x!*"), "{line}");
     }
 }

@@ -8,8 +8,10 @@ use crate::{
         app::{App, DetailsSubject, TextExtent},
         process_columns,
     },
+    keymap::Action,
     snapshot::{
-        Database, ExecutableState, FileFacts, Finding, FindingKind, Process, ProcessOrigin, StaleVerdict,
+        Activity, Database, ExecutableState, FileFacts, Finding, FindingKind, HolderActivity, Process,
+        ProcessOrigin, StaleVerdict,
     },
     units,
 };
@@ -70,6 +72,8 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
         row("locks", process_columns::locks(database, process)),
     ];
     rows.extend(process.activity.iter().map(|activity| row("activity", activity.to_string())));
+    rows.extend(stack(app, process, target));
+    rows.extend(super::refused::rows(database, process.pid));
     let fate = if process.moved_to.is_empty() { "deleted or replaced" } else { "moved, deleted or replaced" };
     for path in &process.replaced {
         rows.push(row("replaced", format!("it still has {path} open, which was {fate}")));
@@ -81,6 +85,29 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
     rows.extend(verdict(process));
     rows.extend(about(database, process));
     rows
+}
+
+// The stack of a Python process that was asked for, or the key that asks for it, where it would help.
+fn stack(app: &App, process: &Process, target: SignalTarget) -> LabelledRows {
+    const LABEL: &str = "Python stack";
+    let Some(stack) = app.stack_of(target) else {
+        let named = process.activity.as_ref().and_then(HolderActivity::named);
+        let helps = named.is_some_and(|it| matches!(it.activity, Activity::Computing | Activity::Asleep));
+        let key = app.key_of(Action::Stack);
+        let offer =
+            (helps && app.offers_stack(process)).then(|| row(LABEL, format!("{key} shows it (py-spy)")));
+        return offer.into_iter().collect();
+    };
+    match &stack.lines {
+        None => vec![row(LABEL, "py-spy reads it…")],
+        Some(Err(why)) => vec![row(LABEL, format!("unknown: {why}"))],
+        Some(Ok(lines)) => {
+            let at = stack.at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S");
+            let again = format!("as of {at}; {} reads it again", app.key_of(Action::Stack));
+            let lines = lines.iter().map(|line| row("", line.trim_end()));
+            std::iter::once(row(LABEL, again)).chain(lines).collect()
+        }
+    }
 }
 
 fn temporary(count: u32) -> String {

@@ -22,7 +22,12 @@ const WRITER: usize = "  writer holder.py 71201 840 ms".len();
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let wide = area.width >= 110;
-    let right = right(app, theme, wide);
+    let mut right = right(app, theme, wide);
+    let taken = right.width() + 1 + left(app, theme, usize::MAX).width();
+    let room = usize::from(area.width).saturating_sub(taken);
+    if let Some(source) = time_source(app).into_iter().find(|it| it.width() <= room) {
+        right.spans.insert(0, Span::styled(source, theme.muted));
+    }
     let room = usize::from(area.width).saturating_sub(right.width() + 1);
     let left = left(app, theme, room);
     frame.render_widget(Paragraph::new(left), area);
@@ -65,7 +70,7 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
             }
             if database.files.db.is_some() {
                 let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
-                parts.push(writer(database, theme, room.saturating_sub(taken)));
+                parts.push(writer(app, database, theme, room.saturating_sub(taken)));
             }
         }
     }
@@ -99,11 +104,12 @@ pub fn growth(app: &App, index: usize) -> String {
 }
 
 /// The writer and how long it has held the lock, in `room` columns: its PID is the last to go.
-fn writer(database: &Database, theme: &Theme, room: usize) -> (String, Style) {
+fn writer(app: &App, database: &Database, theme: &Theme, room: usize) -> (String, Style) {
     let Some(holder) = &database.locks.writer else {
         return ("  no writer".to_owned(), theme.muted);
     };
-    let held = holder.held_ms.map(|held| format!(" {}", units::duration(held))).unwrap_or_default();
+    let sign = if is_at_least(app) { "≥" } else { "" };
+    let held = holder.held_ms.map(|held| format!(" {sign}{}", units::duration(held))).unwrap_or_default();
     let process = holder.pid.and_then(|pid| database.process(pid));
     let named = match process {
         Some(process) => format!("{} {}", text::fit(&process_columns::name(process), 15), process.pid),
@@ -113,6 +119,20 @@ fn writer(database: &Database, theme: &Theme, room: usize) -> (String, Style) {
     let shorter = holder.pid.map(|pid| [format!("  writer {pid}{held}"), format!("  writer {pid}")]);
     let mut all = [words.clone()].into_iter().chain(shorter.into_iter().flatten());
     (all.find(|it| it.width() <= room).unwrap_or(words), theme.warning)
+}
+
+/// How lock times are measured, in words and in short; empty if they are not.
+fn time_source(app: &App) -> [&'static str; 2] {
+    match app.sample().map(|look| &look.snapshot) {
+        Some(snapshot) if snapshot.trace.is_some() => ["trace: exact  ", "exact  "],
+        _ if is_at_least(app) => ["sampling: at least  ", "at least  "],
+        _ => ["", ""],
+    }
+}
+
+/// Whether lock times are sampled and not traced, so that each may have been longer.
+fn is_at_least(app: &App) -> bool {
+    app.sample().is_some_and(|look| look.snapshot.trace.is_none() && look.snapshot.sampling.is_some())
 }
 
 fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {

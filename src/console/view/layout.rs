@@ -131,6 +131,7 @@ mod tests {
             home: None,
             banner: None,
             bell: false,
+            py_spy: None,
             mouse: false,
         };
         let mut app = App::new(setup, Duration::from_secs(1), Timestamp::UNIX_EPOCH);

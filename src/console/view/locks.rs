@@ -37,6 +37,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, database: &Database, the
         let mut lines = vec![write_lock(database, theme, width)];
         lines.extend(gauge);
         lines.extend(others(database, moved, theme, width));
+        lines.extend(super::refused::lines(database, app.zoomed, theme, width));
+        lines.extend(super::refused::possible_lines(database, app.zoomed, theme, width));
         // The table shows them too, without their slots.
         if app.zoomed {
             lines.extend(readers(database, theme, width));

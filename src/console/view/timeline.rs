@@ -13,6 +13,7 @@ use super::{empty, framed, level, theme::Theme};
 
 mod lanes;
 mod log_size;
+mod strips;
 use crate::{
     config::profile::Profile,
     console::{
@@ -31,6 +32,8 @@ const LABEL: usize = 20;
 const READOUT: u16 = 4;
 /// A cell in which a process waited for the lock and did not hold it.
 const WAITED: char = '╌';
+/// A cell in which a wait ended without the lock, or a single try was refused.
+const REFUSED: char = '×';
 /// A cell in which a process kept frames in the log, and did not hold the lock.
 const PINNED: char = '─';
 /// A cell in which a process ran a checkpoint.
@@ -128,14 +131,6 @@ fn why_not(app: &App, database: &Database) -> Option<String> {
     ))
 }
 
-/// What the marks of the lanes mean, in words and in short.
-fn legends() -> [String; 2] {
-    [
-        format!("{WAITED} waited  {PINNED} pins the log  {CHECKPOINTED} checkpoint"),
-        format!("{WAITED} wait {PINNED} pin {CHECKPOINTED} checkpoint"),
-    ]
-}
-
 struct TimelinePanel<'a> {
     app: &'a App,
     theme: &'a Theme,
@@ -158,10 +153,11 @@ impl<'a> TimelinePanel<'a> {
             16..26 => (3, 3),
             height => (height / 6, height / 5),
         };
-        let [top, marks, lanes, curve, axis, readout, list] = Layout::vertical([
+        let [top, marks, lanes, legend, curve, axis, readout, list] = Layout::vertical([
             Constraint::Length(2),
             Constraint::Length(u16::from(self.budget_ms.is_some() && area.height >= 12)),
             Constraint::Fill(1),
+            Constraint::Length(u16::from(self.shows_strips())),
             Constraint::Length(curve),
             Constraint::Length(2),
             Constraint::Length(if area.height < 14 { 2 } else { READOUT }),
@@ -171,12 +167,13 @@ impl<'a> TimelinePanel<'a> {
         frame.render_widget(Paragraph::new(self.figures()), top);
         frame.render_widget(Paragraph::new(self.over_budget()), marks);
         frame.render_widget(Paragraph::new(self.lanes(lanes.height.into())), lanes);
+        frame.render_widget(Paragraph::new(self.strip_legend()), legend);
         self.curve(frame, curve);
         frame.render_widget(Paragraph::new(vec![self.marker(), self.axis()]), axis);
         frame.render_widget(Paragraph::new(self.readout()), readout);
         self.holds(frame, list, selected, map);
         // The marks, the lanes, the curve and the axis have the same columns.
-        let rows = marks.union(lanes).union(curve).union(axis);
+        let rows = marks.union(lanes).union(legend).union(curve).union(axis);
         let [label, columns] = [LABEL, self.columns()].map(|it| u16::try_from(it).unwrap_or(u16::MAX));
         let cells = Rect { x: rows.x.saturating_add(label), width: columns, ..rows }.intersection(rows);
         map.add(rows, ScreenTarget::Lanes);
@@ -253,7 +250,7 @@ impl<'a> TimelinePanel<'a> {
         let (from, to) = (self.timeline.at(share(self.cursor)), self.timeline.at(share(self.cursor + 1)));
         let mut heading = format!("{} to {}", self.clock(from, true), self.clock(to, true));
         let room = self.width.saturating_sub(heading.chars().count() + 3);
-        if let Some(legend) = legends().into_iter().find(|it| it.chars().count() <= room) {
+        if let Some(legend) = self.legend(room) {
             heading.push_str(&format!("{legend:>width$}", width = room + 3));
         }
         let mut held: Vec<(&LockOwner, TimelineStep)> = self
@@ -265,13 +262,18 @@ impl<'a> TimelinePanel<'a> {
         held.sort_by(|a, b| b.1.longest_ms.total_cmp(&a.1.longest_ms));
         let mut sentences: Vec<(String, Style)> =
             held.iter().map(|(who, moment)| (self.sentence(who, moment), self.theme.warning)).collect();
+        let is_free = sentences.is_empty();
+        sentences.extend(self.waits().map(|sentence| (sentence, self.theme.accent)));
         let is_unknown = Timeline::cells(self.cursor).end <= self.timeline.unknown_cells();
-        if sentences.is_empty() {
-            sentences.push(if is_unknown {
-                ("not known: nothing was sampled then".to_owned(), self.theme.muted)
-            } else {
-                ("free".to_owned(), self.theme.good)
-            });
+        if is_free {
+            sentences.insert(
+                0,
+                if is_unknown {
+                    ("not known: nothing was sampled then".to_owned(), self.theme.muted)
+                } else {
+                    ("free".to_owned(), self.theme.good)
+                },
+            );
         }
         let room = usize::from(READOUT) - 1;
         if sentences.len() > room {
@@ -286,13 +288,41 @@ impl<'a> TimelinePanel<'a> {
             .collect()
     }
 
+    /// What the marks in the lanes mean, in `room` columns: in words, in short, or the first ones.
+    fn legend(&self, room: usize) -> Option<String> {
+        let is_refused = self.timeline.lanes.iter().any(|lane| lane.refused.contains(&true));
+        let marks = [
+            (true, WAITED, "waited", "wait"),
+            (is_refused, REFUSED, "did not get it", "refused"),
+            (true, PINNED, "pins the log", "pin"),
+            (true, CHECKPOINTED, "checkpoint", "checkpoint"),
+        ];
+        let marks: Vec<_> = marks.into_iter().filter(|(is_shown, ..)| *is_shown).collect();
+        let long: Vec<_> = marks.iter().map(|(_, sign, words, _)| format!("{sign} {words}")).collect();
+        let short: Vec<_> = marks.iter().map(|(_, sign, _, word)| format!("{sign} {word}")).collect();
+        let fewer = (1..=short.len()).rev().map(|count| short[..count].join(" "));
+        let mut all = std::iter::once(long.join("  ")).chain(fewer);
+        all.find(|legend| legend.chars().count() <= room)
+    }
+
+    /// What the processes that did not hold it did under the cursor: waits, and those that ended without the lock.
+    fn waits(&self) -> impl Iterator<Item = String> {
+        let cells = Timeline::cells(self.cursor);
+        let is_marked =
+            move |marks: &[bool]| marks.get(cells.clone()).is_some_and(|marks| marks.contains(&true));
+        self.timeline.lanes.iter().filter_map(move |lane| {
+            let end = match (is_marked(&lane.waited), is_marked(&lane.refused)) {
+                (true, true) => "waited for it and did not get it",
+                (true, false) => "waited for it",
+                (false, true) => "was refused it",
+                (false, false) => return None,
+            };
+            Some(format!("{} {end}", name(&lane.who)))
+        })
+    }
+
     fn sentence(&self, who: &LockOwner, moment: &TimelineStep) -> String {
-        let name = match who.pid {
-            Some(pid) if who.name.is_empty() => pid.to_string(),
-            Some(pid) => format!("{pid} ({})", text::fit(&who.name, 15)),
-            None if who.name.is_empty() => "a process not visible from here".to_owned(),
-            None => who.name.clone(),
-        };
+        let name = name(who);
         let long = units::duration(moment.longest_ms);
         let began = moment.began.map_or_else(
             || " (when exactly is no longer known)".to_owned(),
@@ -330,5 +360,14 @@ impl<'a> TimelinePanel<'a> {
         let middle = usize::midpoint(cells.start, cells.end - 1);
         // On a narrow screen a column covers several steps.
         step.contains(&middle) || cells.contains(&usize::midpoint(step.start, step.end))
+    }
+}
+
+fn name(who: &LockOwner) -> String {
+    match who.pid {
+        Some(pid) if who.name.is_empty() => pid.to_string(),
+        Some(pid) => format!("{pid} ({})", text::fit(&who.name, 15)),
+        None if who.name.is_empty() => "a process not visible from here".to_owned(),
+        None => who.name.clone(),
     }
 }

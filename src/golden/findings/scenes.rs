@@ -173,6 +173,7 @@ pub fn refused_writers() -> Vec<Database> {
         gave_up,
         longest_ms,
         total_ms: longest_ms,
+        waiting_ms: None,
     };
     let of = |victim| {
         changed(live(), |it| {

@@ -172,8 +172,8 @@ mod calls {
     pub const SELECT: &[i64] = &[23, 270];
     // epoll_wait, epoll_pwait, epoll_pwait2
     pub const EVENT_LOOP: &[i64] = &[232, 281, 441];
-    // clock_nanosleep
-    pub const SLEEP: &[i64] = &[230];
+    // clock_nanosleep, nanosleep
+    pub const SLEEP: &[i64] = &[230, 35];
     // futex, futex_waitv
     pub const THREAD: &[i64] = &[202, 449];
     // wait4, waitid
@@ -197,8 +197,8 @@ mod calls {
     pub const SELECT: &[i64] = &[72];
     // epoll_pwait, epoll_pwait2
     pub const EVENT_LOOP: &[i64] = &[22, 441];
-    // clock_nanosleep
-    pub const SLEEP: &[i64] = &[115];
+    // clock_nanosleep, nanosleep
+    pub const SLEEP: &[i64] = &[115, 101];
     // futex, futex_waitv
     pub const THREAD: &[i64] = &[98, 449];
     // wait4, waitid

@@ -72,6 +72,11 @@ impl InsidePath {
         PathReach::ThroughProcess { pid: self.pid, has_ended: now.is_none() || now != self.start_ticks }
     }
 
+    /// The process in whose files it is.
+    pub fn owner(&self) -> i32 {
+        self.pid
+    }
+
     /// The mounts of that process; none after it has exited.
     pub fn mounts(&self, proc: &Path) -> MountTable {
         MountTable::of_process(&ProcessFolder::of(proc, self.pid))

@@ -120,6 +120,14 @@ impl ProcessFolder {
         read.ok().map(|_| watched)
     }
 
+    /// The length of the sleep that the `struct timespec` at `address` asks for; `None` if its memory is hidden.
+    pub fn requested_sleep(&self, address: u64) -> Option<std::time::Duration> {
+        let time = self.memory(address, 16)?;
+        let part = |at: usize| Some(i64::from_ne_bytes(time.get(at..at + 8)?.try_into().ok()?));
+        let (seconds, nanoseconds) = (u64::try_from(part(0)?).ok()?, u32::try_from(part(8)?).ok()?);
+        Some(std::time::Duration::new(seconds, nanoseconds.min(999_999_999)))
+    }
+
     fn memory(&self, address: u64, bytes: usize) -> Option<Vec<u8>> {
         let mut content = vec![0; bytes];
         File::open(self.0.join("mem")).ok()?.read_exact_at(&mut content, address).ok()?;

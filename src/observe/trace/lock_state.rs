@@ -175,6 +175,15 @@ fn bits(file: LockedFile, range: RangeInclusive<u64>) -> u64 {
     }
 }
 
+/// Whether `request` is on the byte of the write lock.
+pub fn is_for_write(file: LockedFile, request: &LockRequest) -> bool {
+    let byte = match file {
+        LockedFile::Index => WRITE_BYTE,
+        LockedFile::Main => RESERVED_BYTE,
+    };
+    (request.first..=request.last).contains(&byte)
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;

@@ -17,9 +17,10 @@ use crate::{
     file_format::{INDEX_LOCKS, MAIN_LOCKS},
     history::SampledLock,
     observe::{
+        files::{self, FileSighting},
         lock_sampler::HolderNames,
         lock_table,
-        proc::mounts::{DeviceNumber, MountTable},
+        proc::{ProcessFolder, mounts::MountTable},
     },
     paths::FileId,
     threads,
@@ -41,7 +42,7 @@ pub struct TracedDatabase {
 
 #[derive(Debug, Default)]
 struct FileTrace {
-    file: Option<(DeviceNumber, u64)>,
+    file: Option<FileSighting>,
     locks: FileLocks,
     waits: WaitTracker,
 }
@@ -58,9 +59,14 @@ impl TracedDatabase {
     }
 
     fn file_of(&self, request: &LockRequest) -> Option<LockedFile> {
-        let its = Some((request.device, request.inode));
         let files = [(LockedFile::Index, &self.index), (LockedFile::Main, &self.main)];
-        files.into_iter().find(|(_, trace)| trace.file == its).map(|(file, _)| file)
+        let is_its = |trace: &FileTrace| {
+            trace
+                .file
+                .as_ref()
+                .is_some_and(|file| (file.lock_device, file.id.inode) == (request.device, request.inode))
+        };
+        files.into_iter().find(|(_, trace)| is_its(trace)).map(|(file, _)| file)
     }
 
     /// Takes a request in.
@@ -87,20 +93,39 @@ impl TracedDatabase {
         }
     }
 
-    /// Ends the waits that have been silent for long.
+    /// Ends the waits that have been silent for long, and records those under way.
     pub fn end_silent_waits(&mut self, clock: &TraceClock, names: &mut HolderNames) {
         let mut silent = self.index.waits.silent(clock.at);
         silent.extend(self.main.waits.silent(clock.at));
         for ended in silent {
             self.end(ended, clock, names);
         }
+        let trackers = [&self.index.waits, &self.main.waits];
+        let open: Vec<EndedWait> = trackers.into_iter().flat_map(|waits| waits.under_way(clock.at)).collect();
+        let mut waits = threads::lock(&self.waits);
+        if open.is_empty() && waits.under_way.is_empty() {
+            return;
+        }
+        waits.under_way.clone_from(&open);
+        drop(waits);
+        let started = open.iter().map(|wait| {
+            let start = clock.instant_of(wait.from);
+            (start, names.of(Some(wait.pid), start))
+        });
+        let started = started.collect();
+        threads::lock(&self.target.history).waiting_are(started);
     }
 
     fn end(&mut self, ended: EndedWait, clock: &TraceClock, names: &mut HolderNames) {
         let end = clock.instant_of(ended.to);
         let wait = ended.to.saturating_sub(ended.from);
         let mut history = threads::lock(&self.target.history);
-        history.waited(end, wait, names.of(Some(ended.pid), end));
+        let who = names.of(Some(ended.pid), end);
+        if ended.got_it {
+            history.waited(end, wait, who);
+        } else {
+            history.waited_in_vain(end, wait, who);
+        }
         drop(history);
         threads::lock(&self.waits).add(ended);
     }
@@ -111,8 +136,9 @@ impl TracedDatabase {
     }
 
     /// Finds its files, since a process that opens the database alone recreates `-shm`; returns whether one has changed.
-    /// The mounts are read only then.
-    pub fn find_files(&mut self, mounts: impl FnOnce() -> MountTable) -> bool {
+    /// The mounts of its process are read only then: the kernel traces the device of the superblock, which `stat` does
+    /// not show on every file system.
+    pub fn find_files(&mut self, proc: &Path) -> bool {
         let find = |path: &Path| Some(FileId::of(&path.metadata().ok()?));
         let found = [find(&self.target.main), find(&self.target.index)];
         if found == self.found {
@@ -120,11 +146,14 @@ impl TracedDatabase {
         }
         self.found = found;
         self.forget();
-        let mounts = mounts();
-        let listed =
-            |path: &Path, id: FileId| (mounts.device_of(path).unwrap_or_else(|| id.numbers()), id.inode);
-        self.main.file = found[0].map(|id| listed(&self.target.main, id));
-        self.index.file = found[1].map(|id| listed(&self.target.index, id));
+        let mounts = match self.target.owner {
+            Some(pid) => MountTable::of_process(&ProcessFolder::of(proc, pid)),
+            None => MountTable::read(proc),
+        };
+        let [main, index] = &self.target.mounted;
+        let sight = |path: &Path, mounted: &Path| files::read_files(path, mounted, &mounts).ok().flatten();
+        self.main.file = sight(&self.target.main, main);
+        self.index.file = sight(&self.target.index, index);
         true
     }
 
@@ -141,7 +170,8 @@ impl TracedDatabase {
     pub fn files(&self) -> impl Iterator<Item = TracedFile> {
         let files = [(&self.main, MAIN_LOCKS), (&self.index, INDEX_LOCKS)];
         files.into_iter().filter_map(|(trace, bytes)| {
-            let (device, inode) = trace.file?;
+            let FileSighting { lock_device: device, id, .. } = trace.file.as_ref()?;
+            let (device, inode) = (*device, id.inode);
             Some(TracedFile { device, inode, first: *bytes.start(), last: *bytes.end() })
         })
     }
@@ -159,7 +189,7 @@ impl TracedDatabase {
         for row in table.rows {
             let Some(pid) = row.pid else { continue };
             for (file, trace) in [(LockedFile::Main, &mut self.main), (LockedFile::Index, &mut self.index)] {
-                if trace.file.is_some_and(|(_, inode)| inode == row.inode) {
+                if trace.file.as_ref().is_some_and(|file| file.is(row.device, row.inode)) {
                     trace.locks.seed(file, pid, row.bytes.clone(), row.is_write, clock.at);
                 }
             }

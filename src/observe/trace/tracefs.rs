@@ -2,6 +2,7 @@
 //! leaves the settings of others alone.
 
 use std::{
+    collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
@@ -164,15 +165,24 @@ fn overrun_in(stats: &str) -> u64 {
     stats.lines().find_map(|line| line.strip_prefix("overrun: ")?.trim().parse().ok()).unwrap_or(0)
 }
 
-/// The filter for requests on SQLite's bytes of `files`: the numbers of the device and the inode, and the bytes.
+/// The filter for requests on SQLite's bytes of `files`: the numbers of the device and the inode, and the bytes. Files
+/// that share the rest share a term.
 pub fn filter(files: &[TracedFile]) -> String {
-    let one = |file: &TracedFile| {
-        let TracedFile { device: (major, minor), inode, first, last } = file;
+    let mut terms: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for &TracedFile { device, inode, first, last } in files {
+        terms.entry((device, first, last)).or_default().push(format!("i_ino=={inode}"));
+    }
+    let mut filter = String::new();
+    for (((major, minor), first, last), inodes) in terms {
         // The kernel keeps a device in 12 and 20 bits, and `stat` shows it in another form.
-        let device = u64::from(*major) << 20 | u64::from(*minor);
-        format!("(i_ino=={inode} && s_dev=={device} && fl_start<={last} && fl_end>={first})")
-    };
-    files.iter().map(one).collect::<Vec<_>>().join(" || ")
+        let device = u64::from(major) << 20 | u64::from(minor);
+        let (open, close) = if inodes.len() == 1 { ("", "") } else { ("(", ")") };
+        let (or, inodes) = (if filter.is_empty() { "" } else { " || " }, inodes.join(" || "));
+        filter.push_str(&format!(
+            "{or}({open}{inodes}{close} && s_dev=={device} && fl_start<={last} && fl_end>={first})"
+        ));
+    }
+    filter
 }
 
 /// A file and the bytes of it whose requests are traced.
@@ -192,7 +202,12 @@ mod tests {
     fn a_filter_names_device_inode_and_bytes() {
         let file = TracedFile { device: (254, 1), inode: 5, first: 120, last: 128 };
         assert_eq!(filter(&[file]), "(i_ino==5 && s_dev==266338305 && fl_start<=128 && fl_end>=120)");
-        assert!(filter(&[file, file]).contains(" || "));
+        let other = TracedFile { inode: 6, ..file };
+        assert_eq!(
+            filter(&[file, other, TracedFile { device: (0, 40), ..file }]),
+            "(i_ino==5 && s_dev==40 && fl_start<=128 && fl_end>=120) || \
+             ((i_ino==5 || i_ino==6) && s_dev==266338305 && fl_start<=128 && fl_end>=120)"
+        );
     }
 
     #[test]

@@ -4,68 +4,94 @@ use std::{collections::VecDeque, time::Duration};
 
 use super::waits::EndedWait;
 use crate::{
-    snapshot::{RefusedWriter, WriterRefusals},
+    snapshot::{RefusalReason, RefusedWriter, WriterRefusals},
     units,
 };
 
 /// How many ended waits are kept.
 const MOST_KEPT: usize = 4096;
 
-/// The ended waits of the last minute or so.
+/// The ended waits of the last minute or so, and those under way.
 #[derive(Debug, Default)]
-pub struct WaitLog(VecDeque<EndedWait>);
+pub struct WaitLog {
+    ended: VecDeque<EndedWait>,
+    /// Each up to its last try.
+    pub under_way: Vec<EndedWait>,
+}
 
 impl WaitLog {
     pub fn add(&mut self, wait: EndedWait) {
-        if self.0.len() == MOST_KEPT {
-            self.0.pop_front();
+        if self.ended.len() == MOST_KEPT {
+            self.ended.pop_front();
         }
-        self.0.push_back(wait);
+        self.ended.push_back(wait);
     }
 
-    /// The waits that ended in the last `window` before `now`, by victim, holder and reason.
+    /// The waits that ended in the last `window` before `now`, and those under way, by victim, holder and reason.
     pub fn refusals(&mut self, now: Duration, window: Duration) -> WriterRefusals {
-        while self.0.front().is_some_and(|wait| now.saturating_sub(wait.to) > window) {
-            self.0.pop_front();
+        while self.ended.front().is_some_and(|wait| now.saturating_sub(wait.to) > window) {
+            self.ended.pop_front();
         }
         let mut victims: Vec<RefusedWriter> = Vec::new();
-        for wait in &self.0 {
-            let length = units::milliseconds(wait.to.saturating_sub(wait.from));
-            let is_its = |known: &&mut RefusedWriter| {
-                (known.pid, known.holder, known.reason) == (wait.pid, wait.holder, wait.reason)
-            };
-            let gave_up = u32::from(!wait.got_it);
-            match victims.iter_mut().find(is_its) {
-                Some(known) => {
-                    known.thread = wait.thread;
-                    known.waits += 1;
-                    known.tries += wait.tries;
-                    known.gave_up += gave_up;
-                    known.longest_ms = known.longest_ms.max(length);
-                    known.total_ms += length;
-                }
-                None => victims.push(RefusedWriter {
-                    pid: wait.pid,
-                    thread: wait.thread,
-                    holder: wait.holder,
-                    reason: wait.reason,
-                    waits: 1,
-                    tries: wait.tries,
-                    gave_up,
-                    longest_ms: length,
-                    total_ms: length,
-                }),
-            }
+        for wait in &self.ended {
+            let known = victim_of(&mut victims, wait, wait.reason);
+            known.gave_up += u32::from(!wait.got_it);
+            known.add(wait.to.saturating_sub(wait.from), wait.tries);
         }
-        victims.sort_by(|a, b| b.longest_ms.total_cmp(&a.longest_ms).then(a.pid.cmp(&b.pid)));
+        for wait in &self.under_way {
+            let known = victim_of(&mut victims, wait, RefusalReason::Waited);
+            let length = now.saturating_sub(wait.from);
+            known.waiting_ms = Some(units::milliseconds(length));
+            known.add(length, wait.tries);
+        }
+        victims.sort_by(|a, b| {
+            let (is_a, is_b) = (a.waiting_ms.is_some(), b.waiting_ms.is_some());
+            is_b.cmp(&is_a).then(b.longest_ms.total_cmp(&a.longest_ms)).then(a.pid.cmp(&b.pid))
+        });
         WriterRefusals { window_ms: units::milliseconds(window), victims }
     }
+}
+
+impl RefusedWriter {
+    fn add(&mut self, length: Duration, tries: u32) {
+        let length = units::milliseconds(length);
+        self.waits += 1;
+        self.tries += tries;
+        self.longest_ms = self.longest_ms.max(length);
+        self.total_ms += length;
+    }
+}
+
+// The entry of the victim of `wait`, which is made if there is none.
+fn victim_of<'a>(
+    victims: &'a mut Vec<RefusedWriter>,
+    wait: &EndedWait,
+    reason: RefusalReason,
+) -> &'a mut RefusedWriter {
+    let is_its =
+        |known: &RefusedWriter| (known.pid, known.holder, known.reason) == (wait.pid, wait.holder, reason);
+    let at = victims.iter().position(is_its).unwrap_or_else(|| {
+        victims.push(RefusedWriter {
+            pid: wait.pid,
+            thread: wait.thread,
+            holder: wait.holder,
+            reason,
+            waits: 0,
+            tries: 0,
+            gave_up: 0,
+            longest_ms: 0.0,
+            total_ms: 0.0,
+            waiting_ms: None,
+        });
+        victims.len() - 1
+    });
+    victims[at].thread = wait.thread;
+    &mut victims[at]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::RefusalReason;
 
     #[test]
     fn refusals_are_counted_by_victim_holder_and_reason() {
@@ -95,5 +121,25 @@ mod tests {
             .map(|it| (it.holder, it.waits, it.tries, it.gave_up, it.longest_ms))
             .collect();
         assert_eq!(outline, [(Some(7), 2, 6, 1, 400.0), (Some(6), 1, 3, 0, 50.0)], "the first is too old");
+    }
+
+    #[test]
+    fn a_wait_under_way_comes_first_with_its_time_so_far() {
+        let mut log = WaitLog::default();
+        let wait = |pid: i32, from: u64, to: u64| EndedWait {
+            pid,
+            thread: pid,
+            holder: Some(7),
+            reason: RefusalReason::Waited,
+            tries: 3,
+            got_it: false,
+            from: Duration::from_millis(from),
+            to: Duration::from_millis(to),
+        };
+        log.add(wait(8, 0, 5_000));
+        log.under_way = vec![wait(9, 9_000, 9_900)];
+        let victims = log.refusals(Duration::from_secs(10), Duration::from_mins(1)).victims;
+        let outline: Vec<_> = victims.iter().map(|it| (it.pid, it.waiting_ms, it.gave_up)).collect();
+        assert_eq!(outline, [(9, Some(1_000.0), 0), (8, None, 1)], "it may still get the lock");
     }
 }

@@ -12,16 +12,12 @@ use std::{collections::HashMap, time::Duration};
 
 use super::{
     event::{LockRequest, RequestKind},
-    lock_state::{FileLocks, LockEdge, LockedFile, OwnerState},
+    lock_state::{FileLocks, LockEdge, LockedFile, OwnerState, is_for_write},
 };
-use crate::{
-    file_format::{RESERVED_BYTE, WRITE_BYTE},
-    history::SampledLock,
-    snapshot::RefusalReason,
-};
+use crate::{history::SampledLock, snapshot::RefusalReason};
 
 /// How long SQLite's own handler sleeps after each try, in ms; the last one repeats (`sqliteDefaultBusyCallback`).
-const SLEEPS_MS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
+pub const SLEEPS_MS: [u64; 12] = [1, 2, 5, 10, 15, 20, 25, 25, 25, 50, 50, 100];
 const LONGEST_SLEEP: Duration = Duration::from_millis(100);
 /// After this time a program that could try at any time has given up.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -175,6 +171,13 @@ impl WaitTracker {
         })
     }
 
+    /// The waits under way as of `now`, each up to its last try: those of programs that have tried again, so that they
+    /// do wait.
+    pub fn under_way(&self, now: Duration) -> impl Iterator<Item = EndedWait> {
+        let open = self.open.values().filter(move |wait| wait.goes_on_with(now));
+        open.filter(|wait| !wait.is_upgrade && wait.tries > 1).map(|wait| wait.given_up())
+    }
+
     /// The waits that have ended by silence as of `now`.
     pub fn silent(&mut self, now: Duration) -> Vec<EndedWait> {
         let over: Vec<u64> =
@@ -225,14 +228,6 @@ impl OpenWait {
     }
 }
 
-fn is_for_write(file: LockedFile, request: &LockRequest) -> bool {
-    let byte = match file {
-        LockedFile::Index => WRITE_BYTE,
-        LockedFile::Main => RESERVED_BYTE,
-    };
-    (request.first..=request.last).contains(&byte)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::lock_state::tests::request, *};
@@ -276,6 +271,18 @@ mod tests {
         ]);
         assert_eq!(outline(&ended), [(8, Some(7), RefusalReason::Waited, 2, true)]);
         assert_eq!(ended[0].to.saturating_sub(ended[0].from), Duration::from_micros(3_200));
+    }
+
+    #[test]
+    fn a_wait_is_under_way_from_its_second_try_until_it_falls_silent() {
+        let (mut locks, mut tracker) = (FileLocks::default(), WaitTracker::default());
+        locks.apply(LockedFile::Index, &request(VICTIM, RequestKind::Shared, 124..=124, 100));
+        let seen = [110, 1_210, 3_300].map(|at| {
+            tracker.request(LockedFile::Index, &request(VICTIM, REFUSED, 120..=120, at), &locks);
+            tracker.under_way(Duration::from_micros(at)).map(|it| it.tries).sum::<u32>()
+        });
+        assert_eq!(seen, [0, 2, 3]);
+        assert_eq!(tracker.under_way(Duration::from_millis(200)).count(), 0, "it sleeps for 5 ms at most");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{CHECKPOINTED, LABEL, PINNED, TimelinePanel, WAITED, level};
+use super::{CHECKPOINTED, LABEL, PINNED, REFUSED, TimelinePanel, WAITED, level, strips::has_strip};
 use crate::{
     console::{
         screen_map::{RowList, ScreenMap, ScreenTarget},
@@ -28,10 +28,16 @@ impl TimelinePanel<'_> {
             let sentence = format!("{:LABEL$}no process held the write lock", "");
             return vec![Line::styled(text::fit(&sentence, self.width), self.theme.muted)];
         }
-        let tall = (height / lanes.len()).clamp(1, TALLEST);
+        let strips = if self.shows_strips() { self.strips().count() } else { 0 };
+        let strips = if lanes.len() + strips <= height { strips } else { 0 };
+        let tall = ((height - strips.min(height)) / lanes.len()).clamp(1, TALLEST);
         let scroll = usize::from(self.app.scroll).min(lanes.len().saturating_sub(height));
         let hidden = lanes.len() - scroll;
-        let mut rows: Vec<_> = lanes.iter().skip(scroll).flat_map(|lane| self.lane(lane, tall)).collect();
+        let rows = lanes.iter().skip(scroll).flat_map(|lane| {
+            let strip = (strips > 0 && has_strip(lane)).then(|| self.strip(lane));
+            self.lane(lane, tall).into_iter().chain(strip)
+        });
+        let mut rows: Vec<_> = rows.collect();
         if hidden > height && height > 0 {
             rows.truncate(height - 1);
             let more = format!("{:LABEL$}{} more: {}", "", hidden + 1 - height, scrolling(self.app));
@@ -80,6 +86,9 @@ impl TimelinePanel<'_> {
         let filled = held * tall as f64 - above as f64;
         if cells.end <= self.timeline.unknown_cells() {
             (' ', self.theme.muted)
+        } else if above == 0 && is_marked(&lane.refused) {
+            // Rarer than a hold, and more important.
+            (REFUSED, self.theme.danger)
         } else if held > 0.0 {
             // The lowest level is for zero, so every hold is visible.
             let sign = if above == 0 || filled > 0.0 { level(filled.max(0.01)) } else { ' ' };
@@ -98,7 +107,7 @@ impl TimelinePanel<'_> {
     }
 
     /// `label`, then a cell for each column; under the cursor an empty one is a line.
-    fn row(&self, label: &str, cell: impl Fn(usize) -> (char, Style)) -> Line<'static> {
+    pub(super) fn row(&self, label: &str, cell: impl Fn(usize) -> (char, Style)) -> Line<'static> {
         let mut spans = vec![Span::raw(text::pad(label, LABEL))];
         for column in 0..self.columns() {
             let (sign, style) = cell(column);

@@ -1,0 +1,134 @@
+//! The waits for the write lock, and those that ended without it.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{LockHistory, LockOwner, Micros, TimedHold, micros, push_bounded};
+
+/// How many waits without the lock are kept.
+const WITHOUT: usize = 512;
+/// Waits under way at the same time that are kept; the others are left out.
+const OPEN: usize = 64;
+
+#[derive(Debug, Default)]
+pub(super) struct WaitPast {
+    ended: VecDeque<TimedHold>,
+    /// Those of them that ended without the lock.
+    without: VecDeque<TimedHold>,
+    open: Vec<(Micros, Arc<LockOwner>)>,
+}
+
+impl WaitPast {
+    /// The most bytes that it takes.
+    pub const BYTES: usize =
+        (LockHistory::WAITS + WITHOUT + OPEN) * (size_of::<TimedHold>() + LockOwner::BYTES);
+
+    /// The process of the last wait.
+    pub fn recent(&self) -> Option<&Arc<LockOwner>> {
+        self.ended.back().map(|wait| &wait.who)
+    }
+
+    /// Start, end and process of the waits between `from` and `to`; those under way end at `now`.
+    pub fn between(
+        &self,
+        from: Micros,
+        to: Micros,
+        now: Micros,
+    ) -> impl Iterator<Item = (Micros, Micros, &Arc<LockOwner>)> {
+        let ended = self.ended.iter().map(|wait| (wait.start, wait.end(), &wait.who));
+        let open = self.open.iter().map(move |(start, who)| (*start, now, who));
+        ended.chain(open).filter(move |(start, end, _)| *end > from && *start < to)
+    }
+
+    /// The last moments of the waits between `from` and `to` that ended without the lock.
+    pub fn without_lock(&self, from: Micros, to: Micros) -> impl Iterator<Item = (Micros, &LockOwner)> {
+        let last = |wait: &TimedHold| (wait.end() - 1).max(wait.start);
+        let lasts = self.without.iter().map(move |wait| (last(wait), wait.who.as_ref()));
+        lasts.filter(move |(last, _)| *last >= from && *last < to)
+    }
+
+    #[cfg(test)]
+    pub fn size(&self) -> (usize, impl Iterator<Item = &Arc<LockOwner>>) {
+        let taken = (self.ended.capacity() + self.without.capacity()) * size_of::<TimedHold>()
+            + self.open.capacity() * size_of::<(Micros, Arc<LockOwner>)>();
+        (taken, self.ended.iter().chain(&self.without).map(|wait| &wait.who))
+    }
+}
+
+impl LockHistory {
+    /// How many waits are kept.
+    pub const WAITS: usize = 2048;
+
+    /// Records that `who` waited for the write lock until `end`, according to its own journal or the kernel's trace. The
+    /// time before the start of the sampler is left out.
+    pub fn waited(&mut self, end: Instant, length: Duration, who: Arc<LockOwner>) {
+        if let Some(wait) = self.wait(end, length, who) {
+            push_bounded(&mut self.waits.ended, Self::WAITS, wait);
+        }
+    }
+
+    /// The same for a wait that ended without the lock.
+    pub fn waited_in_vain(&mut self, end: Instant, length: Duration, who: Arc<LockOwner>) {
+        if let Some(wait) = self.wait(end, length, who) {
+            push_bounded(&mut self.waits.without, WITHOUT, wait.clone());
+            push_bounded(&mut self.waits.ended, Self::WAITS, wait);
+        }
+    }
+
+    /// Records the waits under way, each with its start.
+    pub fn waiting_are(&mut self, waits: Vec<(Instant, Arc<LockOwner>)>) {
+        let waits = waits.into_iter().take(OPEN);
+        self.waits.open = waits.map(|(start, who)| (self.micros(start), self.known(who))).collect();
+    }
+
+    fn wait(&self, end: Instant, length: Duration, who: Arc<LockOwner>) -> Option<TimedHold> {
+        let length = micros(length);
+        let is_sampled = self.since.is_some_and(|since| end >= since);
+        is_sampled.then(|| TimedHold { start: self.micros(end) - length, length, who: self.known(who) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::*, *};
+    use crate::history::{TimeWindow, Timeline};
+
+    fn shown(history: &LockHistory, start: Instant) -> Timeline {
+        let now = (start + ms(60_000), jiff::Timestamp::UNIX_EPOCH);
+        history.timeline(TimeWindow { end: None, span: ms(60_000) }, now).expect("sampled")
+    }
+
+    #[test]
+    fn a_wait_without_the_lock_is_marked_at_its_end_however_short() {
+        let start = Instant::now();
+        let mut history = history(start, &[(1, 30_000, 32_000)]);
+        history.waited_in_vain(start + ms(31_000), ms(0), who(2));
+        history.waited_in_vain(start + ms(31_550), ms(500), who(3));
+        history.waited(start + ms(32_000), ms(1500), who(4));
+        let timeline = shown(&history, start);
+        let lane = |pid| timeline.lanes.iter().find(|lane| lane.who.pid == Some(pid)).expect("a lane");
+        let marked = |marks: &[bool]| {
+            marks.iter().enumerate().filter(|(_, is)| **is).map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        assert_eq!(marked(&lane(2).refused), [310]);
+        assert_eq!(marked(&lane(3).refused), [315]);
+        assert_eq!(marked(&lane(3).waited), [310, 311, 312, 313, 314, 315]);
+        assert!(lane(4).refused.is_empty() && lane(4).waited[310], "it got the lock");
+        assert_eq!(timeline.waits.map(|waits| waits.count), Some(3));
+    }
+
+    #[test]
+    fn a_wait_under_way_reaches_to_the_present_and_is_gone_with_its_end() {
+        let start = Instant::now();
+        let mut history = history(start, &[(1, 30_000, 60_000)]);
+        history.waiting_are(vec![(start + ms(55_000), who(2))]);
+        let timeline = shown(&history, start);
+        let lane = timeline.lanes.iter().find(|lane| lane.who.pid == Some(2)).expect("a lane");
+        assert!(lane.waited[550..].iter().all(|waited| *waited) && !lane.waited[549]);
+        history.waiting_are(Vec::new());
+        assert!(shown(&history, start).lanes.iter().all(|lane| lane.who.pid != Some(2)));
+    }
+}
