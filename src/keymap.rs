@@ -2,12 +2,14 @@
 
 mod action;
 mod active;
+mod bar;
 mod key;
 mod panel;
 mod table;
 
 pub use action::{Action, KeyGroup};
 pub use active::{ActiveBinding, Keymap};
+pub use bar::KeyBar;
 pub use key::{KeyError, NamedKey};
 pub use panel::Panel;
 pub use table::KEYMAP;

@@ -53,6 +53,8 @@ pub struct StopAftermath {
     pub still_held: Vec<i32>,
     /// Processes that keep frames of the log from being checkpointed; `None` if there is no log.
     pub in_the_way: Option<Vec<CheckpointBlocker>>,
+    /// Whether one of those that are gone kept frames of the log from being checkpointed.
+    pub was_in_the_way: bool,
     /// Why no process should checkpoint it, whatever blocks it.
     pub hazard: Option<FindingKind>,
 }
@@ -130,6 +132,13 @@ pub fn only_copy(target: SignalTarget, databases: &[Database]) -> Option<StalePr
     (!files.is_empty()).then_some(StaleProtection::OnlyCopy { files })
 }
 
+/// The processes that keep frames of the log of `database` from being checkpointed.
+pub fn in_the_way(database: &Database) -> Vec<SignalTarget> {
+    let pids = blockers(database, CheckpointMode::Passive).into_iter().filter_map(|blocker| blocker.pid);
+    let target = |pid| Some(SignalTarget { pid, start_ticks: database.process(pid)?.start_ticks? });
+    pids.filter_map(target).collect()
+}
+
 /// The processes of `database` for which a cause of staleness holds, protected ones included.
 pub fn candidates(database: &Database) -> impl Iterator<Item = &Process> {
     database.processes.iter().filter(|process| !causes(process).is_empty())
@@ -187,8 +196,14 @@ pub fn stop(
 }
 
 impl StopAftermath {
-    /// What `database` shows of those that were to exit, of which some are `gone`.
-    pub fn of(database: &Database, gone: &[SignalTarget], stays: &[SignalTarget]) -> Self {
+    /// What `database` shows of those that were to exit, of which some are `gone`. `were_in_the_way` is what
+    /// [`in_the_way`] gave for the sample before.
+    pub fn of(
+        database: &Database,
+        gone: &[SignalTarget],
+        stays: &[SignalTarget],
+        were_in_the_way: &[SignalTarget],
+    ) -> Self {
         let locks = &database.locks;
         let holders = [&locks.writer, &locks.checkpointer, &locks.recoverer, &locks.exclusive];
         let pids = holders.into_iter().flatten().filter_map(|holder| holder.pid);
@@ -204,6 +219,7 @@ impl StopAftermath {
             gone: gone.len(),
             still_held: gone.iter().chain(stays).filter(holds).map(|target| target.pid).collect(),
             in_the_way: has_log.then(|| blockers(database, CheckpointMode::Passive)),
+            was_in_the_way: gone.iter().any(|target| were_in_the_way.contains(target)),
             hazard: diagnose::hazard(database).map(|hazard| hazard.kind),
         }
     }
@@ -226,7 +242,7 @@ impl StopAftermath {
     fn log(&self) -> Option<String> {
         match (self.hazard, self.in_the_way.as_deref()?) {
             (Some(hazard), _) => Some(format!("the WAL cannot be checkpointed while {hazard} stands")),
-            (None, []) if self.gone == 0 => None,
+            (None, []) if !self.was_in_the_way => None,
             (None, []) => Some("the WAL can be moved again".to_owned()),
             (None, [first]) => Some(format!("the WAL is still held: {}", first.why)),
             (None, [first, rest @ ..]) => {
@@ -257,12 +273,15 @@ mod tests {
     // What is reported of `database` once `gone` have ended.
     fn reported(database: &Database, gone: &[i32], stays: &[i32]) -> String {
         let targets = |pids: &[i32]| pids.iter().copied().map(target).collect::<Vec<_>>();
-        StopAftermath::of(database, &targets(gone), &targets(stays)).to_string()
+        let before = in_the_way(&pinned());
+        StopAftermath::of(database, &targets(gone), &targets(stays), &before).to_string()
     }
 
     #[test]
     fn the_report_after_a_stop_covers_the_locks_and_the_log() {
-        assert_eq!(reported(&quiet(), &[WRITER], &[]), "all locks released; the WAL can be moved again");
+        assert_eq!(reported(&quiet(), &[READER], &[]), "all locks released; the WAL can be moved again");
+        assert_eq!(reported(&quiet(), &[WRITER], &[]), "all locks released", "it was not in the way");
+        assert_eq!(reported(&quiet(), &[WRITER], &[READER]), "all locks released", "the other stays");
         assert_eq!(reported(&rollback(), &[WRITER], &[]), "all locks released", "there is no WAL");
         assert_eq!(reported(&quiet(), &[], &[READER]), "nothing has changed");
     }

@@ -34,6 +34,9 @@ use report::{DatabaseReap, ReapCandidate, ReapOutcome};
 /// Time between two samples while it watches.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// A shorter watch says how to watch longer.
+const LONG_WATCH: Duration = Duration::from_secs(30);
+
 #[derive(Debug, clap::Args)]
 pub struct ReapArgs {
     /// The databases; default: those in the settings, else the default database.
@@ -83,7 +86,7 @@ pub fn run(args: &ReapArgs, config: &Config) -> anyhow::Result<u8> {
         // A sample that was started before the last exit could still show its locks.
         watch.sample();
         thread::sleep(BETWEEN_LOOKS);
-        reaping.verify(&watch.sample().snapshot, args)?;
+        reaping.verify(&snapshot, &watch.sample().snapshot, args)?;
     }
     if args.json {
         print_json(&reaping.report(&snapshot, args, declined))?;
@@ -180,6 +183,11 @@ impl ReapPlan {
                     report_line(args, &format!("    left alone: {refusal}"))?;
                 }
             }
+        }
+        let mut causes = self.candidates.iter().flat_map(|(_, process)| reap::causes(process));
+        if args.watch < LONG_WATCH && causes.any(|cause| cause.idle_ms().is_some()) {
+            let advice = "--for 30s watches longer";
+            report_line(args, &format!("work that is rarer than every {watched} looks idle; {advice}"))?;
         }
         Ok(())
     }
@@ -289,15 +297,17 @@ impl ReapPlan {
         })
     }
 
-    /// Prints what `after` shows of the locks and the log.
-    fn verify(&mut self, after: &Snapshot, args: &ReapArgs) -> anyhow::Result<()> {
+    /// Prints what `after` shows of the locks and the log, compared with `before`.
+    fn verify(&mut self, before: &Snapshot, after: &Snapshot, args: &ReapArgs) -> anyhow::Result<()> {
         let with = |is_gone: bool| -> Vec<SignalTarget> {
             let ends = self.ends.iter().filter(|(_, (_, end))| (*end == StopOutcome::Gone) == is_gone);
             ends.map(|(target, _)| *target).collect()
         };
         let (gone, stays) = (with(true), with(false));
-        self.aftermath =
-            after.databases.iter().map(|database| StopAftermath::of(database, &gone, &stays)).collect();
+        let both = before.databases.iter().zip(&after.databases);
+        let aftermath =
+            both.map(|(before, after)| StopAftermath::of(after, &gone, &stays, &reap::in_the_way(before)));
+        self.aftermath = aftermath.collect();
         if args.json {
             return Ok(());
         }

@@ -27,6 +27,7 @@ mod documents;
 mod findings;
 mod health;
 mod ingestion;
+mod key_bar;
 mod keys;
 mod log;
 mod mode;
@@ -61,7 +62,7 @@ use stopping::BackgroundStop;
 pub use stopping::{StopReport, StopTally};
 pub use subject::DetailsSubject;
 pub use timeline::{TimelineContent, TimelineView};
-pub use tree::TreeBranch;
+pub use tree::{TreeBranch, UnlistedParent};
 
 use database_state::DatabaseStates;
 use log::LogHistory;
@@ -95,6 +96,8 @@ pub struct DrawnFrame {
     /// The part of a long text over the panels.
     pub text: TextExtent,
     pub map: ScreenMap,
+    /// How many lines the log can be scrolled back by; `None` if the panel was not drawn.
+    pub log_end: Option<usize>,
 }
 
 /// What just happened. It is shown until the next key, a change of database, or its timeout.
@@ -234,6 +237,9 @@ impl App {
             Message::Look(look) => self.sampled(&look),
             Message::Drawn(drawn) => {
                 self.drawn(drawn.text);
+                if let Some(farthest) = drawn.log_end {
+                    self.limit_log(farthest);
+                }
                 self.pointer.drawn(drawn.map);
                 if self.recent_timeline().is_none() { self.ask_recent() } else { Vec::new() }
             }

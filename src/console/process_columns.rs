@@ -87,7 +87,7 @@ pub static PROCESS_COLUMNS: [ProcessColumn; 10] = [
     },
     ProcessColumn {
         heading: "FOR",
-        width: ColumnWidth::Right(9),
+        width: ColumnWidth::Right(10),
         from: 0,
         cell: |it| plain(held_ms(it.database, it.row).map(units::duration).unwrap_or_default()),
         sort: None,

@@ -61,12 +61,14 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
     let [top, middle, bottom] =
         Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
     header::render(frame, top, app, theme);
-    let mut shows_recent = false;
+    let (mut shows_recent, mut log_end) = (false, None);
     match &app.mode {
         Mode::Overview(_) | Mode::Filter(FilterTarget::Databases(_)) => {
             overview::render(frame, middle, app, theme, &mut map);
         }
-        Mode::Panels | Mode::Filter(_) => shows_recent = panels(frame, middle, app, theme, &mut map),
+        Mode::Panels | Mode::Filter(_) => {
+            (shows_recent, log_end) = panels(frame, middle, app, theme, &mut map);
+        }
         Mode::Timeline(past) => {
             timeline::render(frame, middle, app, theme, past, &mut map);
         }
@@ -94,15 +96,31 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
     if theme.is_ascii {
         ascii::simplify(frame.buffer_mut());
     }
-    DrawnFrame { text: TextExtent { shows_recent, ..text }, map }
+    DrawnFrame { text: TextExtent { shows_recent, ..text }, map, log_end }
 }
 
-/// Draws the panels; returns whether the last minutes of the write lock are among them.
-fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) -> bool {
+/// Draws the panels; returns whether the last minutes of the write lock are among them, and how far the log can be
+/// scrolled back if it is.
+fn panels(
+    frame: &mut Frame,
+    area: Rect,
+    app: &App,
+    theme: &Theme,
+    map: &mut ScreenMap,
+) -> (bool, Option<usize>) {
     let layout = ScreenLayout::of(area, app);
+    let is_alone = !app.zoomed && layout.panels.iter().all(|(panel, _)| panel.is_main());
+    let mut log_end = None;
     for &(which, area) in &layout.panels {
         map.add(area, ScreenTarget::List(RowList::Panel(which)));
-        panel(frame, area, app, theme, which, map);
+        match which {
+            Panel::Processes => processes::render(frame, area, app, theme, map, is_alone),
+            Panel::Files => files::render(frame, area, app, theme),
+            Panel::Pragmas => pragmas::render(frame, area, app, theme, map),
+            Panel::Ingestion => ingestion::render(frame, area, app, theme, map),
+            Panel::Log => log_end = Some(log::render(frame, area, app, theme)),
+            Panel::Findings => findings::render(frame, area, app, theme, map),
+        }
     }
     if let Some(area) = layout.timeline {
         timeline::render_below(frame, area, app, theme);
@@ -110,7 +128,7 @@ fn panels(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut Scr
     if let Some(area) = layout.page {
         explain::render_beside(frame, area, app, theme);
     }
-    layout.timeline.is_some()
+    (layout.timeline.is_some(), log_end)
 }
 
 /// Draws `lines` in `area` from the scroll offset, and marks the lines that match the query.
@@ -137,17 +155,6 @@ fn too_small(frame: &mut Frame, area: Rect) {
     let (width, height) = SMALLEST;
     let text = format!("waltop wants {width}x{height}, this is {}x{}", area.width, area.height);
     frame.render_widget(Paragraph::new(text), area);
-}
-
-fn panel(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, which: Panel, map: &mut ScreenMap) {
-    match which {
-        Panel::Processes => processes::render(frame, area, app, theme, map),
-        Panel::Files => files::render(frame, area, app, theme),
-        Panel::Pragmas => pragmas::render(frame, area, app, theme, map),
-        Panel::Ingestion => ingestion::render(frame, area, app, theme, map),
-        Panel::Log => log::render(frame, area, app, theme),
-        Panel::Findings => findings::render(frame, area, app, theme, map),
-    }
 }
 
 /// Draws the frame of a panel, titled with its key; returns the area inside it.

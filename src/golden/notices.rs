@@ -100,7 +100,13 @@ fn add_stops(lines: &mut Lines) {
     let stopped =
         |pid| StoppedProcess { target: SignalTarget { pid, start_ticks: 1 }, label: "bun".to_owned() };
     let (it, other) = (|| stopped(7), || stopped(8));
-    let nothing = || StopAftermath { gone: 1, still_held: Vec::new(), in_the_way: None, hazard: None };
+    let nothing = || StopAftermath {
+        gone: 1,
+        still_held: Vec::new(),
+        in_the_way: None,
+        was_in_the_way: false,
+        hazard: None,
+    };
     let blocked = StopAftermath {
         still_held: vec![8],
         in_the_way: Some(vec![
@@ -117,7 +123,7 @@ fn add_stops(lines: &mut Lines) {
         let pending = StopTally { signal: StopSignal::Term, gone, stays, refused };
         StopReport::Aftermath { pending, aftermath }
     };
-    let free = StopAftermath { in_the_way: Some(Vec::new()), ..nothing() };
+    let free = StopAftermath { in_the_way: Some(Vec::new()), was_in_the_way: true, ..nothing() };
     let unsafe_log = StopAftermath { hazard: Some(FindingKind::SplitWal), ..free.clone() };
     let stays = |signal| StopReport::Stays { stopped: it(), signal };
     examples!(*lines, StopReport {

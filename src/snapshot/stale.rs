@@ -68,6 +68,16 @@ impl StaleCause {
             Self::PinnedWal { .. } => "pinned-wal",
         }
     }
+
+    /// For how long the process was seen idle, in ms; `None` if the cause does not rest on idleness.
+    pub const fn idle_ms(&self) -> Option<f64> {
+        match self {
+            Self::MaxAge { idle_ms, .. } | Self::Orphan { idle_ms, .. } | Self::PinnedWal { idle_ms, .. } => {
+                Some(*idle_ms)
+            }
+            Self::SplitWal { .. } | Self::Executable { .. } | Self::Duplicate { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for StaleCause {

@@ -239,7 +239,7 @@ fn a_message_goes_with_the_next_key_and_leaves_the_keys_in_sight() {
     let notice = stage.app.notice().expect("a notice");
     assert!(matches!(notice, Notice::NoProcessToStop { panel: Panel::Files, .. }), "{notice:?}");
     assert!(screen.contains(&notice.to_string()), "{screen}");
-    assert!(screen.lines().last().is_some_and(|line| line.contains("q quit")), "{screen}");
+    assert!(screen.lines().last().is_some_and(|line| line.contains("Esc all panels")), "{screen}");
     stage.keys("j");
     assert_eq!(stage.app.notice(), None);
 }

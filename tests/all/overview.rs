@@ -79,7 +79,11 @@ fn it_opens_by_itself_where_there_are_many() {
     let several = Stage::new(look(many()), USUAL);
     assert!(several.app.overview().is_some() && several.screen().contains("5 databases"));
     let few = Stage::new(look(many().split_off(2)), USUAL);
-    assert!(few.app.overview().is_none() && few.screen().contains("1 of 3"), "{}", few.screen());
+    assert!(
+        few.app.overview().is_none() && few.screen().contains("database 1 of 3 ([ ] switch)"),
+        "{}",
+        few.screen()
+    );
     let mut one = Stage::new(look(vec![contended()]), USUAL);
     one.keys("o");
     assert_eq!(one.app.notice(), Some(&Notice::OnlyDatabase));
@@ -94,7 +98,7 @@ fn enter_goes_to_the_selected_one_and_escape_back() {
         stage.keys(keys);
         assert_eq!((stage.app.current(), stage.app.overview().is_some()), (at, is_overview), "{keys}");
         let screen = stage.screen();
-        assert!(screen.contains(&format!("  {} of 5", at + 1)), "{keys}: {screen}");
+        assert!(screen.contains(&format!("{} of 5", at + 1)), "{keys}: {screen}");
         assert_eq!(screen.contains("2 Locks and processes"), !is_overview, "{keys}: {screen}");
     }
     stage.keys("o3");
@@ -194,7 +198,7 @@ fn one_that_is_missing_or_unreadable_keeps_none_of_the_others_back() {
     terminal.shows("not a SQLite database");
     terminal.shows(&writer.pid().to_string());
     terminal.keys("G\r");
-    terminal.shows("notes.db  3 of 3");
+    terminal.shows("notes.db  database 3 of 3");
     terminal.shows("2 Locks and processes: 1 open");
     terminal.shows("WRITE");
     terminal.keys("q");
@@ -248,7 +252,7 @@ fn no_more_than_two_databases_are_asked_for_their_pragmas_at_once() {
     eventually("the last one has answered", || {
         most = most.max(workers(terminal.pid()));
         let screen = terminal.text();
-        (screen.contains("8.db  8 of 8") && screen.contains("7 ok")).then_some(())
+        (screen.contains("8.db  database 8 of 8") && screen.contains("7 ok")).then_some(())
     });
     assert!((1..=2).contains(&most), "{most} at once");
     terminal.keys("q");

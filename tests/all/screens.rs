@@ -1,6 +1,7 @@
 //! Fixture, keys, screen: what the console shows, and what its keys ask for.
 
 mod keys;
+mod texts;
 
 use insta::assert_snapshot;
 use log::Level;

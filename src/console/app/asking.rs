@@ -114,7 +114,9 @@ impl App {
         if database.is_gone() {
             return vec![self.notify(Notice::DatabaseGone)];
         }
-        let kind = DialogKind::Ingest(IngestDialog::new(database, &self.setup.folder));
+        // The newest run comes first.
+        let folders = database.ingestions.first().map_or(&[][..], |ingestion| &ingestion.folders);
+        let kind = DialogKind::Ingest(IngestDialog::new(database, folders, &self.setup.folder));
         self.open_dialog(kind);
         Vec::new()
     }

@@ -22,6 +22,8 @@ pub(super) struct LogHistory {
     shown: VecDeque<LogLine>,
     /// Logged during a pause; shown after it.
     later: VecDeque<LogLine>,
+    /// How many lines below the panel are newer than its last one.
+    back: usize,
 }
 
 impl LogHistory {
@@ -39,7 +41,27 @@ impl LogHistory {
 
 impl App {
     pub(super) fn logged(&mut self, lines: Vec<LogLine>) {
+        // What the user scrolled to stays where it is.
+        if self.log.back > 0 && !self.is_paused() {
+            let passing = lines.iter().filter(|line| self.passes(FilterTarget::Log, || &line.text));
+            self.log.back += passing.count();
+        }
         self.log.append(lines, self.is_paused());
+    }
+
+    /// How many of the [`App::log_lines`] are newer than the last one to draw.
+    pub fn log_back(&self) -> usize {
+        self.log.back
+    }
+
+    /// Moves the log by this many lines, to newer ones if it is positive.
+    pub(super) fn scroll_log(&mut self, by: isize) {
+        self.log.back = self.log.back.saturating_add_signed(-by);
+    }
+
+    /// The last frame could not show older lines than those before the newest `farthest`.
+    pub(super) fn limit_log(&mut self, farthest: usize) {
+        self.log.back = self.log.back.min(farthest);
     }
 
     /// The lines that match the filter, newest first.

@@ -133,6 +133,9 @@ impl App {
 
     pub(super) fn move_selection(&mut self, by: isize) {
         let panel = self.focus;
+        if panel == Panel::Log {
+            return self.scroll_log(by);
+        }
         let last = self.rows(panel).saturating_sub(1);
         let is_lost = panel == Panel::Processes && !self.has_selected_row();
         // The row where the process was that left the table.

@@ -22,7 +22,7 @@ use crate::console::dialogs::{
 mod report;
 
 pub use report::{StopReport, StopTally};
-use report::{announcement, in_all, record, verdict};
+use report::{announcement, in_all, in_the_way, record, verdict};
 
 /// Processes that were sent a signal and whose dialog is closed.
 #[derive(Debug, Default)]
@@ -110,9 +110,8 @@ impl App {
     /// Opens the dialog whose processes are pinned.
     #[must_use]
     pub(super) fn pinned(&mut self, pins: Vec<(SignalTarget, Result<(), SignalRefusal>)>) -> Vec<Effect> {
-        let Some(mut kind) =
-            self.pending_pin.take().filter(|_| self.dialog().is_none() && self.palette.is_none())
-        else {
+        let is_free = self.dialog().is_none() && self.palette.is_none();
+        let Some(mut kind) = self.pending_pin.take().filter(|_| is_free) else {
             return vec![Effect::Unpin];
         };
         match &mut kind {
@@ -207,7 +206,6 @@ impl App {
     fn confirmed(&mut self, kind: DialogKind, mut act: ConfirmedAction) -> Vec<Effect> {
         if let ConfirmedAction::Ingest { folder, .. } = &mut act {
             *folder = at_home(std::mem::take(folder), self.setup.home.as_deref());
-            self.setup.folder.clone_from(folder);
         }
         let begins = Notice::Begins(announcement(&act, subject(&kind)));
         match self.switch.confirm(act) {
@@ -225,7 +223,9 @@ impl App {
     /// Tracks the processes of a confirmed dialog.
     fn wait_for(&mut self, kind: DialogKind) {
         let until = self.now.checked_add(GRACE).unwrap_or(Timestamp::MAX);
-        let begin = |database, signal, waiting| PendingStop {
+        let newest = self.newest.clone();
+        let begin = |database: std::path::PathBuf, signal, waiting| PendingStop {
+            were_in_the_way: in_the_way(newest.as_deref(), &database),
             database,
             signal,
             until,
@@ -236,17 +236,18 @@ impl App {
             refused: 0,
         };
         let named = |target, process: &Process| StoppedProcess { target, label: process.label.clone() };
+        let all_named = |list: &ReapList| list.ticked().map(|(target, it)| named(target, it)).collect();
         let ending = match kind {
             DialogKind::Stop(StopDialog { process, target, database, signal, .. }) => {
                 begin(database, signal, vec![named(target, &process)])
             }
             DialogKind::Reap(list) => {
-                let waiting = list.ticked().map(|(target, process)| named(target, process)).collect();
+                let waiting = all_named(&list);
                 begin(list.database, StopSignal::Term, waiting)
             }
             DialogKind::Tagged(TaggedDialog { list, signal, .. }) => {
-                let waiting = list.ticked().map(|(target, process)| named(target, process)).collect();
                 self.clear_selection();
+                let waiting = all_named(&list);
                 begin(list.database, signal, waiting)
             }
             DialogKind::Kill(KillDialog(ending)) => ending.again(StopSignal::Kill, until),
@@ -327,9 +328,9 @@ impl App {
     #[must_use]
     pub(super) fn verify(&mut self, look: &Sample) -> Vec<Effect> {
         let is_shown = |it: &PendingStop| it.known_at <= look.snapshot.taken_at;
-        let (shown, over) = std::mem::take(&mut self.stopping.over).into_iter().partition(is_shown);
+        let over = std::mem::take(&mut self.stopping.over);
+        let (shown, over): (Vec<_>, Vec<_>) = over.into_iter().partition(is_shown);
         self.stopping.over = over;
-        let shown: Vec<PendingStop> = shown;
         let mut effects = Vec::new();
         for ending in shown {
             let database = look.snapshot.databases.iter().find(|it| it.path == ending.database);

@@ -11,8 +11,37 @@ use super::{App, Notice};
 pub struct TreeBranch {
     /// The lines that lead to it; empty for one whose parent is not listed.
     pub lines: String,
-    /// The name and PID of the parent, or that it has exited, for one whose parent is not listed.
-    pub parent: Option<String>,
+    /// The parent of one whose parent is not listed.
+    pub parent: Option<UnlistedParent>,
+}
+
+/// A parent that is not among the processes of the database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnlistedParent {
+    Exited,
+    Runs {
+        pid: i32,
+        /// The name of its program, if that is known.
+        name: Option<String>,
+    },
+}
+
+impl UnlistedParent {
+    pub fn name(&self) -> String {
+        match self {
+            Self::Exited => "parent exited".to_owned(),
+            Self::Runs { pid, name: Some(name) } => format!("{name} {pid}"),
+            Self::Runs { pid, name: None } => pid.to_string(),
+        }
+    }
+
+    /// Its name where there is little room.
+    pub fn short_name(&self) -> String {
+        match self {
+            Self::Exited => "exited".to_owned(),
+            Self::Runs { pid, .. } => pid.to_string(),
+        }
+    }
 }
 
 impl App {
@@ -50,7 +79,7 @@ fn grown(processes: Vec<&Process>) -> Vec<(&Process, TreeBranch)> {
     }
     // Those in a circle, which only unknown starts can make, are below no root.
     for root in roots.into_iter().chain(processes) {
-        tree.grow(root, TreeBranch { lines: String::new(), parent: parent_name(root) }, "");
+        tree.grow(root, TreeBranch { lines: String::new(), parent: unlisted_parent(root) }, "");
     }
     tree.rows
 }
@@ -87,14 +116,15 @@ fn is_parent(process: &Process, child: &Process) -> bool {
     child.parent == Some(process.pid) && child.pid != process.pid && is_earlier
 }
 
-fn parent_name(process: &Process) -> Option<String> {
+fn unlisted_parent(process: &Process) -> Option<UnlistedParent> {
     if process.origin.has_lost_parent == Some(true) {
-        return Some("parent exited".to_owned());
+        return Some(UnlistedParent::Exited);
     }
     let pid = process.parent?;
     let program = process.origin.parent_command.as_ref().and_then(|command| command.first());
     let name = program.map(|program| program.rsplit('/').next().unwrap_or(program));
-    Some(name.filter(|name| !name.is_empty()).map_or_else(|| pid.to_string(), |name| format!("{name} {pid}")))
+    let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
+    Some(UnlistedParent::Runs { pid, name })
 }
 
 #[cfg(test)]
@@ -136,11 +166,13 @@ mod tests {
 
     #[test]
     fn a_parent_that_is_not_listed_is_named() {
+        let names = |child: &Process| unlisted_parent(child).map(|it| (it.name(), it.short_name()));
+        let both = |name: &str, short: &str| Some((name.to_owned(), short.to_owned()));
         let mut child = process(30, 7);
-        assert_eq!(parent_name(&child).as_deref(), Some("7"));
+        assert_eq!(names(&child), both("7", "7"));
         child.origin.parent_command = Some(vec!["/usr/bin/bash".to_owned(), "-l".to_owned()]);
-        assert_eq!(parent_name(&child).as_deref(), Some("bash 7"));
+        assert_eq!(names(&child), both("bash 7", "7"));
         child.origin.has_lost_parent = Some(true);
-        assert_eq!(parent_name(&child).as_deref(), Some("parent exited"));
+        assert_eq!(names(&child), both("parent exited", "exited"));
     }
 }

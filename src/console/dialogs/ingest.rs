@@ -27,6 +27,8 @@ pub struct IngestDialog {
     batch: Input,
     /// A warning about the database.
     warning: Option<String>,
+    /// The folders of the run before, if there were several: the field has the first.
+    previous: Vec<String>,
     /// The text whose preview was requested last.
     asked: Option<String>,
     /// The preview of the text in the field; `None` until it comes.
@@ -36,13 +38,15 @@ pub struct IngestDialog {
 }
 
 impl IngestDialog {
-    pub fn new(database: &Database, folder: &Path) -> Self {
+    /// `previous` are the folders of the database's last ingestion; without one, the field proposes `folder`.
+    pub fn new(database: &Database, previous: &[String], folder: &Path) -> Self {
         let pinned = database.findings.iter().find(|finding| finding.kind == FindingKind::PinnedWal);
         Self {
             database: database.path.clone(),
-            folder: folder.display().to_string().into(),
+            folder: previous.first().cloned().unwrap_or_else(|| folder.display().to_string()).into(),
             batch: "auto".into(),
             warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
+            previous: if previous.len() > 1 { previous.to_vec() } else { Vec::new() },
             asked: None,
             preview: None,
             lists_names: false,
@@ -163,6 +167,9 @@ impl DialogContent for IngestDialog {
             self.database.display()
         ));
         lines.extend(page.plain("It runs in its own process and continues when this console quits."));
+        if let [_, rest @ ..] = self.previous.as_slice() {
+            lines.extend(page.muted(&format!("The last ingestion also took {}.", rest.join(", "))));
+        }
         if let Some(warning) = &self.warning {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {warning}")));
         }
@@ -193,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_was_refused_has_its_reason_once() {
-        let mut dialog = IngestDialog::new(&live(), Path::new("/none"));
+        let mut dialog = IngestDialog::new(&live(), &[], Path::new("/none"));
         let why = "/none does not exist".to_owned();
         dialog.previewed(FolderPreview {
             typed: "/none".to_owned(),
@@ -204,6 +211,18 @@ mod tests {
         let lines =
             |complaint| dialog.contents(DialogPage { theme: &theme, room: 60, height: 20, complaint }).len();
         assert_eq!((lines(None), lines(Some(why.as_str())), lines(Some("no room"))), (1, 0, 1));
+    }
+
+    #[test]
+    fn it_proposes_the_folder_of_the_last_ingestion_and_names_the_others() {
+        let folder = |previous: &[&str]| {
+            let previous: Vec<String> = previous.iter().map(|it| (*it).to_owned()).collect();
+            let dialog = IngestDialog::new(&live(), &previous, Path::new("/here"));
+            (dialog.folder.value().to_owned(), dialog.previous.len())
+        };
+        assert_eq!(folder(&[]), ("/here".to_owned(), 0));
+        assert_eq!(folder(&["/srv/notes"]), ("/srv/notes".to_owned(), 0));
+        assert_eq!(folder(&["/srv/notes", "/srv/mail"]), ("/srv/notes".to_owned(), 2));
     }
 
     #[test]

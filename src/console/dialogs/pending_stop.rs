@@ -32,6 +32,8 @@ pub struct PendingStop {
     pub stays: Vec<StoppedProcess>,
     /// How many got no signal.
     pub refused: usize,
+    /// The processes that kept frames of the log from being checkpointed when the signal was confirmed.
+    pub were_in_the_way: Vec<SignalTarget>,
 }
 
 /// A process that was sent a signal.

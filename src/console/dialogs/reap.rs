@@ -15,7 +15,7 @@ use crate::{
     },
     console::{process_columns, view},
     snapshot::{Process, StaleCause},
-    text,
+    text, units,
 };
 
 /// Lines beside the rows: the count, a blank line, the row under the cursor, and the buttons.
@@ -129,12 +129,14 @@ impl DialogContent for ReapList {
 
     fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = self.head(page);
-        lines.extend(self.list(scene, page, BESIDE));
+        let beside = BESIDE - 1 + lines.len();
+        lines.extend(self.list(scene, page, beside));
         lines
     }
 
     fn rows(&self, page: DialogPage<'_>) -> Option<DialogRows> {
-        Some(self.rows_at(self.head(page).len(), page, BESIDE))
+        let head = self.head(page).len();
+        Some(self.rows_at(head, page, BESIDE - 1 + head))
     }
 
     fn point(&mut self, at: usize) {
@@ -144,7 +146,24 @@ impl DialogContent for ReapList {
 
 impl ReapList {
     fn head(&self, page: DialogPage<'_>) -> Vec<Line<'static>> {
-        page.plain(&format!("{}: y sends them TERM, Space ticks or unticks a row, j k move.", self.counts()))
+        let mut lines = page
+            .plain(&format!("{}: y sends them TERM, Space ticks or unticks a row, j k move.", self.counts()));
+        if let Some(watched_ms) = self.watched_ms() {
+            lines.extend(page.muted(&format!(
+                "Idle means in the {} that waltop has watched: work that is rarer looks idle.",
+                units::duration(watched_ms)
+            )));
+        }
+        lines
+    }
+
+    /// The shortest time for which a process was watched that is listed for being idle; `None` if none is.
+    fn watched_ms(&self) -> Option<f64> {
+        let rests_on_idleness =
+            |row: &&ReapRow| reap::causes(&row.process).iter().any(|cause| cause.idle_ms().is_some());
+        let watched =
+            self.rows.iter().filter(rests_on_idleness).filter_map(|row| row.process.idleness.watched_ms);
+        watched.min_by(f64::total_cmp)
     }
 
     /// The rows that fit beside `beside` other lines, from the line `line` of the body on.

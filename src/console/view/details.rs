@@ -21,6 +21,9 @@ use super::{
     theme::Theme,
 };
 
+/// Idle times below this are only the gap since the last sample.
+const IDLE_MS: f64 = 5000.0;
+
 pub fn render(
     frame: &mut Frame,
     area: Rect,
@@ -121,14 +124,16 @@ fn origin(process: &Process) -> LabelledRows {
         Some(ExecutableState::Replaced) => format!("{}, replaced since it started", it.path),
         Some(ExecutableState::Current) | None => it.path.clone(),
     });
-    let idle = process.idleness.idle_ms.map(|ms| format!("for {} at least", units::duration(ms)));
-    vec![
+    let mut rows = vec![
         row("program", known(program)),
         row("folder", known(directory.clone())),
         row("terminal", yes(*has_terminal)),
         row("run by", known(manager.as_ref())),
-        row("idle", known(idle)),
-    ]
+    ];
+    if let Some(idle_ms) = process.idleness.idle_ms.filter(|&idle_ms| idle_ms >= IDLE_MS) {
+        rows.push(row("idle", format!("for {} at least", units::duration(idle_ms))));
+    }
+    rows
 }
 
 // The causes, each with its evidence, and what protects the process.

@@ -3,9 +3,11 @@
 use ratatui::{
     Frame,
     layout::Rect,
+    style::Style,
     text::{Line, Span},
     widgets::Paragraph,
 };
+use unicode_width::UnicodeWidthStr;
 
 use super::{bar, boxed, empty, theme::Theme};
 use crate::{
@@ -15,6 +17,12 @@ use crate::{
     snapshot::{Database, LogReader, Presence, WalSource, WalState},
     text, units,
 };
+
+/// Columns of a row before what follows the size of its file.
+const SIZE: usize = 15;
+/// Columns of the label of [`summary`], as of the lines around it.
+const LABEL: usize = 12;
+const SHORTEST_BAR: usize = 4;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Files, "Files");
@@ -43,25 +51,25 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
     let size = |file: &Option<crate::snapshot::FileFacts>| {
         file.as_ref().map_or_else(|| "none".to_owned(), |file| units::bytes(file.bytes))
     };
-    let mut lines = vec![row("db", &format!("{:<10}{}", size(&database.files.db), pages(database)))];
+    let room = width.saturating_sub(SIZE);
+    let mut lines = vec![row("db", &format!("{:<10}{}", size(&database.files.db), pages(database, room)))];
     let frames = match (&database.wal, database.is_wal()) {
         (Some(wal), _) => wal.frames.map(|frames| units::plural(frames.into(), "frame")),
         (None, Some(false)) => Some("rollback journal".to_owned()),
         (None, _) => None,
     };
     lines.push(row("wal", &format!("{:<10}{}", size(&database.files.wal), frames.unwrap_or_default())));
-    // If a finding forbids a connection, a health check cannot recover the database.
-    let is_left_over = database.presence() == Presence::Leftover && diagnose::hazard(database).is_none();
-    let obstacle = if is_left_over {
-        format!("left over, no process uses it: {} recovers", app.key_of(Action::Health))
-    } else {
-        database.wal.as_ref().map_or_else(String::new, |wal| blocked(database, wal))
+    let obstacle = match left_over(app, database) {
+        Some(sentence) => Some(sentence),
+        None => database.wal.as_ref().map(|wal| {
+            let blocked = blocked(database, wal, width.saturating_sub(5));
+            if blocked.is_empty() { blocked } else { format!("     {blocked}") }
+        }),
     };
     lines.extend(database.wal.as_ref().map(|wal| progress(wal, theme, width)));
-    if is_left_over || database.wal.is_some() {
-        lines.push(Line::styled(text::fit(&obstacle, width), theme.warning));
-    }
-    let slots = database.wal.as_ref().and_then(|wal| wal.read_marks).map(|marks| marked(database, marks));
+    lines.extend(obstacle.map(|obstacle| Line::styled(text::fit(&obstacle, width), theme.warning)));
+    let marks = database.wal.as_ref().and_then(|wal| wal.read_marks);
+    let slots = marks.map(|marks| marked(database, marks, room));
     lines.push(row("shm", &format!("{:<10}{}", size(&database.files.shm), slots.unwrap_or_default())));
     if let Some(journal) = &database.files.journal {
         let heat =
@@ -69,6 +77,46 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
         lines.push(row("jnl", &format!("{:<10}{heat}", units::bytes(journal.bytes))));
     }
     lines
+}
+
+/// The log in one line, for a screen without this panel.
+pub fn summary(app: &App, database: &Database, theme: &Theme, width: usize) -> Line<'static> {
+    let label = format!("{:<LABEL$}", "wal");
+    let room = width.saturating_sub(LABEL);
+    let size = database.files.wal.as_ref().map(|file| units::bytes(file.bytes));
+    let (text, style) = match (&database.wal, size) {
+        (_, size) if let Some(sentence) = left_over(app, database) => {
+            (size.map_or_else(|| sentence.clone(), |size| format!("{size}, {sentence}")), theme.warning)
+        }
+        (Some(wal), size) => {
+            let state = match (wal.frames, wal.pending) {
+                (Some(frames), Some(0)) => format!("all of {} moved", units::plural(frames.into(), "frame")),
+                (Some(frames), Some(pending)) => {
+                    format!(
+                        "{} of {} wait",
+                        units::count(pending.into()),
+                        units::plural(frames.into(), "frame")
+                    )
+                }
+                _ => "its index cannot be read".to_owned(),
+            };
+            let begun = format!("{}, {state}", size.unwrap_or_else(|| "none".to_owned()));
+            match blocked(database, wal, room.saturating_sub(begun.width() + 2)) {
+                blocked if blocked.is_empty() => (begun, Style::new()),
+                blocked => (format!("{begun}, {blocked}"), theme.warning),
+            }
+        }
+        (None, _) if database.is_wal() == Some(false) => ("none: rollback journal".to_owned(), theme.muted),
+        (None, size) => (size.unwrap_or_else(|| "none".to_owned()), theme.muted),
+    };
+    Line::from(vec![Span::styled(label, theme.title), Span::styled(text::fit(&text, room), style)])
+}
+
+/// The sentence about a log that no process uses; `None` if it is in use, or a finding forbids the connection that
+/// would recover it.
+fn left_over(app: &App, database: &Database) -> Option<String> {
+    let is_it = database.presence() == Presence::Leftover && diagnose::hazard(database).is_none();
+    is_it.then(|| format!("left over, no process uses it: {} recovers", app.key_of(Action::Health)))
 }
 
 /// The status of the checkpoints that the profile schedules, if it does.
@@ -84,7 +132,9 @@ pub fn schedule_line(app: &App, database: &Database) -> Option<String> {
 
 /// The rows that the panel wants, including its frame.
 pub fn height(app: &App) -> u16 {
-    if app.database().is_some_and(|database| database.schedule.is_some()) { 9 } else { 7 }
+    let Some(database) = app.database() else { return 7 };
+    let more = if database.schedule.is_some() { 2 } else { 0 };
+    7 + more + u16::from(database.files.journal.is_some())
 }
 
 fn schedule(
@@ -94,22 +144,23 @@ fn schedule(
     (width, height): (usize, usize),
 ) -> Vec<Line<'static>> {
     let Some(line) = schedule_line(app, database) else { return Vec::new() };
-    // Five rows are above it.
-    let rows = text::wrap(&line, width).into_iter().take(height.saturating_sub(5).max(1));
+    let above = 5 + usize::from(database.files.journal.is_some());
+    let rows = text::wrap(&line, width).into_iter().take(height.saturating_sub(above).max(1));
     rows.map(|row| Line::styled(row, theme.muted)).collect()
 }
 
-fn pages(database: &Database) -> String {
+fn pages(database: &Database, room: usize) -> String {
     let Some(header) = &database.header else { return "header unreadable".to_owned() };
     // A restarted index has no size yet.
     let with_log = database.wal.as_ref().and_then(|wal| wal.page_count).filter(|&count| count > 0);
     let count = with_log.unwrap_or(header.page_count);
     let pages = units::plural(count.into(), "page");
-    if count > header.page_count {
-        format!("{pages}, log included")
+    let more = if count > header.page_count {
+        ", log included".to_owned()
     } else {
-        format!("{pages} of {}", page_size(header.page_size))
-    }
+        format!(" of {}", page_size(header.page_size))
+    };
+    if pages.width() + more.width() <= room { pages + &more } else { pages }
 }
 
 /// Page sizes are powers of two, so binary units are exact.
@@ -125,22 +176,27 @@ fn progress(wal: &WalState, theme: &Theme, width: usize) -> Line<'static> {
         };
         return Line::styled(text::fit(why, width), theme.muted);
     };
-    let (full, rest) = bar(moved.into(), frames.into(), 12);
-    let words = if pending == 0 {
-        " all moved".to_owned()
-    } else {
-        format!(" {} moved, {} wait", units::count(moved.into()), units::count(pending.into()))
+    let [moved_words, pending_words] = [moved, pending].map(|frames| units::count(frames.into()));
+    let mut words = match pending {
+        0 => " all moved".to_owned(),
+        _ => format!(" {moved_words} moved, {pending_words} wait"),
     };
+    let room = width.saturating_sub(5);
+    if words.width() + SHORTEST_BAR > room {
+        words = format!(" {pending_words} wait");
+    }
+    let (full, rest) =
+        bar(moved.into(), frames.into(), room.saturating_sub(words.width()).clamp(SHORTEST_BAR, 12));
     Line::from(vec![
         Span::raw("     "),
         Span::styled(full, theme.good),
         Span::styled(rest, theme.muted),
-        Span::raw(text::fit(&words, width.saturating_sub(17))),
+        Span::raw(words),
     ])
 }
 
-/// Whose marks keep the waiting frames in the log, the oldest mark first.
-fn blocked(database: &Database, wal: &WalState) -> String {
+/// Whose marks keep the waiting frames in the log, the oldest mark first, in `room` columns.
+fn blocked(database: &Database, wal: &WalState, room: usize) -> String {
     let Some(newest) = wal.frames.filter(|_| wal.pending.is_some_and(|pending| pending > 0)) else {
         return String::new();
     };
@@ -150,16 +206,44 @@ fn blocked(database: &Database, wal: &WalState) -> String {
     let name = |pid: Option<i32>| pid.map_or_else(|| "a hidden process".to_owned(), |it| it.to_string());
     let mut blockers: Vec<String> = pins.into_iter().map(|(_, pid)| name(pid)).collect();
     blockers.dedup();
-    if blockers.is_empty() { String::new() } else { format!("     blocked by {}", blockers.join(", then ")) }
+    if blockers.is_empty() { String::new() } else { listed("blocked by ", &blockers, ", then ", room) }
+}
+
+/// As many of `parts` as fit into `room` columns, at least one, and how many more there are.
+fn listed(lead: &str, parts: &[String], separator: &str, room: usize) -> String {
+    let with = |shown: usize| {
+        let more = match parts.len() - shown {
+            0 => String::new(),
+            more => format!(" +{more}"),
+        };
+        format!("{lead}{}{more}", parts[..shown].join(separator))
+    };
+    let fitting = (1..=parts.len()).rev().map(with).find(|text| text.width() <= room);
+    fitting.unwrap_or_else(|| with(parts.len().min(1)))
 }
 
 /// The marks of the slots that a process holds. The others are left over and have no meaning.
-fn marked(database: &Database, marks: [Option<u32>; 5]) -> String {
+fn marked(database: &Database, marks: [Option<u32>; 5], room: usize) -> String {
     let is_held = |slot| database.locks.readers.iter().any(|reader| reader.slot == Some(slot));
     let mark = |slot: u8| match slot {
-        0 => Some("0:main file".to_owned()),
+        0 => Some("0:main".to_owned()),
         _ => Some(format!("{slot}:{}", marks[usize::from(slot)]?)),
     };
     let held: Vec<String> = (0..5).filter(|&slot| is_held(slot)).filter_map(mark).collect();
-    if held.is_empty() { "no reader slot held".to_owned() } else { format!("slots {}", held.join(" ")) }
+    if held.is_empty() { "no reader slot held".to_owned() } else { listed("slots ", &held, " ", room) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_ends_where_the_room_ends_and_counts_the_rest() {
+        let pids = ["4837", "4952", "4953"].map(str::to_owned);
+        let listed = |room| listed("blocked by ", &pids, ", then ", room);
+        assert_eq!(listed(40), "blocked by 4837, then 4952, then 4953");
+        assert_eq!(listed(29), "blocked by 4837, then 4952 +1");
+        assert_eq!(listed(28), "blocked by 4837 +2");
+        assert_eq!(listed(3), "blocked by 4837 +2");
+    }
 }

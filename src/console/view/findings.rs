@@ -26,7 +26,7 @@ use crate::{
 /// Columns of the mark and the sign of a row.
 const MARK: usize = 3;
 /// Columns of how long a finding has held.
-const AGE: usize = 9;
+const AGE: usize = 10;
 /// Columns of the key that acts on it.
 const KEY: usize = 12;
 /// The narrowest column in which a sentence is continued on the next line.

@@ -104,27 +104,25 @@ pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     frame.render_widget(Paragraph::new(lines), area);
 }
 
-/// As many of the active keys as fit; help and quit always.
+/// As many of the keys as fit; those that lead out of here always.
 fn keys(app: &App, theme: &Theme, area: Rect, map: &mut ScreenMap) -> Line<'static> {
-    let labelled: Vec<_> = app.bindings().filter(|bound| !bound.binding.label.is_empty()).collect();
     let key = |bound: &ActiveBinding<'_>| bound.keys.first().map_or_else(String::new, ToString::to_string);
-    let width = |bound: &ActiveBinding<'_>| key(bound).width() + bound.binding.label.width() + 3;
-    let (rest, always) = labelled.split_at(labelled.len().saturating_sub(2));
+    let width = |(bound, label): &(ActiveBinding<'_>, &str)| key(bound).width() + label.width() + 3;
+    let (always, rest): (Vec<_>, Vec<_>) =
+        app.key_bar().partition(|(bound, _)| bound.binding.action.leads_out());
     let mut left = usize::from(area.width).saturating_sub(always.iter().map(width).sum());
-    let shown = rest.iter().take_while(|bound| {
-        let fits = left >= width(bound);
-        left = left.saturating_sub(width(bound));
+    let shown = rest.into_iter().take_while(|entry| {
+        let fits = left >= width(entry);
+        left = left.saturating_sub(width(entry));
         fits
     });
     let mut place = Rect { width: 0, ..area };
-    let spans = shown.chain(always).flat_map(|bound| {
+    let spans = shown.chain(always).flat_map(|entry| {
         place.x += place.width;
-        place.width = u16::try_from(width(bound)).unwrap_or(u16::MAX);
+        place.width = u16::try_from(width(&entry)).unwrap_or(u16::MAX);
+        let (bound, label) = entry;
         map.add(place.intersection(area), ScreenTarget::Key(bound.binding.action));
-        [
-            Span::styled(format!(" {}", key(bound)), theme.accent),
-            Span::raw(format!(" {} ", bound.binding.label)),
-        ]
+        [Span::styled(format!(" {}", key(&bound)), theme.accent), Span::raw(format!(" {label} "))]
     });
     spans.collect()
 }

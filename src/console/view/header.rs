@@ -17,6 +17,8 @@ use crate::{
     text, units,
 };
 
+/// Columns that are kept for the size of the log.
+const WAL: usize = "  WAL 78.2 MB".len();
 /// Columns that are kept for the writer before the rate of the log is shown.
 const WRITER: usize = "  writer holder.py 71201 840 ms".len();
 
@@ -45,10 +47,9 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
             let names = app.names();
             parts.push((text::fit(&names[app.current()], 28), theme.title));
             if names.len() > 1 {
-                parts.push((
-                    format!("  {} of {} {}", app.current() + 1, names.len(), switches(app)),
-                    theme.muted,
-                ));
+                let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
+                let room = room.saturating_sub(taken + WAL + WRITER);
+                parts.push((position(app, names.len(), room), theme.muted));
             }
             if app.has_gone(app.current()) {
                 parts.push(("  is gone from its path".to_owned(), theme.danger));
@@ -84,9 +85,16 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     Line::from(spans)
 }
 
-/// The keys that switch to the other databases.
-fn switches(app: &App) -> String {
-    format!("{} {}", app.key_of(Action::PreviousDatabase), app.key_of(Action::NextDatabase))
+/// Which of the databases is shown, and the keys that switch to the others: in words if those fit into `room` columns.
+fn position(app: &App, count: usize, room: usize) -> String {
+    let [before, after] = [Action::PreviousDatabase, Action::NextDatabase].map(|it| app.key_of(it));
+    let at = app.current() + 1;
+    let words = [
+        format!("  database {at} of {count} ({before} {after} switch)"),
+        format!("  database {at} of {count} ({before} {after})"),
+    ];
+    let fitting = words.into_iter().find(|it| it.width() <= room);
+    fitting.unwrap_or_else(|| format!("  db {at} of {count} {before} {after}"))
 }
 
 /// How fast the log of the database at `index` grows; empty if it does not.

@@ -16,9 +16,16 @@ use crate::{
     text, units,
 };
 
-/// The rows of the facts in a panel of `height` rows. They do not depend on the locks, so that nothing moves.
-pub fn height(app: &App, height: u16) -> u16 {
+/// The rows of the facts in a panel of `height` rows. They do not depend on the locks, so that nothing moves. A table
+/// that is alone has the facts of the panels at the side, too.
+pub fn height(app: &App, height: u16, is_alone: bool) -> u16 {
     match height {
+        _ if is_alone => match height {
+            0..6 => 0,
+            6..8 => 1,
+            8..12 => 3,
+            _ => 5,
+        },
         0..8 => 0,
         8..13 => 1,
         _ if app.zoomed => height / 2,
@@ -26,16 +33,22 @@ pub fn height(app: &App, height: u16) -> u16 {
     }
 }
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) {
+pub fn render(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme, is_alone: bool) {
     let width = usize::from(area.width);
     let gauge = gauge(app, &database.locks, theme, width);
-    let lines = if area.height == 1 {
+    let side = if is_alone { side_facts(app, database, theme, width) } else { Vec::new() };
+    let lines = if area.height == 1 && is_alone {
+        side
+    } else if area.height == 1 {
         gauge.into_iter().collect()
+    } else if area.height < 5 && is_alone {
+        gauge.into_iter().chain(side).collect()
     } else {
         let trend = app.sample().and_then(|look| look.trends.get(app.current()));
         let moved = trend.and_then(|trend| trend.frames_moved_per_second);
         let mut lines = vec![write_lock(database, theme, width)];
         lines.extend(gauge);
+        lines.extend(side);
         lines.extend(others(database, moved, theme, width));
         lines.extend(super::refused::lines(database, app.zoomed, theme, width));
         lines.extend(super::refused::possible_lines(database, app.zoomed, theme, width));
@@ -46,6 +59,13 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, database: &Database, the
         lines
     };
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// The log and the pragmas, a line each.
+fn side_facts(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+    let mut pragmas = vec![Span::styled("pragmas     ", theme.title)];
+    pragmas.extend(super::pragmas::summary(app, &app.pragma_lines(), theme, width.saturating_sub(12)));
+    vec![super::files::summary(app, database, theme, width), Line::from(pragmas)]
 }
 
 fn write_lock(database: &Database, theme: &Theme, width: usize) -> Line<'static> {

@@ -6,25 +6,22 @@ use ratatui::{Frame, layout::Rect, style::Style, text::Line, widgets::Paragraph}
 use super::{boxed, theme::Theme};
 use crate::{
     console::app::{App, FilterTarget, LogLine},
-    keymap::Panel,
-    text,
+    keymap::{Action, Panel},
+    text, units,
 };
 
 /// Columns of a line's time and level; continuation lines are indented by them.
 const LABEL: usize = "14:03:22 I ".len();
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
-    let inner = boxed(
-        frame,
-        area,
-        app,
-        theme,
-        Panel::Log,
-        &format!("Log{}", super::filter_of(app, FilterTarget::Log)),
-    );
+/// Draws the lines; returns how many the log can be scrolled back by.
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> usize {
+    let back = app.log_back();
+    let title = format!("Log{}{}", newer(app, back), super::filter_of(app, FilterTarget::Log));
+    let inner = boxed(frame, area, app, theme, Panel::Log, &title);
     let room = usize::from(inner.height);
+    let end = if back == 0 { usize::MAX } else { end(app, theme, inner) };
     let mut rows = Vec::new();
-    for line in app.log_lines() {
+    for line in app.log_lines().skip(back.min(end)) {
         if rows.len() >= room {
             break;
         }
@@ -33,6 +30,30 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     rows.truncate(room);
     rows.reverse();
     frame.render_widget(Paragraph::new(rows), inner);
+    end
+}
+
+/// How many lines lie below those on the screen, and the key that goes to them.
+fn newer(app: &App, back: usize) -> String {
+    match back {
+        0 => String::new(),
+        back => {
+            format!(": {} newer below, {} shows them", units::count(back as u64), app.key_of(Action::Last))
+        }
+    }
+}
+
+/// How many lines are newer than those that fill the panel with the oldest ones.
+fn end(app: &App, theme: &Theme, area: Rect) -> usize {
+    let lines: Vec<&LogLine> = app.log_lines().collect();
+    let mut room = usize::from(area.height);
+    let oldest = lines.iter().rev().take_while(|line| {
+        let rows = line_rows(app, line, theme, area.width.into()).len();
+        let fits = rows <= room;
+        room = room.saturating_sub(rows);
+        fits
+    });
+    lines.len() - oldest.count()
 }
 
 fn line_rows(app: &App, line: &LogLine, theme: &Theme, width: usize) -> Vec<Line<'static>> {

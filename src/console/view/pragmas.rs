@@ -64,7 +64,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
 }
 
 /// How many pragmas comply, and where those that do not are set.
-fn summary(app: &App, lines: &[PragmaLine<'_>], theme: &Theme, width: usize) -> Line<'static> {
+pub fn summary(app: &App, lines: &[PragmaLine<'_>], theme: &Theme, width: usize) -> Line<'static> {
     let differs = |line: &&PragmaLine<'_>, sources: &[PragmaSource]| {
         line.rows.iter().any(|row| row.ok == Some(false) && sources.contains(&row.source))
     };

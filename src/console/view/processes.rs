@@ -7,6 +7,8 @@ use ratatui::{
     text::{Line, Span},
 };
 
+use unicode_width::UnicodeWidthStr;
+
 use super::{
     boxed, empty, locks,
     strip::strip,
@@ -27,12 +29,13 @@ use crate::{
 
 /// Cells of the mark of the selected row and of the sign of its worst finding.
 const MARK: usize = 2;
-/// Cells of the tree before the name.
-const TREE: usize = 16;
+/// The fewest cells that the names of a tree leave to the last minute, with the gap before it.
+const LEAST_STRIP: usize = 12;
 /// Below this width the columns are narrower, so that the last minute has room.
 const NARROW: u16 = 74;
 
-pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
+/// `is_alone`: no panel of the side is on the screen.
+pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap, is_alone: bool) {
     let Some(database) = app.database() else {
         let inner = boxed(frame, area, app, theme, Panel::Processes, Panel::Processes.title());
         return empty(frame, inner, theme, "looking…");
@@ -42,10 +45,9 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
     if database.files.db.is_none() && rows.is_empty() {
         return empty(frame, inner, theme, &super::absence(app, database));
     }
-    let [inner, facts] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Length(locks::height(app, inner.height))])
-            .areas(inner);
-    locks::render(frame, facts, app, database, theme);
+    let facts = Constraint::Length(locks::height(app, inner.height, is_alone));
+    let [inner, facts] = Layout::vertical([Constraint::Fill(1), facts]).areas(inner);
+    locks::render(frame, facts, app, database, theme, is_alone);
     if rows.is_empty() {
         let sentence = if app.filter(FilterTarget::Processes).is_empty() {
             "No process that can be seen from here has the database open."
@@ -123,15 +125,22 @@ struct ProcessTable<'a> {
 
 impl<'a> ProcessTable<'a> {
     fn new(app: &'a App, database: &'a Database, theme: &'a Theme, width: u16) -> Self {
-        let shown: Vec<_> = PROCESS_COLUMNS.iter().filter(|column| width >= column.from).collect();
+        // A tree has longer names.
+        let gives_way =
+            |column: &&ProcessColumn| app.order.is_tree && width < NARROW && column.heading == "CPU";
+        let shown: Vec<_> =
+            PROCESS_COLUMNS.iter().filter(|column| width >= column.from && !gives_way(column)).collect();
         let narrower = usize::from(width < NARROW);
-        let fixed = |column: &&ProcessColumn| match column.width {
-            // The lines of the tree stand before the name.
-            ColumnWidth::Left(width) if column.heading == "NAME" && app.order.is_tree => width + TREE,
+        let base = |column: &&ProcessColumn| match column.width {
             ColumnWidth::Left(width) => width - narrower,
             ColumnWidth::Right(width) => width,
             ColumnWidth::Rest | ColumnWidth::Strip => 0,
         };
+        let taken = MARK + LEAST_STRIP + shown.iter().map(base).sum::<usize>();
+        let spare = usize::from(width).saturating_sub(taken);
+        // The lines of the tree stand before the name.
+        let tree = if app.order.is_tree { tree_room(app).min(spare) } else { 0 };
+        let fixed = |column: &&ProcessColumn| base(column) + if column.heading == "NAME" { tree } else { 0 };
         let rest = usize::from(width).saturating_sub(MARK + shown.iter().map(fixed).sum::<usize>());
         let has_command = shown.iter().any(|column| column.width == ColumnWidth::Rest);
         // The gaps around it included.
@@ -198,8 +207,9 @@ impl<'a> ProcessTable<'a> {
             if column.width == ColumnWidth::Strip {
                 return self.last_minute(row, Span::styled(cell.text, style), *width);
             }
-            let branch = branch.filter(|_| column.heading == "NAME").map_or_else(String::new, leading);
-            Line::styled(aligned(&format!("{branch}{}", cell.text), column, *width), style)
+            let branch = branch.filter(|_| column.heading == "NAME");
+            let text = branch.map_or_else(|| cell.text.clone(), |it| branched(it, &cell.text, *width));
+            Line::styled(aligned(&text, column, *width), style)
         });
         [Line::from(vec![Span::raw(mark), sign])].into_iter().chain(cells).collect()
     }
@@ -219,9 +229,22 @@ impl<'a> ProcessTable<'a> {
     }
 }
 
-/// What leads to a process of the tree: the lines, or the parent that is not listed.
-fn leading(branch: &TreeBranch) -> String {
-    branch.parent.as_ref().map_or_else(|| branch.lines.clone(), |parent| format!("{parent} ─ "))
+/// Cells that the longest name of the tree needs beyond those of a table.
+fn tree_room(app: &App) -> usize {
+    const NAME: usize = 12;
+    let branches = app.tree_branches();
+    let rows = app.visible_processes();
+    let named =
+        branches.iter().zip(rows).map(|(branch, process)| branched(branch, &process.label, usize::MAX));
+    named.map(|text| text.width().saturating_sub(NAME)).max().unwrap_or(0)
+}
+
+/// `name` behind what leads to it in the tree: the lines, or the parent that is not listed. If `width` is too small for
+/// both, the parent is shorter.
+fn branched(branch: &TreeBranch, name: &str, width: usize) -> String {
+    let Some(parent) = &branch.parent else { return format!("{}{name}", branch.lines) };
+    let whole = format!("{} ─ {name}", parent.name());
+    if whole.width() < width { whole } else { format!("{} ─ {name}", parent.short_name()) }
 }
 
 fn aligned(text: &str, column: &ProcessColumn, width: usize) -> String {

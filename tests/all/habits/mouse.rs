@@ -95,7 +95,7 @@ fn a_key_of_the_last_line_acts_as_the_key() {
     assert!(clicked.app.timeline().is_some());
     clicked.click(ScreenTarget::Key(Action::Help));
     assert!(matches!(clicked.app.overlay(), Some(Overlay::Help)));
-    assert!(clicked.click(ScreenTarget::Key(Action::Quit)).is_empty(), "it closes the help, as q does");
+    assert!(clicked.click(ScreenTarget::Key(Action::Back)).is_empty(), "it closes the help, as Esc does");
     assert!(clicked.app.overlay().is_none());
 }
 

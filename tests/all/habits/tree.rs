@@ -68,3 +68,15 @@ fn where_the_processes_are_not_on_the_screen_it_says_so() {
     stage.keys("3t");
     assert!(stage.screen().contains("the processes are not on the screen"), "{}", stage.screen());
 }
+
+#[test]
+fn the_tree_leaves_room_for_the_last_minute() {
+    for size in [(100, 30), USUAL] {
+        let mut stage = Stage::new(look(vec![family()]), size);
+        stage.keys("t<Tab>");
+        let screen = stage.screen();
+        assert!(screen.contains("exited ─ report.py") && screen.contains("LAST MINU"), "{screen}");
+        let row = screen.lines().find(|line| line.contains("exited ─ report.py")).expect("a row");
+        assert!(row.contains("STOPPED"), "{row}");
+    }
+}

@@ -209,8 +209,13 @@ fn the_grace_is_counted_down_and_kill_is_asked_with_the_focus_on_no() {
         stays: Vec::new(),
         refused: 0,
     };
-    let aftermath =
-        StopAftermath { gone: 2, still_held: Vec::new(), in_the_way: Some(Vec::new()), hazard: None };
+    let aftermath = StopAftermath {
+        gone: 2,
+        still_held: Vec::new(),
+        in_the_way: Some(Vec::new()),
+        was_in_the_way: true,
+        hazard: None,
+    };
     let report = StopReport::Aftermath { pending, aftermath };
     assert_eq!(stage.app.notice(), Some(&Notice::Stop(report)));
 }

@@ -91,7 +91,7 @@ fn every_database_has_its_turn() {
     let mut stage = Stage::new(look(vec![contended(), rollback()]), USUAL);
     let shown = |stage: &Stage| {
         let at = stage.app.current();
-        assert!(stage.screen().contains(&format!("  {} of 2", at + 1)), "{}", stage.screen());
+        assert!(stage.screen().contains(&format!("{} of 2", at + 1)), "{}", stage.screen());
         at
     };
     assert_eq!(shown(&stage), 0);
@@ -150,5 +150,30 @@ fn what_is_copied_is_the_row_that_is_selected() {
             _ => stage.app.selected_process().expect("one is selected").pid.to_string(),
         };
         assert_eq!(first, selected, "{keys}");
+    }
+}
+
+#[test]
+fn the_key_bar_lists_the_keys_of_what_is_on_top() {
+    let mut database = contended();
+    database.ingestions.clear();
+    for size in [SMALL, USUAL, (200, 60)] {
+        let bar = |keys: &str| {
+            let mut stage = Stage::new(look(vec![database.clone()]), size);
+            stage.keys(keys);
+            stage.screen().lines().last().expect("a line").to_owned()
+        };
+        assert!(bar("").contains("b lock timeline") && bar("").contains("q quit"), "{}", bar(""));
+        for keys in ["<Enter>", "?", "b", "6", "4"] {
+            let bar = bar(keys);
+            assert!(bar.contains("Esc ") && !bar.contains("q quit"), "{keys}: {bar}");
+        }
+        for keys in ["<Enter>", "?"] {
+            let bar = bar(keys);
+            assert!(bar.contains("j down") && bar.contains("/ search"), "{keys}: {bar}");
+            assert!(!bar.contains("lock timeline") && !bar.contains("ingest"), "{keys}: {bar}");
+        }
+        assert!(bar("<Enter>").contains("x stop process") && !bar("?").contains("x stop"));
+        assert!(bar("b").contains("Left back") && bar("b").contains("Esc close"), "{}", bar("b"));
     }
 }

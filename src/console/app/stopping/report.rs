@@ -1,17 +1,18 @@
 //! The reports about processes that were sent a signal.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use log::Level;
 
 use crate::{
     act::{
         ConfirmedAction, StopResult,
-        reap::{GRACE, StopAftermath, StopOutcome},
+        reap::{self, GRACE, StopAftermath, StopOutcome},
         schedule::DueCheckpoint,
-        signal::{SignalRefusal, StopSignal},
+        signal::{SignalRefusal, SignalTarget, StopSignal},
     },
     console::dialogs::{PendingStop, StoppedProcess},
+    sampler::Sample,
     snapshot::{Database, Process, ProcessState},
     units,
 };
@@ -186,7 +187,7 @@ pub(super) fn verdict(ending: &PendingStop, database: &Database) -> Option<StopR
         return None;
     }
     let targets = |stopped: &[StoppedProcess]| stopped.iter().map(|it| it.target).collect::<Vec<_>>();
-    let aftermath = StopAftermath::of(database, &targets(gone), &targets(stays));
+    let aftermath = StopAftermath::of(database, &targets(gone), &targets(stays), &ending.were_in_the_way);
     let pending = StopTally { signal: *signal, gone: gone.clone(), stays: stays.clone(), refused: *refused };
     Some(StopReport::Aftermath { pending, aftermath })
 }
@@ -217,6 +218,12 @@ pub(super) fn announcement(act: &ConfirmedAction, subject: Option<String>) -> St
         ConfirmedAction::Fix { .. } => "the file is being fixed".to_owned(),
         ConfirmedAction::Health { depth, .. } => format!("a health check runs: {depth}"),
     }
+}
+
+/// The processes that keep frames of the log of `database` from being checkpointed, as of `sample`.
+pub(super) fn in_the_way(sample: Option<&Sample>, database: &Path) -> Vec<SignalTarget> {
+    let databases = sample.map_or(&[][..], |sample| &sample.snapshot.databases);
+    databases.iter().find(|it| it.path == database).map_or_else(Vec::new, reap::in_the_way)
 }
 
 pub(super) fn in_all(waiting: &[StoppedProcess]) -> String {

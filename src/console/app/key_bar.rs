@@ -1,0 +1,34 @@
+//! Which keys the key bar lists: those of what is on top.
+
+use super::{App, DetailsSubject, Mode, Overlay};
+use crate::keymap::{Action, ActiveBinding, KeyBar};
+
+impl App {
+    /// The keys of the key bar, in the order of the keymap, each with its label.
+    pub fn key_bar(&self) -> impl Iterator<Item = (ActiveBinding<'_>, &'static str)> {
+        let bar = self.kind_of_bar();
+        let remedy = self.remedy_of_details();
+        self.bindings().filter_map(move |bound| {
+            let is_remedy = remedy == Some(bound.binding.action);
+            let label = if is_remedy { bound.binding.label } else { bound.label(bar) };
+            (!label.is_empty()).then_some((bound, label))
+        })
+    }
+
+    fn kind_of_bar(&self) -> KeyBar {
+        match (&self.overlay, &self.mode) {
+            (Some(Overlay::Details(_)), _) => KeyBar::Details,
+            (Some(_), _) => KeyBar::Text,
+            (None, Mode::Timeline(_)) => KeyBar::Timeline,
+            (None, _) if self.overview().is_some() => KeyBar::Overview,
+            (None, _) if self.zoomed => KeyBar::Zoom,
+            (None, _) => KeyBar::Panels,
+        }
+    }
+
+    /// What the open page of a finding proposes.
+    fn remedy_of_details(&self) -> Option<Action> {
+        let Some(Overlay::Details(DetailsSubject::Finding(id))) = &self.overlay else { return None };
+        self.finding_row(id)?.finding().remedy.action.map(Action::from)
+    }
+}
