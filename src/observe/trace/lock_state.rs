@@ -7,10 +7,7 @@ use std::{collections::HashMap, ops::RangeInclusive, time::Duration};
 
 use super::event::{LockRequest, RequestKind};
 use crate::{
-    file_format::{
-        CHECKPOINT_BYTE, INDEX_LOCKS, PENDING_BYTE, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES,
-        WRITE_BYTE,
-    },
+    file_format::{CHECKPOINT_BYTE, INDEX_LOCKS, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, WRITE_BYTE},
     history::SampledLock,
 };
 
@@ -23,9 +20,7 @@ pub enum LockedFile {
 
 /// The bytes whose states are kept, by their bit.
 const INDEX_BITS: u64 = 9;
-const PENDING_BIT: u64 = 9;
-const RESERVED_BIT: u64 = 10;
-const SHARED_BIT: u64 = 11;
+const RESERVED_BIT: u64 = 9;
 
 /// What an owner holds: a bit for each byte.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -160,18 +155,14 @@ fn seeded(pid: i32) -> u64 {
     u64::MAX - u64::from(pid.unsigned_abs())
 }
 
-/// The bits of the bytes in `range` that SQLite locks.
+/// The bits of the bytes in `range` that are asked for. Of the main file that is RESERVED, the write lock of a rollback
+/// database.
 fn bits(file: LockedFile, range: RangeInclusive<u64>) -> u64 {
     match file {
         LockedFile::Index => (0..INDEX_BITS)
             .filter(|bit| range.contains(&(INDEX_LOCKS.start() + bit)))
             .fold(0, |bits, bit| bits | 1 << bit),
-        LockedFile::Main => {
-            let overlaps = range.start() <= SHARED_BYTES.end() && SHARED_BYTES.start() <= range.end();
-            u64::from(range.contains(&PENDING_BYTE)) << PENDING_BIT
-                | u64::from(range.contains(&RESERVED_BYTE)) << RESERVED_BIT
-                | u64::from(overlaps) << SHARED_BIT
-        }
+        LockedFile::Main => u64::from(range.contains(&RESERVED_BYTE)) << RESERVED_BIT,
     }
 }
 
@@ -187,6 +178,7 @@ pub fn is_for_write(file: LockedFile, request: &LockRequest) -> bool {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::file_format::PENDING_BYTE;
 
     /// A request by the owner and process of that number.
     pub fn request(owner: u64, kind: RequestKind, bytes: RangeInclusive<u64>, micros: u64) -> LockRequest {
