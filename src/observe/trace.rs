@@ -219,3 +219,32 @@ impl TraceClock {
 fn clock() -> TraceClock {
     TraceClock { at: timing::since_boot(), instant: Instant::now() }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{event::tests::REFUSED, *};
+
+    #[test]
+    fn what_was_read_what_made_no_sense_and_what_was_lost_is_counted() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let write = |file: &str, text: &str| {
+            let path = folder.path().join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+            fs::write(path, text).expect("written");
+        };
+        let odd = REFUSED.replace("fl_start", "start");
+        let failed = REFUSED.replace("-11", "-9");
+        write("trace_pipe", &format!("{REFUSED}\n{odd}\n{REFUSED}\nCPU:1 [LOST 7 EVENTS]\n{failed}\n"));
+        write("per_cpu/cpu0/stats", "overrun: 4\n");
+        write("per_cpu/cpu1/stats", "overrun: 3\n");
+        let mut names = HolderNames::from(folder.path().to_owned());
+        let mut facts = TraceFacts::default();
+        let mut instances = instances::tests::only(tracefs::tests::instance(folder.path()));
+        for _ in 0..2 {
+            round(&mut instances, folder.path(), &mut [], &mut names, &mut facts).expect("readable");
+            assert_eq!((facts.requests, facts.unparsed, facts.overruns), (2, 1, 7), "and each once");
+        }
+    }
+}

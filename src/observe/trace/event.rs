@@ -107,13 +107,13 @@ fn hex(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::fuzz::for_a_while;
 
-    const REFUSED: &str = "         python3-24032   [001] ...1.  1191.338662: posix_lock_inode: fl=00000000a1b2c3d4 \
+    pub const REFUSED: &str = "         python3-24032   [001] ...1.  1191.338662: posix_lock_inode: fl=00000000a1b2c3d4 \
          dev=0xfe:0x0 ino=0x98e920 fl_blocker=0000000000000000 fl_owner=00000000cafe0001 fl_pid=24031 \
          fl_flags=FL_POSIX fl_type=F_WRLCK fl_start=120 fl_end=120 ret=-11";
 

@@ -88,8 +88,13 @@ fn places(databases: &[Vec<TracedFile>]) -> Vec<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// Only `instance`.
+    pub fn only(instance: TraceInstance) -> TraceInstances {
+        TraceInstances { root: PathBuf::new(), instances: vec![instance], places: Vec::new() }
+    }
 
     fn databases(count: u64, device: impl Fn(u64) -> u32) -> Vec<Vec<TracedFile>> {
         let file = |inode: u64, device: u32, (first, last): (u64, u64)| TracedFile {

@@ -220,3 +220,48 @@ impl TracedDatabase {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::{
+        super::{clock, event::RequestKind, lock_state::tests::request},
+        *,
+    };
+    use crate::file_format::WRITE_BYTE;
+
+    #[test]
+    fn a_request_is_of_the_database_whose_main_file_or_index_it_names() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let paths = ["a.db", "a.db-shm", "b.db", "b.db-shm"].map(|name| folder.path().join(name));
+        let (proc, mounts) = (Path::new("/proc"), MountTable::read("/proc".as_ref()));
+        let requests = paths.each_ref().map(|path| {
+            std::fs::write(path, "").expect("written");
+            let metadata = path.metadata().expect("it is there");
+            let device = mounts.device_of(path).unwrap_or_else(|| FileId::of(&metadata).numbers());
+            let write = request(7, RequestKind::Exclusive, WRITE_BYTE..=WRITE_BYTE, 0);
+            LockRequest { device, inode: metadata.ino(), ..write }
+        });
+        let [main, index, other_main, other_index] = paths;
+        let mut databases = [(main, index), (other_main, other_index)].map(|(main, index)| {
+            let mounted = [main.clone(), index.clone()];
+            TracedDatabase::new(TraceTarget { main, index, mounted, owner: None, history: Arc::default() })
+        });
+        for database in &mut databases {
+            assert!(database.find_files(proc), "they were not known");
+            assert!(!database.find_files(proc), "they are the same");
+        }
+        let of = requests.each_ref().map(|it| databases.each_ref().map(|database| database.is_of(it)));
+        assert_eq!(of, [[true, false], [true, false], [false, true], [false, true]]);
+        let mut names = HolderNames::from(std::path::PathBuf::from("/nowhere"));
+        for database in &mut databases {
+            database.apply(&requests[1], &clock(), &mut names);
+        }
+        let holder = |database: &TracedDatabase| {
+            let history = threads::lock(&database.target.history);
+            history.current(SampledLock::Write).and_then(|(_, owner)| owner.pid)
+        };
+        assert_eq!(databases.each_ref().map(holder), [Some(7), None]);
+    }
+}

@@ -195,8 +195,14 @@ pub struct TracedFile {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// An instance that finds what the kernel would show in the files of `folder`.
+    pub fn instance(folder: &Path) -> TraceInstance {
+        let pipe = Some(open_pipe(folder).expect("a pipe"));
+        TraceInstance { folder: folder.to_owned(), pipe, rest: Vec::new() }
+    }
 
     #[test]
     fn a_filter_names_device_inode_and_bytes() {
