@@ -144,3 +144,25 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
     }
     Ok(filled)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    #[test]
+    fn the_size_the_owner_and_the_mode_of_a_file_are_those_that_ls_shows() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("a.db");
+        let mounts = MountTable::read("/proc".as_ref());
+        assert!(read_files(&path, &path, &mounts).expect("no error").is_none(), "there is no file");
+        fs::write(&path, "12345").expect("written");
+        let own = folder.path().metadata().expect("it is there").uid();
+        for mode in [0o640, 0o444, 0o4755] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("changed");
+            let facts = read_files(&path, &path, &mounts).expect("no error").expect("a file").facts;
+            assert_eq!((facts.bytes, facts.uid, facts.mode), (5, own, mode), "{mode:o}");
+        }
+    }
+}

@@ -282,16 +282,20 @@ mod tests {
         proc::{fake::FakeProc, mounts::MountTable},
     };
 
+    // The `fdinfo` of a descriptor that only reads, and of one that also writes.
+    pub(super) const READS: &str = "flags:\t0100000\n";
+    pub(super) const WRITES: &str = "flags:\t0100002\n";
+
     // A database whose files are empty.
-    struct Scene {
+    pub(super) struct Scene {
         _folder: tempfile::TempDir,
-        paths: [PathBuf; 3],
+        pub paths: [PathBuf; 3],
         sights: [Option<FileSighting>; 3],
         none: BTreeSet<i32>,
     }
 
     impl Scene {
-        fn new() -> Self {
+        pub fn new() -> Self {
             let folder = tempfile::TempDir::new().expect("a folder");
             let paths = files::with_sidecars(&folder.path().join("a.db"));
             let mounts = MountTable::read("/proc".as_ref());
@@ -302,7 +306,7 @@ mod tests {
             Self { _folder: folder, paths, sights, none: BTreeSet::new() }
         }
 
-        fn target(&self) -> OpenerTarget<'_> {
+        pub fn target(&self) -> OpenerTarget<'_> {
             OpenerTarget {
                 paths: self.paths.each_ref().map(PathBuf::as_path),
                 namespace: None,
@@ -320,15 +324,14 @@ mod tests {
     fn every_descriptor_on_one_of_the_three_files_counts() {
         let (scene, proc) = (Scene::new(), FakeProc::new());
         let [main, log, index] = &scene.paths;
-        let (reads, writes) = ("flags:\t0100000\n", "flags:\t0100002\n");
         proc.process(70).process(71).process(72);
         for (number, path, info) in
-            [(3, main, writes), (4, main, reads), (5, log, writes), (6, index, writes), (7, index, writes)]
+            [(3, main, WRITES), (4, main, READS), (5, log, WRITES), (6, index, WRITES), (7, index, WRITES)]
         {
             proc.descriptor(70, number, path, info);
         }
-        proc.descriptor(71, 3, log, reads).descriptor(71, 4, log, reads).descriptor(71, 5, main, reads);
-        proc.descriptor(72, 3, "/etc/passwd".as_ref(), reads);
+        proc.descriptor(71, 3, log, READS).descriptor(71, 4, log, READS).descriptor(71, 5, main, READS);
+        proc.descriptor(72, 3, "/etc/passwd".as_ref(), READS);
         let mut finder = OpenerFinder::new(proc.path());
         let found = finder.find(&[scene.target()], Instant::now()).remove(0);
         let found: BTreeMap<i32, _> =

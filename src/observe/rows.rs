@@ -202,4 +202,29 @@ mod tests {
             DatabaseOpener { replaced: vec!["/srv/a.db-wal".to_owned()], ..DatabaseOpener::default() };
         assert!(view.concerns(71, &replaced));
     }
+
+    #[test]
+    fn a_missing_lock_is_looked_for_at_the_descriptors_of_a_process_that_maps_the_index() {
+        let mut scene = Scene::with_user(["1073741826 1073742335", "128 128"]);
+        let view = scene.view();
+        let opener = DatabaseOpener {
+            handles: Some(HandleCounts { db: 1, wal: 1, shm: 1 }),
+            lockable: vec![(0, "3".to_owned()), (2, "5".to_owned())],
+            ..DatabaseOpener::default()
+        };
+        let confirmed = |maps_index, [main, index]: [bool; 2]| {
+            let mut row = Process { maps_index, holds_index: index, ..fixture::process(USER, "bun") };
+            row.pairing.holds_main = main;
+            scene.observer.confirm_locks(&mut row, &opener, &view);
+            ([row.pairing.holds_main, row.holds_index], row.pairing.has_closed)
+        };
+        for listed in [[false, false], [false, true], [true, false], [true, true]] {
+            assert_eq!(confirmed(Some(true), listed), ([true, true], false), "{listed:?}");
+            assert_eq!(confirmed(Some(false), listed), (listed, false), "{listed:?}, and no index is mapped");
+        }
+        std::fs::remove_dir_all(scene.proc.path().join(USER.to_string())).expect("removed");
+        assert_eq!(confirmed(Some(true), [true, true]), ([true, true], false), "there is none to look for");
+        assert_eq!(confirmed(None, [false, false]), ([false, false], false), "it may have no index");
+        assert_eq!(confirmed(Some(true), [true, false]), ([true, false], true), "it has closed its files");
+    }
 }

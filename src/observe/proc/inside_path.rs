@@ -170,4 +170,22 @@ mod tests {
         symlink("circle", folder.path().join("circle")).expect("a link");
         assert_eq!(anchor(&folder.path().join("circle"), Path::new("/proc")), None);
     }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_link_leads_to_a_file_below_the_root_of_its_process_and_never_out_of_it() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        fs::create_dir(folder.path().join("srv")).expect("a folder");
+        let file = folder.path().join("srv/app.db");
+        fs::write(&file, "x").expect("written");
+        for (target, link) in [("/srv", "whole"), ("../../srv", "above"), ("/", "root")] {
+            symlink(target, folder.path().join(link)).expect("a link");
+        }
+        let root = open_directory(folder.path()).expect("it opens");
+        for path in ["/srv/app.db", "/whole/app.db", "/above/app.db", "/root/../srv/app.db"] {
+            let resolved = resolve(&root, Path::new(path)).expect("it is there");
+            assert_eq!(resolved, Path::new("/srv/app.db"), "{path}");
+        }
+        assert!(resolve(&root, &file).is_err(), "outside, the file has that path; inside, there is none");
+    }
 }

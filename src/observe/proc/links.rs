@@ -85,3 +85,16 @@ pub fn mount_namespaces(proc: &Path) -> Vec<i32> {
     }
     namespaces.into_values().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_of_another_process_leads_through_its_root() {
+        let process = ProcessFolder::of("/proc".as_ref(), 70);
+        for (path, expected) in [("/", "/proc/70/root"), ("/srv/a.db", "/proc/70/root/srv/a.db")] {
+            assert_eq!(process.seen_from_inside(path.as_ref()), Path::new(expected));
+        }
+    }
+}

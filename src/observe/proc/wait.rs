@@ -264,4 +264,18 @@ mod tests {
             })
         });
     }
+
+    #[test]
+    fn what_a_thread_sleeps_in_is_known_unless_it_runs_or_the_kernel_hides_it() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        for (thread, wchan) in [("70", "futex_wait_queue\n"), ("71", "0"), ("72", "")] {
+            let stat = format!("{thread} (bun) S 1 {}4200\n", "0 ".repeat(17));
+            proc.write(&format!("70/task/{thread}/stat"), &stat);
+            proc.write(&format!("70/task/{thread}/wchan"), wchan);
+        }
+        let threads = ProcessFolder::of(proc.path(), 70).thread_states().expect("it lives");
+        let mut known: Vec<_> = threads.into_iter().map(|thread| thread.wchan).collect();
+        known.sort();
+        assert_eq!(known, [None, None, Some("futex_wait_queue".to_owned())]);
+    }
 }

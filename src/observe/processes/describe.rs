@@ -244,4 +244,30 @@ mod tests {
             "and measured from its time"
         );
     }
+
+    #[test]
+    fn a_process_is_described_by_its_arguments_its_state_and_its_start() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        proc.process(70).write("70/cmdline", "bun\0run\0serve\0");
+        let described = |state| {
+            proc.stat(70, state, 0, 1);
+            ProcessDescriber::new(proc.path()).describe(70).expect("it is there")
+        };
+        let process = described('S');
+        assert_eq!((process.pid, process.command), (70, ["bun", "run", "serve"].map(str::to_owned).to_vec()));
+        assert_eq!((process.parent, process.start_ticks), (Some(1), Some(4200)));
+        for (letter, state) in [
+            ('R', ProcessState::Running),
+            ('S', ProcessState::Sleeping),
+            ('D', ProcessState::DiskSleep),
+            ('T', ProcessState::Stopped),
+            ('t', ProcessState::Traced),
+            ('Z', ProcessState::Zombie),
+            ('I', ProcessState::Idle),
+            ('X', ProcessState::Dead),
+            ('?', ProcessState::Unknown),
+        ] {
+            assert_eq!(described(letter).state, state, "{letter}");
+        }
+    }
 }

@@ -188,3 +188,58 @@ pub fn shares_mounts(proc: &Path, process: &ProcessFolder, target: &OpenerTarget
         _ => true,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{
+        proc::fake::FakeProc,
+        processes::tests::{READS, Scene, WRITES},
+    };
+
+    // What process 70 has open, whose descriptor was opened with `info` on the file `which` that was replaced since.
+    fn opener_of_replaced(which: usize, info: &str) -> DatabaseOpener {
+        let (scene, proc) = (Scene::new(), FakeProc::new());
+        let path = &scene.paths[which];
+        proc.process(70).descriptor(70, 3, path, info);
+        let process = ProcessFolder::of(proc.path(), 70);
+        let metadata = path.metadata().expect("it is there");
+        let id = FileId { inode: 1, ..FileId::of(&metadata) };
+        let descriptor = OpenDescriptor {
+            pid: 70,
+            proc: proc.path(),
+            process: &process,
+            descriptor: &process.descriptor(3),
+            text: &[path.as_os_str().as_bytes(), b" (deleted)"].concat(),
+            id,
+            birth: None,
+            is_last_of_data: true,
+        };
+        let mut opener = None;
+        descriptor.note(&mut opener, &scene.target());
+        let opener = opener.expect("it has the file open");
+        let name = path.to_string_lossy().into_owned();
+        assert_eq!((&opener.replaced, &opener.files), (&vec![name.clone()], &vec![id]));
+        assert_eq!(
+            opener.deleted,
+            if which == 2 { vec![] } else { vec![name] },
+            "an index has no data to lose"
+        );
+        opener
+    }
+
+    #[test]
+    fn who_has_a_replaced_file_open_is_a_client_unless_it_only_reads_an_index() {
+        for (which, info, is_client, writable) in [
+            (0, READS, true, 0),
+            (1, READS, true, 0),
+            (1, WRITES, true, 1),
+            (2, READS, false, 0),
+            (2, WRITES, true, 1),
+        ] {
+            let opener = opener_of_replaced(which, info);
+            assert_eq!(!opener.is_observer(), is_client, "file {which}, {info}");
+            assert_eq!(opener.writable, writable, "file {which}, {info}");
+        }
+    }
+}
