@@ -341,6 +341,6 @@ fn timestamp(at: Option<SystemTime>) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod fixture;
+pub(super) mod fixture;
 #[cfg(test)]
 mod tests;

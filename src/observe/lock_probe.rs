@@ -113,10 +113,15 @@ pub fn complete(
 }
 
 #[cfg(all(test, target_os = "linux"))]
-mod tests {
+pub(super) mod tests {
     use std::{
         io::Read,
         process::{Command, Stdio},
+    };
+
+    use nix::{
+        fcntl::{FcntlArg, fcntl},
+        libc,
     };
 
     use super::*;
@@ -126,6 +131,22 @@ mod tests {
     const HOLDER: &str = "import fcntl, sys; file = open(sys.argv[1], 'r+b'); \
                           fcntl.lockf(file, fcntl.LOCK_EX, 1, 0); sys.stdout.write('!'); sys.stdout.flush(); \
                           sys.stdin.read()";
+
+    /// Opens the file at `path` and locks `bytes` of it for writing until the descriptor is closed: an
+    /// open-file-description lock, which for the kernel is not one of this process.
+    pub fn lock(path: &Path, bytes: &RangeInclusive<u64>) -> File {
+        let file = File::options().read(true).write(true).open(path).expect("it is there");
+        let place = |byte: u64| libc::off_t::try_from(byte).expect("an offset");
+        let lock = libc::flock {
+            l_type: i16::try_from(libc::F_WRLCK).expect("short"),
+            l_whence: i16::try_from(libc::SEEK_SET).expect("short"),
+            l_start: place(*bytes.start()),
+            l_len: place(bytes.end() - bytes.start() + 1),
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).expect("it is free");
+        file
+    }
 
     #[test]
     fn an_index_is_held_by_others_and_never_by_this_process() {

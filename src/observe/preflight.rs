@@ -162,3 +162,50 @@ fn unreadable(shown: &str, error: io::Error) -> UnfitPath {
         _ => UnfitPath::Unreadable { path, source: error },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::content::fixture::main_header;
+
+    #[test]
+    fn a_file_is_judged_by_its_first_bytes_and_by_its_size() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("a.db");
+        let judged = |bytes: &[u8]| {
+            fs::write(&path, bytes).expect("written");
+            inspect(&path).map_err(|unfit| match unfit {
+                UnfitPath::NotADatabase(_) => (0, 0),
+                UnfitPath::Truncated { bytes, expected, .. } => (bytes, expected),
+                other => panic!("{other}"),
+            })
+        };
+        let header = main_header(1);
+        let mut whole = header.to_vec();
+        whole.resize(4096, 0);
+        let mut odd_size = whole.clone();
+        odd_size[17] = 1;
+        let fits = paths::real(folder.path()).expect("it is there").join("a.db");
+        assert_eq!(judged(&whole), Ok(fits.clone()));
+        assert_eq!(judged(b""), Ok(fits), "SQLite treats it as a new one");
+        assert_eq!(judged(b"# Notes, longer than the magic string"), Err((0, 0)));
+        assert_eq!(judged(&odd_size), Err((0, 0)), "no page has 4,097 bytes");
+        assert_eq!(judged(&header[..50]), Err((50, 100)), "half a header");
+        assert_eq!(judged(&whole[..4095]), Err((4095, 4096)), "most of a page");
+    }
+
+    #[test]
+    fn a_path_without_a_database_is_told_from_one_that_is_misspelt() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        for name in ["notes.db", "notes.db-wal"] {
+            fs::write(folder.path().join(name), "").expect("written");
+        }
+        let near = |name: &str| match inspect(&folder.path().join(name)) {
+            Err(UnfitPath::Missing { nearest, .. }) => nearest,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(near("note.db"), folder.path().join("notes.db").to_str().map(str::to_owned));
+        assert_eq!(near("accounts.sqlite"), None);
+        assert!(matches!(inspect(folder.path()), Err(UnfitPath::Directory(_))));
+    }
+}

@@ -92,3 +92,16 @@ pub fn bytes_of(frames: u32, page_size: u32) -> u64 {
 fn word(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::content::fixture, *};
+
+    #[test]
+    fn a_log_has_its_header_and_its_frames() {
+        for frames in 0..4 {
+            let log = fixture::log(4096, &vec![(1, 0, &b"x"[..]); frames as usize]);
+            assert_eq!(bytes_of(frames, 4096), log.len() as u64, "{frames} frames");
+        }
+    }
+}

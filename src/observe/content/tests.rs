@@ -24,12 +24,21 @@ impl Scene {
     }
 
     fn contradiction(&self, is_vouched_for: bool, committed: Option<u32>) -> Option<Contradiction> {
+        self.content(None, is_vouched_for, committed).contradiction
+    }
+
+    fn content(
+        &self,
+        journal: Option<PathBuf>,
+        is_vouched_for: bool,
+        committed: Option<u32>,
+    ) -> ContentEvidence {
         let mounts = MountTable::read("/proc".as_ref());
         let sights = self.paths.each_ref().map(|path| files::read_files(path, path, &mounts).expect("seen"));
         let input = ContentInput {
             paths: &self.paths,
             sights: &sights,
-            journal: None,
+            journal,
             page_size: Some(PAGE),
             header_count: 3,
             is_used: is_vouched_for,
@@ -37,7 +46,7 @@ impl Scene {
             committed,
         };
         let mut unseen = Vec::new();
-        let found = ContentReader::default().read(&input, &mut unseen).contradiction;
+        let found = ContentReader::default().read(&input, &mut unseen);
         assert_eq!(unseen, [], "all can be read");
         found
     }
@@ -84,4 +93,71 @@ fn a_database_in_use_is_checked_against_its_index() {
     assert_eq!(judged(&main, &[1, 2], 2), Some((ContradictionKind::PageCount, None, true)));
     main[PAGE as usize] = b'T';
     assert_eq!(judged(&main, &[1, 2], 3), Some((ContradictionKind::OtherContent, Some(2), true)));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_journal_is_left_over_unless_a_process_writes_or_the_database_is_empty() {
+    use crate::{file_format::RESERVED_BYTE, observe::lock_probe::tests::lock};
+
+    let hot = |scene: &Scene| {
+        let journal = files::sidecar(&scene.paths[0], "-journal");
+        fs::write(&journal, [&crate::file_format::JOURNAL_MAGIC[..], &[7; 1024]].concat()).expect("written");
+        let found = scene.content(Some(journal.clone()), false, None).hot_journal;
+        found.map(|it| it.path == journal)
+    };
+    let scene = Scene::new([&main_file(3), &[], &[]]);
+    assert_eq!(hot(&scene), Some(true));
+    let writer = lock(&scene.paths[0], &(RESERVED_BYTE..=RESERVED_BYTE));
+    assert_eq!(hot(&scene), None, "a process writes");
+    drop(writer);
+    assert_eq!(hot(&scene), Some(true));
+    fs::write(&scene.paths[0], "").expect("written");
+    assert_eq!(hot(&scene), None, "SQLite removes it");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_pages_of_a_database_that_is_being_written_are_not_checked() {
+    use crate::observe::lock_probe::tests::lock;
+
+    let scene = Scene::new([&main_file(2), &[], &[]]);
+    let writer = lock(&scene.paths[0], &MAIN_LOCKS);
+    assert_eq!(scene.contradiction(false, None), None);
+    drop(writer);
+    assert!(scene.contradiction(false, None).is_some(), "page 3 is missing");
+}
+
+#[test]
+fn a_log_left_behind_is_compared_only_with_a_main_file_that_is_newer() {
+    let frames = log(PAGE, &[(2, 0, b"two"), (3, 3, b"three")]);
+    let mut moved = main_file(3);
+    moved[PAGE as usize..][..3].copy_from_slice(b"two");
+    let scene = Scene::new([&moved, &frames, &[]]);
+    let main = &scene.paths[0];
+    let written = |path: &Path| path.metadata().and_then(|it| it.modified()).expect("a time");
+    let set_written = |at: SystemTime| {
+        let file = fs::File::options().write(true).open(main).expect("it is there");
+        file.set_modified(at).expect("a time");
+    };
+    let verdict = || scene.content(None, false, Some(2)).log_belongs.map(|it| it.verdict);
+    let of_log = written(&scene.paths[1]);
+    let second = Duration::from_secs(1);
+    set_written(of_log - second);
+    assert_eq!(verdict(), Some(LogVerdict::MainIsOlder));
+    set_written(of_log + second);
+    assert_eq!(verdict(), Some(LogVerdict::Belongs), "a checkpoint has moved page 2");
+    fs::write(main, main_file(3)).expect("written");
+    set_written(of_log + second);
+    assert_eq!(verdict(), Some(LogVerdict::Doubtful), "it has none of the pages");
+    // A copy that keeps the time, as `cp -p` makes it.
+    let copy = main.with_extension("copy");
+    fs::write(&copy, main_file(3)).expect("written");
+    let log_file = fs::File::options().write(true).open(&scene.paths[1]).expect("it is there");
+    log_file.set_modified(of_log - 2 * second).expect("a time");
+    fs::rename(&copy, main).expect("moved");
+    set_written(of_log - 3 * second);
+    if main.metadata().is_ok_and(|it| it.created().is_ok()) {
+        assert_eq!(verdict(), Some(LogVerdict::Doubtful), "it was created after the log was written");
+    }
 }

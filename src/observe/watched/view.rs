@@ -259,3 +259,46 @@ fn note_match(filesystem: &mut Option<Filesystem>, table: LockTableView) {
 }
 
 // A file that disappeared after it was read does not exist, and nothing is hidden.
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        file_format::WRITE_BYTE,
+        observe::{lock_probe::tests::lock, tests::Scene},
+        snapshot::HandleCounts,
+    };
+
+    #[test]
+    fn a_row_about_another_file_hides_no_holder() {
+        let mut scene = Scene::new();
+        let path = scene.paths[2].clone();
+        let sight = scene.view().sights[2].clone().expect("there is an index");
+        let row = |pid| LockRow {
+            pid: Some(pid),
+            is_ofd: false,
+            is_write: true,
+            device: sight.lock_device,
+            inode: sight.id.inode,
+            bytes: WRITE_BYTE..=WRITE_BYTE,
+        };
+        let with = |shm| DatabaseOpener {
+            handles: Some(HandleCounts { db: 1, wal: 1, shm }),
+            ..DatabaseOpener::default()
+        };
+        let none = DatabaseOpener { handles: Some(HandleCounts::default()), ..DatabaseOpener::default() };
+        let openers = BTreeMap::from([(70, with(1)), (71, none)]);
+        let kept = |mut rows: Vec<LockRow>| {
+            keep_own_rows(&mut rows, &path, &sight, &locks::INDEX_PLACES, &openers).expect("readable");
+            rows.into_iter().map(|row| row.pid).collect::<Vec<_>>()
+        };
+        assert_eq!(kept(vec![row(70)]), [Some(70)], "it has the index open");
+        assert_eq!(kept(vec![row(71)]), [], "it has nothing open here");
+        assert_eq!(kept(vec![row(72)]), [], "unknown, and the kernel knows no lock");
+        let _holder = lock(&path, &(WRITE_BYTE..=WRITE_BYTE));
+        assert_eq!(kept(vec![row(71)]), [None], "the lock of another, which no process is named for");
+        assert_eq!(kept(vec![row(72)]), [Some(72)], "the kernel knows a lock there");
+        assert_eq!(kept(vec![]), [], "the probe before has added all");
+    }
+}
