@@ -301,3 +301,59 @@ fn summary<'a>(
     let span = units::milliseconds(last.saturating_duration_since(first));
     HolderActivity::of(samples.map(|(_, activity)| activity.as_ref()), span)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::proc::fake::FakeProc;
+
+    const HOLDER: ProcessId = ProcessId { pid: 70, start_ticks: 4200 };
+
+    // A process that sleeps, with one thread.
+    fn sleeper() -> FakeProc {
+        let proc = FakeProc::new();
+        let stat = format!("70 (bun) S 1 {}1 0 4200 0\n", "0 ".repeat(15));
+        proc.process(70).write("70/task/70/stat", &stat).write("70/task/70/wchan", "futex_wait_queue");
+        proc
+    }
+
+    #[test]
+    fn a_holder_is_sampled_until_the_sampler_ends() {
+        let proc = sleeper();
+        let sampler = ActivitySampler::start(proc.path()).expect("a thread");
+        sampler.set_targets(ActivityTargets { holders: vec![HOLDER], ..ActivityTargets::default() });
+        while sampler.activity_of(HOLDER, Instant::now()).is_none() {
+            assert!(sampler.thread.as_ref().is_some_and(|thread| !thread.is_finished()), "it samples");
+            thread::yield_now();
+        }
+        let reused = ProcessId { start_ticks: 4300, ..HOLDER };
+        assert_eq!(sampler.activity_of(reused, Instant::now()), None);
+    }
+
+    #[test]
+    fn what_a_process_did_a_minute_ago_is_forgotten() {
+        let (proc, shared, now) = (sleeper(), SamplerState::default(), Instant::now());
+        assert_eq!(sample(&shared, proc.path(), HOLDER, now, &[]).0, 1);
+        let kept = || threads::lock(&shared.samples).len();
+        forget_old(&shared, now + KEPT);
+        assert_eq!(kept(), 1);
+        forget_old(&shared, Instant::now() + KEPT + Duration::from_millis(1));
+        assert_eq!(kept(), 0, "a process that is not sampled any more takes no memory");
+    }
+
+    #[test]
+    fn the_newest_samples_are_kept_as_they_were_taken_and_equal_neighbours_are_stored_once() {
+        let (mut holder, now) = (HolderSamples::default(), Instant::now());
+        let taken: Vec<_> = [Activity::Computing, Activity::Disk, Activity::Disk]
+            .into_iter()
+            .cycle()
+            .take(MOST_KEPT + 2)
+            .collect();
+        for activity in &taken {
+            holder.add(activity.clone(), now, now);
+        }
+        let kept: Vec<_> = holder.of_current_hold().map(|(_, activity)| Arc::clone(activity)).collect();
+        assert_eq!(kept.iter().map(|it| Activity::clone(it)).collect::<Vec<_>>(), taken[2..]);
+        assert!(Arc::ptr_eq(&kept[2], &kept[3]), "both write to the disk");
+    }
+}

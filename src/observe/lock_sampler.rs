@@ -274,4 +274,21 @@ mod tests {
         }
         assert_eq!(steady(LockActivity::Ending), ENDING);
     }
+
+    #[test]
+    fn a_database_that_stays_among_the_targets_is_sampled_on_as_before() {
+        let target = |name: &str| SampledDatabase {
+            main: format!("/srv/{name}.db").into(),
+            index: format!("/srv/{name}.db-shm").into(),
+            log: format!("/srv/{name}.db-wal").into(),
+            history: Arc::default(),
+        };
+        let [gone, stays, new] = ["gone", "stays", "new"].map(target);
+        let mut sampled = retarget(Vec::new(), vec![gone, stays.clone()]);
+        for one in &mut sampled {
+            one.rest(SamplingPace::Steady, LockActivity::None);
+        }
+        let paces = retarget(sampled, vec![new, stays]).iter().map(|one| one.interval).collect::<Vec<_>>();
+        assert_eq!(paces, [Duration::ZERO, STEADY], "one begins, one goes on");
+    }
 }

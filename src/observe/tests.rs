@@ -6,6 +6,10 @@ use super::{
     proc::fake::{FakeProc, lock_row, map_row},
     *,
 };
+use crate::{
+    history::{LockOwner, SampledLock},
+    threads,
+};
 
 /// A process that has the database of a [`Scene`] open.
 pub const USER: i32 = 70;
@@ -88,4 +92,44 @@ fn locks_are_watched_between_samples_only_after_that_was_asked_for() {
     scene.observer.watch_locks();
     let snapshot = scene.observer.sample();
     assert!(snapshot.sampling.is_some(), "{:?}", snapshot.unseen);
+}
+
+#[test]
+fn the_trend_of_a_database_shows_who_has_held_its_write_lock_lately() {
+    let mut scene = Scene::new();
+    scene.observer.sample();
+    let history = scene.observer.histories().remove(0);
+    let began = Instant::now();
+    let owner = LockOwner { pid: Some(USER), start_ticks: Some(4200), name: "bun".to_owned() };
+    {
+        let mut history = threads::lock(&history);
+        history.sampling_began(began);
+        history.open(SampledLock::Write, began, Arc::new(owner));
+    }
+    let lanes = scene.observer.trend(0).lanes;
+    assert_eq!(
+        lanes.iter().map(|lane| (lane.pid, lane.name.as_str())).collect::<Vec<_>>(),
+        [(Some(USER), "bun")]
+    );
+    assert_eq!(scene.observer.trend(1), DatabaseTrend::default(), "there is no other database");
+}
+
+#[test]
+fn the_times_of_a_database_are_given_up_when_its_file_is_replaced_or_deleted() {
+    let mut scene = Scene::new();
+    let main = scene.paths[0].clone();
+    let mut next = || {
+        let view = scene.view();
+        (view.name(), scene.observer.watched[0].outdated(&view))
+    };
+    let (first, outdated) = next();
+    assert!(first.is_some() && outdated.is_none());
+    assert_eq!(next(), (first.clone(), None), "it is the same");
+    fs::rename(&main, main.with_extension("old")).expect("moved away");
+    fs::write(&main, "").expect("written");
+    let (second, outdated) = next();
+    assert_eq!(outdated, first, "another has its place");
+    fs::remove_file(&main).expect("removed");
+    assert_eq!(next(), (None, second));
+    assert_eq!(next(), (None, None), "once is enough");
 }

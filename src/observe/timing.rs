@@ -168,7 +168,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{history::LockOwner, observe::tests::Scene};
+    use crate::{diagnose::fixture, history::LockOwner, observe::tests::Scene};
 
     #[test]
     fn a_lock_is_held_since_it_was_sampled_and_only_by_its_holder() {
@@ -199,5 +199,64 @@ mod tests {
         };
         assert_eq!(held([70, 71, 72]), [Some(4000.0), Some(3000.0), Some(2000.0)]);
         assert_eq!(held([71, 72, 70]), [Some(0.0); 3], "another has taken it since");
+    }
+
+    // A reader of slot `slot` that sees the log up to `frame`.
+    fn reader(pid: i32, slot: u8, frame: Option<u32>) -> LogReader {
+        LogReader { pid: Some(pid), label: None, slot: Some(slot), frame, held_ms: None }
+    }
+
+    // Frames 3 to 6 are not moved yet.
+    fn view() -> DatabaseView {
+        let mut view = Scene::new().view();
+        view.wal = Some(fixture::wal(6, 2));
+        view
+    }
+
+    #[test]
+    fn a_reader_that_could_not_have_returned_to_its_slot_has_never_left_it() {
+        let (view, folder) = (view(), tempfile::TempDir::new().expect("a folder"));
+        let (history, start) = (LockHistory::default(), Timestamp::now());
+        for (at, (slot, frame, others, expected)) in [
+            (1, Some(5), &[][..], 5000.0),
+            (1, Some(5), &[2, 3], 5000.0),
+            (0, Some(0), &[], 5000.0),
+            (1, Some(6), &[], 0.0),
+            (1, None, &[], 0.0),
+            (1, Some(5), &[2, 3, 4], 0.0),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let mut first_seen = FirstSeen::load(&folder.path().join(at.to_string()), "boot".to_owned());
+            let mut held = |second: u8| {
+                let timestamp = start + Duration::from_secs(second.into());
+                let now = SampleTime { timestamp, instant: Instant::now() };
+                // It ran between the samples.
+                let runs = |_| Some(second.into());
+                let known = LockTimes { processes: &[], history: &history, runs: &runs, now };
+                let mut readers = vec![reader(70, slot, frame)];
+                readers.extend(others.iter().map(|&other| reader(71, other, Some(6))));
+                let mut locks = DatabaseLocks { readers, ..DatabaseLocks::default() };
+                fill_in(&mut locks, &view, &known, &mut first_seen);
+                locks.readers[0].held_ms
+            };
+            assert_eq!([held(0), held(5)], [Some(0.0), Some(expected)], "{slot}, {frame:?}, {others:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_reader_behind_the_newest_frame_keeps_frames_in_the_log() {
+        let readers = vec![reader(70, 1, Some(5)), reader(71, 2, Some(6)), reader(72, 3, None)];
+        let locks = DatabaseLocks { readers, ..DatabaseLocks::default() };
+        let pins =
+            |view: &DatabaseView| pins(&locks, view, &[]).into_iter().map(|it| it.pid).collect::<Vec<_>>();
+        assert_eq!(pins(&view()), [Some(70)]);
+        assert_eq!(pins(&Scene::new().view()), [], "the newest frame is unknown");
+    }
+
+    #[test]
+    fn the_time_that_the_machine_slept_is_a_part_of_the_time_since_boot() {
+        assert!(slept().is_some_and(|slept| slept < since_boot()));
     }
 }

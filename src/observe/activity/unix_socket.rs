@@ -101,4 +101,13 @@ mod tests {
             assert_eq!(peer_in(&answer), None);
         }
     }
+
+    #[test]
+    fn a_question_has_the_length_that_its_header_says_and_names_the_socket() {
+        let question = request(0x0102_0304);
+        let word = |at: usize| u32::from_ne_bytes(question[at..at + 4].try_into().expect("four bytes"));
+        assert_eq!((word(0) as usize, question.len()), (40, 40));
+        // After the header: the family, the states, and the inode.
+        assert_eq!((question[16], word(20), word(24)), (1, u32::MAX, 0x0102_0304));
+    }
 }
