@@ -127,12 +127,21 @@ mod tests {
         database.processes[1].index_read_only = Some(true);
         assert_eq!(outline(&findings_of(&database)), [(FindingKind::ReadonlyTrap, Warning, Some(READER))]);
         database.processes[1].index_read_only = Some(false);
-        for (uid, severity) in [(Some(0), Info), (None, Info), (Some(1000), Info), (Some(1001), Warning)] {
+        for (uid, mode, severity) in [
+            (Some(0), 0o444, Info),
+            (None, 0o444, Info),
+            (Some(1000), 0o644, Info),
+            (Some(1000), 0o466, Warning),
+            (Some(1001), 0o644, Warning),
+            (Some(1001), 0o664, Info),
+            (Some(1001), 0o646, Info),
+        ] {
             database.processes[1].uid = uid;
+            database.files.shm.as_mut().expect("there is an index").mode = mode;
             assert_eq!(
                 outline(&findings_of(&database)),
                 [(FindingKind::ReadonlyTrap, severity, Some(READER))],
-                "{uid:?}"
+                "{uid:?}, {mode:o}"
             );
         }
     }

@@ -334,6 +334,11 @@ fn a_journal_that_was_replaced_is_read_again() {
     fs::write(&path, "").expect("an empty file");
     scene.start("r", 7);
     assert_eq!(scene.only().batches, 0);
+    // Another file, longer than what was read of that one.
+    fs::rename(&path, path.with_extension("kept")).expect("moved away");
+    scene.start("r", 8);
+    scene.tell("r", batch(3, 4.0));
+    assert_eq!(scene.only().pid, 8);
 }
 
 #[test]
