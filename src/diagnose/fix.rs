@@ -148,6 +148,7 @@ pub fn in_the_way(database: &Database) -> Vec<CheckpointBlocker> {
 #[cfg(test)]
 mod tests {
     use super::{super::fixture::*, *};
+    use crate::snapshot::HandleCounts;
 
     fn sql(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<String> {
         plan(database, profile, extent).into_iter().map(|step| step.sql).collect()
@@ -230,5 +231,14 @@ mod tests {
             whys,
             ["71201 (bun) writes", "71168 (python3) reads", "a process not visible from here reads"]
         );
+    }
+
+    #[test]
+    fn whoever_has_the_main_file_open_is_a_user() {
+        let mut database = live();
+        let pids = |database: &Database| users(database).into_iter().map(|it| it.pid).collect::<Vec<_>>();
+        assert_eq!(pids(&database), [Some(WRITER), Some(READER)]);
+        database.processes[0].handles = Some(HandleCounts { db: 0, wal: 1, shm: 1 });
+        assert_eq!(pids(&database), [Some(READER)]);
     }
 }

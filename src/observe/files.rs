@@ -165,4 +165,17 @@ mod tests {
             assert_eq!((facts.bytes, facts.uid, facts.mode), (5, own, mode), "{mode:o}");
         }
     }
+
+    #[test]
+    fn a_row_of_the_kernel_means_a_file_if_the_inode_and_one_of_its_devices_agree() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let seen = read_files(file.path(), file.path(), &MountTable::read("/proc".as_ref()));
+        let seen = seen.expect("no error").expect("a file");
+        let (inode, device) = (seen.id.inode, seen.id.numbers());
+        // As on btrfs, whose `stat` reports a device number that the kernel prints nowhere else.
+        let seen = FileSighting { lock_device: (device.0, device.1 + 1), ..seen };
+        assert!(seen.is_ambiguous());
+        assert!(seen.is(device, inode) && seen.is(seen.lock_device, inode));
+        assert!(!seen.is((device.0, device.1 + 2), inode) && !seen.is(device, inode + 1));
+    }
 }

@@ -144,4 +144,13 @@ mod tests {
         assert!(!is_header(&header(&[(16, &[3, 0])])));
         assert!(!is_header(&header(&[(0, b"sqlite")])));
     }
+
+    #[test]
+    fn how_free_pages_are_returned_is_kept_in_two_fields() {
+        let mode = |largest_root, is_incremental| {
+            parse(&header(&[(52, &[0, 0, 0, largest_root]), (64, &[0, 0, 0, is_incremental])]), 0).auto_vacuum
+        };
+        assert_eq!([mode(0, 0), mode(0, 1)], [AutoVacuum::None; 2]);
+        assert_eq!([mode(3, 0), mode(3, 1)], [AutoVacuum::Full, AutoVacuum::Incremental]);
+    }
 }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     history::{LockOwner, SampledLock},
+    snapshot::WalSource,
     threads,
 };
 
@@ -132,4 +133,20 @@ fn the_times_of_a_database_are_given_up_when_its_file_is_replaced_or_deleted() {
     fs::remove_file(&main).expect("removed");
     assert_eq!(next(), (None, second));
     assert_eq!(next(), (None, None), "once is enough");
+}
+
+#[test]
+fn an_index_is_believed_only_while_a_process_holds_its_lock() {
+    let mut scene = Scene::with_user(["", ""]);
+    let [_, log, index] = scene.paths.clone();
+    // The log has no valid frame.
+    fs::write(log, content::fixture::log(4096, &[(1, 1, b"x"), (2, 2, b"y")])).expect("written");
+    fs::write(&index, content::fixture::index(4096, &[1, 2], 2, 1)).expect("written");
+    let mut counted = |table: &str| {
+        scene.proc.write("locks", table);
+        let wal = scene.observer.sample().databases.remove(0).wal.expect("there is a log");
+        (wal.source, wal.frames, wal.backfilled)
+    };
+    assert_eq!(counted(&lock_row("READ", USER, &index, "128 128")), (WalSource::Index, Some(2), Some(1)));
+    assert_eq!(counted(""), (WalSource::Log, Some(0), None));
 }

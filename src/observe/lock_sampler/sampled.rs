@@ -365,4 +365,30 @@ mod tests {
         write('S', 9900, "");
         assert_eq!(name(8), "python3", "another process with its number");
     }
+
+    #[test]
+    fn a_commit_ends_the_hold_of_the_write_lock_and_of_no_other() {
+        let target = SampledDatabase {
+            main: "/srv/a.db".into(),
+            index: "/srv/a.db-shm".into(),
+            log: "/srv/a.db-wal".into(),
+            history: Arc::default(),
+        };
+        let history = Arc::clone(&target.history);
+        let (start, milliseconds) = (Instant::now(), Duration::from_millis);
+        threads::lock(&history).sampling_began(start);
+        let mut samples = LockSamples::new(target);
+        let mut names = HolderNames::from(PathBuf::from("/nowhere"));
+        let mut since_after = |at: u64, committed| {
+            let holder = Some(SampledHolder(Some(70)));
+            let (now, before) = (start + milliseconds(at), start + milliseconds(at.saturating_sub(10)));
+            samples.note([holder, holder, None], now, Some(before), committed, &mut names);
+            let history = threads::lock(&history);
+            SampledLock::ALL.map(|lock| history.current(lock).map(|(since, _)| since - start))
+        };
+        let taken = milliseconds(98);
+        assert_eq!(since_after(100, false), [Some(taken), Some(taken), None]);
+        assert_eq!(since_after(110, false), [Some(taken), Some(taken), None], "it holds them still");
+        assert_eq!(since_after(120, true), [Some(milliseconds(118)), Some(taken), None], "it has them again");
+    }
 }

@@ -221,4 +221,13 @@ pub(super) mod tests {
         assert_eq!(overrun_in("entries: 0\noverrun: 12\ncommit overrun: 3\n"), 12);
         assert_eq!(overrun_in(""), 0);
     }
+
+    #[test]
+    fn a_buffer_without_lines_is_not_waited_for_and_no_worker_inherits_it() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        fs::write(folder.path().join("trace_pipe"), "").expect("written");
+        let pipe = open_pipe(folder.path()).expect("a pipe");
+        assert!(rustix::fs::fcntl_getfl(&pipe).expect("flags").contains(OFlags::NONBLOCK));
+        assert!(rustix::io::fcntl_getfd(&pipe).expect("flags").contains(rustix::io::FdFlags::CLOEXEC));
+    }
 }
