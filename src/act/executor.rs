@@ -362,30 +362,4 @@ fn refusal_of_folder(folder: &Path) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_became_of_an_action_is_reported_and_until_then_no_other_of_its_kind_begins() {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-        let reports = runtime.block_on(async {
-            let (outbox, mut reports) = tokio::sync::mpsc::unbounded_channel();
-            let executor = EffectExecutor::new(outbox, &Places::under("/nowhere".as_ref()));
-            let begin = |name: &str| {
-                let outcome = ActionOutcome::good(format!("{name} is checkpointed"));
-                executor.spawn(WorkerKind::Checkpoint, name.as_ref(), async { outcome });
-            };
-            for name in ["a.db", "a.db", "b.db"] {
-                begin(name);
-            }
-            drop(executor);
-            let mut texts = Vec::new();
-            while let Some(EffectReport::Outcome(outcome)) = reports.recv().await {
-                texts.push(outcome.text);
-            }
-            texts
-        });
-        let refused = "another checkpoint of a.db is still running; try again when it has ended";
-        assert_eq!(reports, [refused, "a.db is checkpointed", "b.db is checkpointed"]);
-    }
-}
+mod tests;

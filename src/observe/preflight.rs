@@ -166,7 +166,7 @@ fn unreadable(shown: &str, error: io::Error) -> UnfitPath {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::content::fixture::main_header;
+    use crate::observe::content::fixture::{self, main_header};
 
     #[test]
     fn a_file_is_judged_by_its_first_bytes_and_by_its_size() {
@@ -207,5 +207,25 @@ mod tests {
         assert_eq!(near("note.db"), folder.path().join("notes.db").to_str().map(str::to_owned));
         assert_eq!(near("accounts.sqlite"), None);
         assert!(matches!(inspect(folder.path()), Err(UnfitPath::Directory(_))));
+    }
+
+    #[test]
+    fn a_file_whose_log_or_index_proves_a_database_is_damaged() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let main = folder.path().join("a.db");
+        let header = main_header(1);
+        // Only the header is left.
+        fs::write(&main, header).expect("written");
+        let is_damaged = || matches!(inspect(&main), Err(UnfitPath::Damaged(_)));
+        assert!(!is_damaged(), "nothing else is there");
+        for (suffix, proof) in
+            [("-shm", fixture::index(4096, &[1], 1, 0)), ("-wal", fixture::log(4096, &[(1, 1, &header)]))]
+        {
+            let beside = files::sidecar(&main, suffix);
+            fs::write(&beside, proof).expect("written");
+            assert!(is_damaged(), "{suffix}");
+            assert!(inspect_from_outside(&main).is_ok(), "nothing is opened there");
+            fs::remove_file(&beside).expect("removed");
+        }
     }
 }

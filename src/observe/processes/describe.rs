@@ -270,4 +270,18 @@ mod tests {
             assert_eq!(described(letter).state, state, "{letter}");
         }
     }
+
+    #[test]
+    fn a_user_without_a_name_is_shown_by_its_number() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        proc.process(70);
+        for (uid, name) in [("0", "root"), ("4000000001", "4000000001")] {
+            proc.write("70/status", &format!("Uid:\t7\t{uid}\t7\t7\n"));
+            let process = ProcessDescriber::new(proc.path()).describe(70).expect("it is there");
+            assert_eq!(
+                (process.uid.map(|it| it.to_string()).as_deref(), process.user.as_deref()),
+                (Some(uid), Some(name))
+            );
+        }
+    }
 }

@@ -1,0 +1,42 @@
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use super::*;
+use crate::config::Config;
+
+fn executor() -> (EffectExecutor, UnboundedReceiver<EffectReport>) {
+    let (outbox, reports) = unbounded_channel();
+    (EffectExecutor::new(outbox, &Places::under("/nowhere".as_ref())), reports)
+}
+
+#[test]
+fn what_became_of_an_action_is_reported_and_until_then_no_other_of_its_kind_begins() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let reports = runtime.block_on(async {
+        let (executor, mut reports) = executor();
+        for name in ["a.db", "a.db", "b.db"] {
+            let outcome = ActionOutcome::good(format!("{name} is checkpointed"));
+            executor.spawn(WorkerKind::Checkpoint, name.as_ref(), async { outcome });
+        }
+        drop(executor);
+        let mut texts = Vec::new();
+        while let Some(EffectReport::Outcome(outcome)) = reports.recv().await {
+            texts.push(outcome.text);
+        }
+        texts
+    });
+    let refused = "another checkpoint of a.db is still running; try again when it has ended";
+    assert_eq!(reports, [refused, "a.db is checkpointed", "b.db is checkpointed"]);
+}
+
+#[test]
+fn a_process_that_was_not_pinned_gets_no_signal_and_that_is_reported() {
+    let (executor, mut reports) = executor();
+    let permit = Config::new(Places::under("/nowhere".as_ref())).permit().expect("it is not read-only");
+    let target = SignalTarget { pid: i32::MAX, start_ticks: 1 };
+    executor.signal(permit, &[target], StopSignal::Term);
+    drop(executor);
+    let Some(EffectReport::Ended(ended)) = reports.blocking_recv() else { panic!("it is reported") };
+    let refusal = StopOutcome::Refused(SignalRefusal::Unpinned { pid: target.pid });
+    assert_eq!((ended.target, ended.signal, ended.end), (target, StopSignal::Term, refusal));
+    assert!(reports.blocking_recv().is_none(), "once");
+}
