@@ -152,3 +152,24 @@ fn is_child_of_holder(process: &Process, database: &Database) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixture::*, *};
+
+    #[test]
+    fn samples_go_on_until_the_last_suspicion_is_decided() {
+        let mut database = live();
+        assert_eq!(open_for_ms(&database), None, "there is none");
+        database.suspicions = [0, 300, 200]
+            .into_iter()
+            .map(|remaining_ms| Suspicion {
+                remaining_ms,
+                ..Suspicion::new(SuspicionKind::ReplacedFile, None, Vec::new(), Timestamp::UNIX_EPOCH)
+            })
+            .collect();
+        assert_eq!(open_for_ms(&database), Some(300));
+        database.suspicions.truncate(1);
+        assert_eq!(open_for_ms(&database), None, "it is confirmed");
+    }
+}

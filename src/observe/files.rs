@@ -178,4 +178,18 @@ mod tests {
         assert!(seen.is(device, inode) && seen.is(seen.lock_device, inode));
         assert!(!seen.is((device.0, device.1 + 2), inode) && !seen.is(device, inode + 1));
     }
+
+    #[test]
+    fn what_cannot_be_read_is_an_error_and_not_the_end_of_the_file() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("a.db");
+        fs::write(&path, "12345").expect("written");
+        let read = |path: &Path, offset| {
+            let mut buffer = [0; 4];
+            let file = File::open(path).expect("it is there");
+            read_at(&file, &mut buffer, offset).map_err(|error| error.kind())
+        };
+        assert_eq!([read(&path, 0), read(&path, 3), read(&path, 9)], [Ok(4), Ok(2), Ok(0)]);
+        assert_eq!(read(folder.path(), 0), Err(io::ErrorKind::IsADirectory));
+    }
 }

@@ -110,4 +110,25 @@ mod tests {
         // After the header: the family, the states, and the inode.
         assert_eq!((question[16], word(20), word(24)), (1, u32::MAX, 0x0102_0304));
     }
+
+    #[test]
+    fn the_other_end_is_found_behind_other_attributes() {
+        let attribute = |kind: u16, content: &[u8]| {
+            let length = u16::try_from(4 + content.len()).expect("short");
+            let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
+            bytes.extend(content);
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+            bytes
+        };
+        let answer = |attributes: &[Vec<u8>]| {
+            let mut bytes = vec![0; 32];
+            bytes[4] = 20;
+            bytes.extend(attributes.concat());
+            bytes
+        };
+        let peer = |inode: u32| attribute(2, &inode.to_ne_bytes());
+        assert_eq!(peer_in(&answer(&[peer(4711)])), Some(4711));
+        assert_eq!(peer_in(&answer(&[attribute(0, b"name"), attribute(6, b"x"), peer(4711)])), Some(4711));
+        assert_eq!(peer_in(&answer(&[peer(0)])), None, "it is not connected");
+    }
 }

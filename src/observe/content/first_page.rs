@@ -328,4 +328,14 @@ mod tests {
         page[6] = 14;
         assert!(is_tree_page(&page, 0), "they may begin right behind them");
     }
+
+    #[test]
+    fn a_page_whose_free_block_would_begin_behind_it_is_no_tree_page() {
+        let with_free_block = |at: u16| {
+            let mut page = tree_page(0);
+            page[1..3].copy_from_slice(&at.to_be_bytes());
+            is_tree_page(&page, 0)
+        };
+        assert_eq!([0, 4095, 4096, 5000].map(with_free_block), [true, true, false, false]);
+    }
 }

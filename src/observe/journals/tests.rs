@@ -100,10 +100,12 @@ fn a_live_run_is_followed_to_its_end() {
     scene.tell("r", batch(3, 4.0));
     scene.tell("r", JournalEvent::Unchanged { files: 1 });
     scene.tell("r", JournalEvent::FileFailed { path: "p".into(), reason: "why".into() });
+    scene.tell("r", JournalEvent::FileWarned { path: "p".into(), reason: "why".into() });
     scene.append("r", "{\"at\":\"2026-01-02T03:04:05Z\",\"event\":\"of_tomorrow\",\"x\":1}\n");
     let ingestion = scene.only();
     assert_eq!((ingestion.files_total, ingestion.files_done, ingestion.files_unchanged), (Some(10), 6, 3));
     assert_eq!((ingestion.files_failed, ingestion.failures.len()), (1, 1));
+    assert_eq!((ingestion.files_in_part, ingestion.in_part.len()), (1, 1));
     assert_eq!((ingestion.batches, ingestion.batch_size, ingestion.busy_retries), (1, Some(3), 1));
     scene.tell("r", batch(4, 8.0));
     scene.tell(

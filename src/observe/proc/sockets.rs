@@ -150,4 +150,19 @@ mod tests {
             })
         });
     }
+
+    #[test]
+    fn a_socket_is_found_in_the_table_of_its_family() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        let row = |remote: &str, inode: u64| {
+            format!("   0: 0100007F:1F90 {remote}:01BB 01 0:0 0:0 0  1000  0 {inode} 1 0\n")
+        };
+        let heading = "  sl  local_address rem_address   st\n";
+        let six = row("0000000000000000FFFF00000500000A", 8);
+        proc.write("70/net/tcp", &format!("{heading}{}", row("0500000A", 7)));
+        proc.write("70/net/tcp6", &format!("{heading}{six}"));
+        let process = ProcessFolder::of(proc.path(), 70);
+        let found = |inode| process.tcp_socket(|socket| socket.inode == inode).map(|it| it.remote.port());
+        assert_eq!([7, 8, 9].map(found), [Some(443), Some(443), None]);
+    }
 }

@@ -284,4 +284,19 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn arguments_are_read_again_at_once_if_a_process_runs_another_program() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        let mut describer = ProcessDescriber::new(proc.path());
+        let mut command = |name: &str, line: &str| {
+            let stat = format!("70 ({name}) S 1 {}4200 9 9\n", "0 ".repeat(17));
+            proc.write("70/stat", &stat).write("70/cmdline", line);
+            describer.measure(&[]);
+            describer.describe(70).expect("it is there").command.join(" ")
+        };
+        assert_eq!(command("bun", "bun\0a.ts\0"), "bun a.ts");
+        assert_eq!(command("bun", "bun\0b.ts\0"), "bun a.ts", "they seldom change");
+        assert_eq!(command("node", "node\0c.js\0"), "node c.js");
+    }
 }

@@ -230,4 +230,19 @@ pub(super) mod tests {
         assert!(rustix::fs::fcntl_getfl(&pipe).expect("flags").contains(OFlags::NONBLOCK));
         assert!(rustix::io::fcntl_getfd(&pipe).expect("flags").contains(rustix::io::FdFlags::CLOEXEC));
     }
+
+    #[test]
+    fn an_instance_that_cannot_be_made_is_refused_with_the_reason_of_the_kernel() {
+        let root = tempfile::TempDir::new().expect("a folder");
+        let kind = || TraceInstance::create(root.path()).map(drop).map_err(|error| error.kind());
+        assert_eq!(kind(), Err(io::ErrorKind::NotFound), "there is no folder for instances");
+        let instances = root.path().join("instances");
+        let name = |number: u32| instances.join(format!("{PREFIX}{}-{number}", std::process::id()));
+        // In use: the kernel does not remove it.
+        fs::create_dir_all(name(0).join("events")).expect("a folder");
+        assert_eq!(kind(), Err(io::ErrorKind::NotFound), "there is no buffer in a folder of the disk");
+        assert!(name(1).is_dir(), "the next name was tried");
+        (0..MOST_NAMES).for_each(|number| fs::create_dir_all(name(number).join("events")).expect("a folder"));
+        assert_eq!(kind(), Err(io::ErrorKind::AlreadyExists), "every name is taken");
+    }
 }
