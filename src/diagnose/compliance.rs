@@ -135,10 +135,16 @@ mod tests {
         {
             assert_eq!(verdict(&pragmas, name, PragmaSource::File), said(value, None));
         }
-        let note = find(&pragmas, "user_version", PragmaSource::File).and_then(|row| row.note.clone());
-        assert_eq!(note.as_deref(), Some("as of the last checkpoint"));
+        let note =
+            |pragmas, name| find(pragmas, name, PragmaSource::File).and_then(|row| row.note.as_deref());
+        assert_eq!(note(&pragmas, "user_version"), Some("as of the last checkpoint"));
+        assert_eq!(note(&pragmas, "journal_mode"), None);
         let pragmas = plain(&rollback());
         assert_eq!(verdict(&pragmas, "journal_mode", PragmaSource::File), said("rollback", Some(false)));
+        assert_eq!(
+            note(&pragmas, "journal_mode"),
+            Some("delete, truncate or persist: the file does not say which")
+        );
     }
 
     #[test]

@@ -130,4 +130,13 @@ mod tests {
         assert_eq!(found[0].evidence["victims"][0]["holder"], WRITER);
         assert_eq!(found[0].evidence["victims"][0]["reason"], "deferred-upgrade");
     }
+
+    #[test]
+    fn who_gave_up_is_told_before_who_got_the_lock_late() {
+        let (late, gave_up) = ((RefusalReason::Waited, 0, 4_000.0), (RefusalReason::NoTimeout, 1, 0.0));
+        for victims in [[late, gave_up], [gave_up, late]] {
+            let message = findings_of(&refused(&victims)).remove(0).message;
+            assert!(message.ends_with(&format!("and did not get it: {}", gave_up.0)), "{message}");
+        }
+    }
 }

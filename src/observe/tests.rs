@@ -150,3 +150,14 @@ fn an_index_is_believed_only_while_a_process_holds_its_lock() {
     assert_eq!(counted(&lock_row("READ", USER, &index, "128 128")), (WalSource::Index, Some(2), Some(1)));
     assert_eq!(counted(""), (WalSource::Log, Some(0), None));
 }
+
+#[test]
+fn a_client_is_read_only_if_it_can_write_by_no_descriptor_on_the_main_file() {
+    let mut scene = Scene::with_user(["", ""]);
+    assert_eq!(scene.user().read_only, Some(false));
+    let reads = "flags:\t0100000\n";
+    scene.proc.write(&format!("{USER}/fdinfo/3"), reads);
+    assert_eq!(scene.user().read_only, Some(true));
+    scene.proc.descriptor(USER, 6, &scene.paths[0], "flags:\t0100002\n");
+    assert_eq!(scene.user().read_only, Some(false));
+}

@@ -1,7 +1,7 @@
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::config::Config;
+use crate::{config::Config, snapshot::CheckpointMode};
 
 fn executor() -> (EffectExecutor, UnboundedReceiver<EffectReport>) {
     let (outbox, reports) = unbounded_channel();
@@ -39,4 +39,29 @@ fn a_process_that_was_not_pinned_gets_no_signal_and_that_is_reported() {
     let refusal = StopOutcome::Refused(SignalRefusal::Unpinned { pid: target.pid });
     assert_eq!((ended.target, ended.signal, ended.end), (target, StopSignal::Term, refusal));
     assert!(reports.blocking_recv().is_none(), "once");
+}
+
+#[test]
+fn a_scheduled_checkpoint_that_cannot_be_recorded_is_not_run_and_that_is_reported() {
+    // No folder can be made below a file.
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let places = Places::under(file.path());
+    let (outbox, mut reports) = unbounded_channel();
+    let executor = EffectExecutor::new(outbox, &places);
+    let permit = Config::new(places).permit().expect("it is not read-only");
+    let due = DueCheckpoint {
+        database: "/srv/a.db".into(),
+        mode: CheckpointMode::Passive,
+        plan: CheckpointPlan::Run { mode: CheckpointMode::Passive, instead: None },
+        seen: None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let report = runtime.block_on(async {
+        executor.scheduled(permit, due);
+        drop(executor);
+        reports.recv().await
+    });
+    let Some(EffectReport::Noted(outcome)) = report else { panic!("it is reported") };
+    assert_eq!(outcome.level, Level::Error);
+    assert!(outcome.text.starts_with("a.db: no scheduled checkpoint: "), "{}", outcome.text);
 }
