@@ -15,9 +15,7 @@ use jiff::Timestamp;
 use crate::{
     config::TraceMode,
     history::{DatabaseTrend, LockHistory, LockOwner},
-    snapshot::{
-        Database, Ingestion, JournalMode, LabelRules, PragmaCompliance, SamplingProcess, Snapshot, Unseen,
-    },
+    snapshot::{Database, Ingestion, LabelRules, PragmaCompliance, SamplingProcess, Snapshot, Unseen},
     state::{first_seen::FirstSeen, places::Places},
 };
 
@@ -345,12 +343,7 @@ impl Observer {
         let known = LockTimes { processes: &processes, history: &history, runs: &runs, now };
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
         history.pins_are(now.instant, timing::pins(locks, &view, &processes));
-        // The sampled bytes are not taken with locking_mode=EXCLUSIVE, nor in rollback mode beside a left `-shm`.
-        let is_sampled = match view.mode() {
-            JournalMode::Wal => locks.exclusive.is_none(),
-            JournalMode::Rollback => !view.has_index(),
-        };
-        if self.lock_watch.is_tracing() || is_sampled {
+        if self.lock_watch.is_tracing() || view.is_sampled(locks) {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);
         }

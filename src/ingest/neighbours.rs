@@ -12,6 +12,7 @@ use std::{
 
 use crate::file_format::INDEX_BYTE;
 use crate::observe::{lock_table, sidecar};
+use crate::threads;
 
 /// Checks whether other processes have the database open.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub struct NeighbourCheck {
     kept: Cell<Option<(Instant, Option<bool>)>>,
 }
 
-/// A reading that takes longer than this is not repeated at once.
+/// A reading that takes more CPU time than this is not repeated at once.
 const CHEAP: Duration = Duration::from_millis(5);
 /// How long a slow reading is reused, in multiples of the time that it took.
 const KEPT: u32 = 20;
@@ -54,8 +55,9 @@ impl NeighbourCheck {
         {
             return answer.ok_or_else(|| io::ErrorKind::TimedOut.into());
         }
+        let cpu_before = threads::cpu_time();
         let answer = lock_table::others_hold(&self.proc, &index, INDEX_BYTE, self.own_pid);
-        let took = begin.elapsed();
+        let took = threads::cpu_time().saturating_sub(cpu_before);
         let until = Instant::now() + KEPT * took;
         self.kept.set((took > CHEAP).then_some((until, answer.as_ref().ok().copied())));
         answer

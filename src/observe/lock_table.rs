@@ -9,12 +9,11 @@ use std::{
     time::Duration,
 };
 
-use rustix::time::{ClockId, clock_gettime};
-
 use crate::{
     bounded::{self, CutReason, ReadLimits},
     observe::{files::FileSighting, proc::mounts::DeviceNumber},
     paths::FileId,
+    threads,
 };
 
 mod row;
@@ -51,9 +50,9 @@ pub struct LockTable {
 /// If the table cannot be read.
 pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     let path = proc.join("locks");
-    let begin = cpu_time();
+    let begin = threads::cpu_time();
     let (mut table, bytes) = read_once(File::open(&path)?, inodes, BOUNDS)?;
-    let took = cpu_time().saturating_sub(begin);
+    let took = threads::cpu_time().saturating_sub(begin);
     if bytes < PAGE || table.rows.is_empty() || took > CHEAP || table.cut.is_some() {
         return Ok(table);
     }
@@ -64,12 +63,6 @@ pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     table.rows.splice(0..0, again.rows.iter().cloned());
     table.cut = again.cut;
     Ok(table)
-}
-
-// Of this thread: on a busy machine a short table takes long, too.
-fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Whether another process than `own` holds a lock on `byte` of `file`, as the `/proc` at `proc` shows it. This is for

@@ -111,9 +111,9 @@ fn the_details_say_who_refused_a_process_and_whom_it_blocked() {
     for words in ["was refused", "by 71201", "busy_timeout and tried once", "another commit"] {
         assert!(victim.contains(words), "{words}:\n{victim}");
     }
-    assert!(!victim.contains("blocked"), "{victim}");
+    assert!(!victim.contains("│ blocked  "), "{victim}");
     let holder = details(71_201);
-    for words in ["blocked", "71168", "waits for 310 ms so far", "71300"] {
+    for words in ["│ blocked  ", "71168", "waits for 310 ms so far", "71300"] {
         assert!(holder.contains(words), "{words}:\n{holder}");
     }
     assert!(!holder.contains("was refused"), "{holder}");

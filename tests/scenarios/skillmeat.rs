@@ -183,7 +183,7 @@ pub fn in_one_transaction(error: &str) -> Vec<Finding> {
 
 #[test]
 fn the_old_way_they_come_one_after_another_and_everybody_waits() {
-    use waltop::snapshot::{FindingKind, Severity};
+    use waltop::snapshot::FindingKind;
     let Some(lost) = lose(SCALE) else { return };
     for import in &lost.imports {
         assert_eq!((import.ingested, import.error.as_deref()), (100, None), "{lost:?}");
@@ -191,8 +191,9 @@ fn the_old_way_they_come_one_after_another_and_everybody_waits() {
     }
     assert!(lost.elapsed_ms >= 5.0 * lost.least_hold_ms, "{lost:?}");
     assert!(lost.bystander.spread().is_some_and(|it| it.max >= lost.least_hold_ms / 2.0), "{lost:?}");
-    let told = lost.findings.iter().find(|it| it.kind == FindingKind::LongWriteLock).expect("it is told");
-    assert!(told.severity >= Severity::Warning && told.pid.is_some(), "{told:?}");
+    // Those that have ended by then are info.
+    let is_told = |it: &Finding| it.kind == FindingKind::LongWriteLock && it.pid.is_some();
+    assert!(lost.findings.iter().any(is_told), "{:?}", lost.findings);
 }
 
 #[test]

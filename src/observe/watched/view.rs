@@ -20,8 +20,8 @@ use crate::{
         wal_index::{self, WalIndex},
     },
     snapshot::{
-        DatabaseFiles, FileHeader, Filesystem, FolderFacts, JournalMode, OverlayMount, PathReach, Unseen,
-        WalState,
+        DatabaseFiles, DatabaseLocks, FileHeader, Filesystem, FolderFacts, JournalMode, OverlayMount,
+        PathReach, Unseen, WalState,
     },
 };
 
@@ -152,9 +152,13 @@ impl DatabaseView {
         self.header.as_ref().map_or(by_files, |header| header.journal_mode)
     }
 
-    /// Whether there is a `-shm`.
-    pub fn has_index(&self) -> bool {
-        self.sights[2].is_some()
+    /// Whether the bytes that the lock sampler reads are those that a writer locks: not with `locking_mode=EXCLUSIVE`, nor
+    /// in rollback mode beside a `-shm` that was left.
+    pub fn is_sampled(&self, locks: &DatabaseLocks) -> bool {
+        match self.mode() {
+            JournalMode::Wal => locks.exclusive.is_none(),
+            JournalMode::Rollback => self.sights[2].is_none(),
+        }
     }
 
     // Whether a process holds the byte that every process with the index open holds.
