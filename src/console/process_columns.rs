@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::app::TableRow;
 use crate::{
-    snapshot::{Database, LockHold, LockHolder, LogReader, Process},
+    snapshot::{Database, LockHold, LockHolder, LogReader, Process, ProcessState},
     units,
 };
 
@@ -230,7 +230,9 @@ fn by_lock(a: &Process, b: &Process) -> Ordering {
 
 fn tags(process: &Process) -> String {
     let mut tags = Vec::new();
-    if process.is_stopped() {
+    if process.state == ProcessState::Frozen {
+        tags.push("FROZEN");
+    } else if process.is_stopped() {
         tags.push("STOPPED");
     } else if !process.replaced.is_empty() {
         tags.push("SPLIT");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, step, terminate, who};
 use crate::{
-    snapshot::{Finding, FindingKind, HolderWait, Process, RemedyAction, Severity},
+    snapshot::{Finding, FindingKind, HolderWait, Process, Remedy, RemedyAction, Severity},
     units,
 };
 
@@ -117,7 +117,7 @@ impl LongHold<'_> {
                 ("now", self.is_now.into()),
             ]),
             // If the hold is over, only the program that made it can be fixed.
-            remedy: if self.is_now { terminate(pid) } else { no_remedy() },
+            remedy: if self.is_now { stop(pid, look) } else { no_remedy() },
         })
     }
 
@@ -145,7 +145,6 @@ impl LongHold<'_> {
         } else {
             format!("{who_reads} {keeps} the {what} of {who_holds} waiting, which {held}")
         };
-        let is_stopped = culprit.and_then(|pid| look.database.process(pid)).is_some_and(Process::is_stopped);
         Some(Finding {
             kind: FindingKind::LongWriteLock,
             severity,
@@ -159,8 +158,7 @@ impl LongHold<'_> {
                 ("holder", holder.into()),
                 ("waits_for", wait.readers.iter().map(|reader| reader.pid).collect::<Vec<_>>().into()),
             ]),
-            // What is stopped has a finding of its own, with its remedy.
-            remedy: if is_stopped { no_remedy() } else { terminate(culprit) },
+            remedy: stop(culprit, look),
         })
     }
 
@@ -172,6 +170,12 @@ impl LongHold<'_> {
         let share = 100.0 * self.ms / budget_ms;
         format!("that is {share:.0} % of the {budget} for which a client should wait")
     }
+}
+
+// What is stopped has a finding of its own, with its remedy.
+fn stop(pid: Option<i32>, look: &RuleInput<'_>) -> Remedy {
+    let process = pid.and_then(|pid| look.database.process(pid));
+    if process.is_some_and(Process::is_stopped) { no_remedy() } else { terminate(pid) }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod descriptors;
 #[cfg(test)]
 pub mod fake;
 mod fdinfo;
+mod freezer;
 mod inside_path;
 mod links;
 mod maps;

@@ -8,12 +8,16 @@ use rustix::{
 };
 
 use super::{
-    Observer, lock_table, locks::DecodedLocks, mappings::MappingFreshness, opener::DatabaseOpener, proc,
+    Observer, lock_table,
+    locks::DecodedLocks,
+    mappings::MappingFreshness,
+    opener::DatabaseOpener,
+    proc::{self, ProcessFolder, mounts::MountTable},
     watched::DatabaseView,
 };
 use crate::{
     file_format::{INDEX_BYTE, SHARED_BYTES},
-    snapshot::{PairingFacts, Process, Unseen},
+    snapshot::{PairingFacts, Process, ProcessState, Unseen},
 };
 
 impl Observer {
@@ -77,10 +81,24 @@ impl Observer {
                 row.moved_to.clear();
             }
             self.confirm_locks(&mut row, opener, view);
+            self.note_freezer(&mut row);
             rows.push(row);
         }
         self.note_inheritance(&mut rows);
         rows
+    }
+
+    // Only of those that keep others waiting: it takes three files.
+    fn note_freezer(&self, row: &mut Process) {
+        let state = match row.state {
+            ProcessState::Sleeping => 'S',
+            ProcessState::DiskSleep => 'D',
+            _ => return,
+        };
+        let folder = ProcessFolder::of(&self.proc, row.pid);
+        if !row.holds.is_empty() && folder.is_frozen(state, || MountTable::read(&self.proc)) {
+            row.state = ProcessState::Frozen;
+        }
     }
 
     // A row can be missed while the lock table is printed. Before a process is accused of a missing lock, its

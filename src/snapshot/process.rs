@@ -182,9 +182,9 @@ impl Process {
         self.stale.as_ref().is_some_and(|stale| stale.is_stale)
     }
 
-    /// Whether a signal or a tracer has stopped it, so that it cannot release a lock.
+    /// Whether a signal or a tracer has stopped it, or its control group is frozen, so that it cannot release a lock.
     pub fn is_stopped(&self) -> bool {
-        matches!(self.state, ProcessState::Stopped | ProcessState::Traced)
+        matches!(self.state, ProcessState::Stopped | ProcessState::Traced | ProcessState::Frozen)
     }
 }
 
@@ -200,6 +200,8 @@ pub enum ProcessState {
     Stopped,
     /// Stopped by a tracer (state t).
     Traced,
+    /// Frozen with its control group. Of processes that hold no lock this is not known.
+    Frozen,
     Zombie,
     Idle,
     Dead,
@@ -214,6 +216,7 @@ impl fmt::Display for ProcessState {
             Self::DiskSleep => "disk sleep",
             Self::Stopped => "stopped",
             Self::Traced => "traced",
+            Self::Frozen => "frozen",
             Self::Zombie => "zombie",
             Self::Idle => "idle",
             Self::Dead => "dead",

@@ -30,16 +30,15 @@ impl StoppedHolder {
         if holds.is_empty() {
             return None;
         }
-        let traced = process.state == ProcessState::Traced;
-        let (how, remedy) = if traced {
-            // A signal does not resume it; its debugger does.
-            ("is stopped by a debugger", no_remedy())
-        } else {
-            ("is stopped", resume(process.pid))
+        // No signal resumes what a debugger or a freezer has stopped.
+        let (how, until, remedy) = match process.state {
+            ProcessState::Traced => ("is stopped by a debugger", "it continues", no_remedy()),
+            ProcessState::Frozen => ("is frozen with its control group", "that is thawed", no_remedy()),
+            _ => ("is stopped", "it continues", resume(process.pid)),
         };
         let named: Vec<&str> = holds.iter().map(|hold| words(*hold)).collect();
         let message = format!(
-            "{} {how} and holds {}: it gives nothing back until it continues",
+            "{} {how} and holds {}: it gives nothing back until {until}",
             who(look.database, Some(process.pid)),
             named.join(" and ")
         );
@@ -89,6 +88,18 @@ mod tests {
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -CONT 71201"));
         database.processes[0].state = ProcessState::Running;
         assert_eq!(findings_of(&database), []);
+    }
+
+    #[test]
+    fn no_signal_is_proposed_for_a_frozen_process() {
+        let mut database = live();
+        database.processes[0].state = ProcessState::Frozen;
+        database.processes[0].holds = vec![LockHold::Write];
+        database.locks.writer = Some(held(WRITER, 9_000.0));
+        let found = findings_of(&database);
+        let kinds = found.iter().map(|it| (it.kind, it.remedy.command.as_deref())).collect::<Vec<_>>();
+        assert_eq!(kinds, [(FindingKind::StoppedHolder, None), (FindingKind::LongWriteLock, None)]);
+        assert_eq!(found[0].evidence["state"], "frozen");
     }
 
     #[test]

@@ -99,6 +99,7 @@ pub fn stopped() -> Vec<Database> {
         of(ProcessState::Stopped, &[Write, Read(1)]),
         of(ProcessState::Stopped, &[Checkpoint, Recover, Pending, Exclusive]),
         of(ProcessState::Traced, &[Write]),
+        of(ProcessState::Frozen, &[Write]),
         changed(rollback(), |it| {
             it.processes[0].state = ProcessState::Stopped;
             it.processes[0].holds = vec![LockHold::Shared];

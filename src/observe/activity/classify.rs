@@ -75,10 +75,10 @@ fn class(thread: &ThreadState) -> WaitClass {
     match thread.letter {
         'R' => return WaitClass::Computing,
         'T' | 't' => return WaitClass::Stopped,
-        // The kernel names these in both versions of control groups.
-        _ if matches!(wchan, "__refrigerator" | "do_freezer_trap" | "cgroup_freezer") => {
-            return WaitClass::Frozen;
-        }
+        // A sleep that a signal could end, but none can now: version 1 of control groups has frozen it.
+        'D' if is_interruptible(wchan) => return WaitClass::Frozen,
+        'S' if matches!(wchan, "do_freezer_trap" | "get_signal") => return WaitClass::Frozen,
+        _ if matches!(wchan, "__refrigerator" | "cgroup_freezer") => return WaitClass::Frozen,
         'D' if wchan.contains("vfork") => return WaitClass::Child,
         'D' => return WaitClass::Disk,
         _ => {}
@@ -105,6 +105,21 @@ fn by_call(number: i64) -> WaitClass {
         () if is_in(calls::FILE_LOCK) => WaitClass::FileLock,
         () => WaitClass::Other,
     }
+}
+
+fn is_interruptible(wchan: &str) -> bool {
+    [
+        "hrtimer_nanosleep",
+        "do_nanosleep",
+        "futex_",
+        "ep_poll",
+        "do_epoll_wait",
+        "pipe_read",
+        "do_select",
+        "do_sys_poll",
+    ]
+    .iter()
+    .any(|known| wchan.starts_with(known))
 }
 
 // Where the call itself is hidden. Kernels differ in these names.
@@ -297,6 +312,9 @@ mod tests {
             (hidden('S', "futex_wait_queue"), Activity::Thread),
             (hidden('S', "hrtimer_nanosleep"), Activity::Asleep),
             (hidden('S', "do_freezer_trap"), Activity::Frozen),
+            (hidden('S', "get_signal"), Activity::Frozen),
+            (hidden('D', "hrtimer_nanosleep"), Activity::Frozen),
+            (hidden('D', "io_schedule"), Activity::Disk),
             (hidden('D', "wait_for_vfork_done"), Activity::Child { children: Vec::new() }),
             (
                 hidden('S', "sk_wait_data"),

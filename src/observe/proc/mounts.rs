@@ -56,8 +56,15 @@ impl MountTable {
 
     /// The first mount point of a file system of that `kind`.
     pub fn mounted_at(&self, kind: &str) -> Option<PathBuf> {
-        let mut mounts = self.0.iter().filter(|mount| mount.kind.as_deref() == Some(kind));
-        mounts.next().map(|mount| mount.point.clone())
+        self.all_of(kind).next().map(Path::to_owned)
+    }
+
+    /// The mount points of all file systems of that `kind`.
+    pub fn all_of(&self, kind: &str) -> impl Iterator<Item = &Path> {
+        self.0
+            .iter()
+            .filter(move |mount| mount.kind.as_deref() == Some(kind))
+            .map(|mount| mount.point.as_path())
     }
 
     /// The file system of `path`, with the free space that `statvfs` reports for the folder of `access`, the path by

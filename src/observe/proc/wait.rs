@@ -73,7 +73,7 @@ impl ProcessFolder {
         Some(states).filter(|states| !states.is_empty())
     }
 
-    fn wchan(&self) -> Option<String> {
+    pub(super) fn wchan(&self) -> Option<String> {
         let name = bounded::read_text(&self.0.join("wchan"), FIGURES).ok()?;
         Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "0")
     }

@@ -362,7 +362,7 @@ fn a_rule_of_the_configuration_condemns_what_is_idle_and_spares_what_works() {
     working.sql("BEGIN IMMEDIATE");
     configure(
         &home,
-        "[thresholds]\nleast_idle = \"1s\"\n\
+        "[thresholds]\nleast_idle = \"200ms\"\n\
          [[daemon]]\nname = \"server\"\npattern = \"--role server\"\nmax_age = \"1ms\"\nprotect = true\n\
          [[daemon]]\nname = \"watcher\"\npattern = \"--role old\"\nmax_age = \"1ms\"\n",
     );

@@ -1,6 +1,7 @@
 //! What is held for long, and by whom it cannot be given back.
 
 use super::*;
+use crate::namespace::may_change_namespaces;
 
 /// A writer that moves nothing by itself, and a reader at a frame of its own.
 fn pair(scene: &Scene) -> (Actor, Actor) {
@@ -81,6 +82,73 @@ fn a_long_hold_is_found_after_it_is_over() {
         (finding.evidence["now"] == false).then_some(finding)
     });
     assert_eq!(finding.remedy.command, None, "it is over");
+}
+
+/// A control group of its own that can be frozen.
+struct FrozenGroup {
+    folder: PathBuf,
+    file: &'static str,
+    words: [&'static str; 2],
+}
+
+impl FrozenGroup {
+    /// One of version 1 and one of version 2, as far as this machine lets a test make them.
+    fn all() -> Vec<Self> {
+        let name = format!("waltop-test-{}", std::process::id());
+        let group = |root: &str, file, words| {
+            let group = Self { folder: Path::new(root).join(&name), file, words };
+            let can = fs::create_dir(&group.folder).is_ok() && group.folder.join(file).exists();
+            (can && may_change_namespaces()).then_some(group)
+        };
+        let one = group("/sys/fs/cgroup/freezer", "freezer.state", ["THAWED", "FROZEN"]);
+        let two = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+            .into_iter()
+            .find_map(|root| group(root, "cgroup.freeze", ["0", "1"]));
+        let groups: Vec<_> = one.into_iter().chain(two).collect();
+        if groups.is_empty() {
+            eprintln!("not tested: this machine does not let us make a control group");
+        }
+        groups
+    }
+
+    fn freeze(&self, pid: i32) {
+        fs::write(self.folder.join("cgroup.procs"), pid.to_string()).expect("it can be moved");
+        fs::write(self.folder.join(self.file), self.words[1]).expect("it can be frozen");
+    }
+
+    fn thaw(&self) {
+        fs::write(self.folder.join(self.file), self.words[0]).expect("it can be thawed");
+    }
+}
+
+impl Drop for FrozenGroup {
+    fn drop(&mut self) {
+        // A group with a process in it stays until that has ended.
+        let _ = fs::write(self.folder.join(self.file), self.words[0]);
+        let parent = self.folder.parent().expect("a folder").join("cgroup.procs");
+        let pids = fs::read_to_string(self.folder.join("cgroup.procs")).unwrap_or_default();
+        for pid in pids.lines() {
+            let _ = fs::write(&parent, pid);
+        }
+        let _ = fs::remove_dir(&self.folder);
+    }
+}
+
+#[test]
+fn a_frozen_process_that_holds_a_lock() {
+    for group in FrozenGroup::all() {
+        let scene = Scene::new("wal");
+        let mut holder = scene.actor();
+        holder.sql("BEGIN IMMEDIATE");
+        let mut watch = scene.patient();
+        assert_healthy(&mut watch);
+        group.freeze(holder.pid());
+        let finding = found(&mut watch, FindingKind::StoppedHolder, Some(holder.pid()));
+        assert_eq!((&finding.evidence["state"], finding.remedy.command), (&"frozen".into(), None));
+        group.thaw();
+        holder.sql("COMMIT");
+        eventually("all is well", || serious(&look(&mut watch)).is_empty().then_some(()));
+    }
 }
 
 #[test]
