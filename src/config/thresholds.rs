@@ -14,6 +14,12 @@ pub struct Thresholds {
     /// How long the write lock may be held, as a share of the profile's `busy_timeout`.
     #[serde(deserialize_with = "share_steps")]
     pub long_write_lock: (f64, f64),
+    /// How much of the time the write lock may be held by many holds, as a share.
+    #[serde(deserialize_with = "close_share_steps")]
+    pub busy_lock: (f64, f64),
+    /// How long a checkpoint without the write lock may take; the first step is info, and the second a warning.
+    #[serde(deserialize_with = "duration_steps::<_, 6>")]
+    pub long_checkpoint: (Duration, Duration),
     /// How large the log may be, in bytes.
     #[serde(deserialize_with = "byte_size")]
     pub large_wal: u64,
@@ -40,6 +46,8 @@ impl Default for Thresholds {
         Self {
             pinned_wal: (Duration::from_mins(1), Duration::from_mins(10)),
             long_write_lock: (0.5, 1.0),
+            busy_lock: (0.8, 0.95),
+            long_checkpoint: (Duration::from_secs(5), Duration::from_secs(30)),
             large_wal: 64 << 20,
             slow_batch: (Duration::from_secs(1), Duration::from_secs(2)),
             stalled_ingestion: Duration::from_secs(30),
@@ -58,6 +66,12 @@ fn duration_steps<'de, D: Deserializer<'de>, const FACTOR: u32>(
 
 fn share_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(f64, f64), D::Error> {
     let (warning, error) = steps(deserializer, |warning: Share| Share(warning.0 * 2.0))?;
+    Ok((warning.0, error.0))
+}
+
+// Of shares of the time, which are at most 1: what is left above the error is a quarter of that above the warning.
+fn close_share_steps<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(f64, f64), D::Error> {
+    let (warning, error) = steps(deserializer, |warning: Share| Share(1.0 - (1.0 - warning.0) / 4.0))?;
     Ok((warning.0, error.0))
 }
 
@@ -104,6 +118,7 @@ mod tests {
         let it = of("pinned_wal = \"2m\"\nlong_write_lock = 0.2\nslow_batch = \"3s\"").expect("in order");
         assert_eq!(it.pinned_wal, (Duration::from_mins(2), Duration::from_mins(20)));
         assert_eq!(it.long_write_lock, (0.2, 0.4));
+        assert_eq!(of("busy_lock = 0.6").expect("in order").busy_lock, (0.6, 0.9));
         assert_eq!(it.slow_batch, (Duration::from_secs(3), Duration::from_secs(6)));
         assert_eq!((it.large_wal, it.many_handles), (64 << 20, 8), "the rest is as it was");
     }

@@ -4,8 +4,13 @@ use crate::snapshot::{Activity, Database, Finding, FindingKind, HolderActivity};
 
 /// `finding` with the activity of its process, if it is about a hold and samples name an activity.
 pub fn with_activity(mut finding: Finding, database: &Database) -> Finding {
-    let is_about_a_hold =
-        matches!(finding.kind, FindingKind::LongWriteLock | FindingKind::PinnedWal | FindingKind::SlowBatch);
+    let is_about_a_hold = matches!(
+        finding.kind,
+        FindingKind::LongWriteLock
+            | FindingKind::LongCheckpoint
+            | FindingKind::PinnedWal
+            | FindingKind::SlowBatch
+    );
     let process = finding.pid.filter(|_| is_about_a_hold).and_then(|pid| database.process(pid));
     let Some(activity) = process.and_then(|process| process.activity.as_ref()) else { return finding };
     if says_something(activity) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, quoted, terminate, wal::frames_pinned_by, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted, terminate, wal::frames_pinned_by, who};
 use crate::{
     snapshot::{Database, Finding, FindingKind, LogReader, Remedy, RemedyAction, Severity},
     units,
@@ -50,6 +50,8 @@ impl Rule for LargeWal {
         let remedy = match reader {
             // The key would stop the process that a finding is about; this one is about the file.
             Some(reader) => Remedy { action: None, ..terminate(reader.pid) },
+            // Another checkpoint would be refused.
+            None if is_checkpointed(look) => no_remedy(),
             None if is_moved(look) => checkpoint(database, " --mode truncate"),
             None => checkpoint(database, ""),
         };
@@ -71,6 +73,13 @@ impl Rule for LargeWal {
             remedy,
         }]
     }
+}
+
+/// Whether a process has held the checkpoint lock long enough to count.
+fn is_checkpointed(look: &RuleInput<'_>) -> bool {
+    let long = units::milliseconds(look.config.thresholds.long_checkpoint.0);
+    let checkpointer = look.database.locks.checkpointer.as_ref();
+    checkpointer.is_some_and(|holder| holder.held_ms.is_some_and(|held_ms| held_ms >= long))
 }
 
 /// Whether no more waits than a commit would checkpoint by itself.

@@ -40,11 +40,11 @@ fn findings_read_as_in_their_file() {
 /// One finding for each sentence of `kind`.
 fn examples_of(kind: FindingKind) -> Vec<Finding> {
     use FindingKind::{
-        BareClient, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon,
-        ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LongWriteLock,
-        LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper,
-        PinnedWal, PragmaMismatch, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal,
-        StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem,
+        BareClient, BusyLock, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog,
+        DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal,
+        LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog,
+        OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ReadonlyTrap, RefusedWriters,
+        RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -62,6 +62,8 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         DamagedHeader => damaged(),
         StoppedHolder => stopped(),
         LongWriteLock => long_holds(),
+        BusyLock => busy_lock(),
+        LongCheckpoint => long_checkpoint(),
         ExclusiveMode => exclusive_mode(),
         RefusedWriters => refused_writers(),
         DiskLow => {

@@ -106,7 +106,8 @@ pub fn fill_in(
         if let Some(holder) = holder {
             let evidence =
                 SinceEvidence { sampled: sampled(known, lock, holder), ..SinceEvidence::default() };
-            holder.held_ms = Some(held(holder.pid, kind, None, state, evidence));
+            // The commits of others go on beside it.
+            holder.held_ms = Some(held(holder.pid, kind, None, None, evidence));
         }
     }
     // A reader that leaves a slot whose mark is behind the newest frame gets a newer mark the next time, unless there

@@ -60,6 +60,8 @@ finding_kinds! {
     DamagedHeader = "damaged-header",
     StoppedHolder = "stopped-holder",
     LongWriteLock = "long-write-lock",
+    BusyLock = "busy-lock",
+    LongCheckpoint = "long-checkpoint",
     ExclusiveMode = "exclusive-mode",
     RefusedWriters = "refused-writers",
     DiskLow = "disk-low",

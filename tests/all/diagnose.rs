@@ -92,10 +92,10 @@ impl Scene {
         self.sampling(self.config(LONG, hold))
     }
 
-    /// The same for a database that shall have a rollback journal.
-    fn sampled_rollback(&self, hold: Duration) -> Monitor {
+    /// The same under a profile that expects nothing of `pragma`.
+    fn sampled_without(&self, pragma: &str, hold: Duration) -> Monitor {
         let mut config = self.config(LONG, hold);
-        config.profile.pragmas.retain(|pragma| pragma.name != "journal_mode");
+        config.profile.pragmas.retain(|it| it.name != pragma);
         self.sampling(config)
     }
 

@@ -157,6 +157,50 @@ pub fn long_holds() -> Vec<Database> {
     ]
 }
 
+pub fn busy_lock() -> Vec<Database> {
+    let holds = |pid, total_ms| ProcessHolds {
+        pid: Some(pid),
+        label: None,
+        count: 500,
+        max_ms: 125.0,
+        max_is_checkpoint: false,
+        total_ms,
+    };
+    let busy = |held_ratio, by_process| {
+        changed(live(), |it| {
+            it.locks.window_ms = Some(60_000.0);
+            it.locks.write_holds = Some(WriteHolds {
+                count: 1_000,
+                p50_ms: 44.0,
+                p99_ms: 89.0,
+                max_ms: 125.0,
+                held_ratio,
+                by_process,
+            });
+        })
+    };
+    let refused = |database: Database| {
+        changed(database, |it| {
+            it.locks.refusals = refused_writers()[0].locks.refusals.clone();
+            it.locks.refusals.iter_mut().flat_map(|it| &mut it.victims).for_each(|victim| victim.pid = 4_242);
+        })
+    };
+    vec![
+        busy(0.995, vec![holds(WRITER, 31_000.0), holds(READER, 28_700.0)]),
+        busy(0.85, vec![holds(WRITER, 51_000.0)]),
+        refused(busy(0.85, vec![holds(WRITER, 51_000.0)])),
+    ]
+}
+
+pub fn long_checkpoint() -> Vec<Database> {
+    let long = |held_ms| changed(live(), |it| it.locks.checkpointer = Some(held(READER, held_ms)));
+    vec![
+        long(9_000.0),
+        long(45_000.0),
+        changed(long(45_000.0), |it| it.locks.writer = Some(held(WRITER, 10_000.0))),
+    ]
+}
+
 pub fn exclusive_mode() -> Vec<Database> {
     let held = |pid| Some(LockHolder { pid, label: None, held_ms: Some(9_000.0) });
     [Some(WRITER), None].map(|pid| changed(live(), |it| it.locks.exclusive = held(pid))).into()

@@ -61,7 +61,7 @@ fn a_reader_that_a_commit_with_a_rollback_journal_waits_for() {
     let (mut writer, mut reader) = (scene.actor(), scene.actor());
     reader.sql("BEGIN").sql("SELECT * FROM t");
     writer.sql("PRAGMA busy_timeout = 60000").sql("BEGIN").sql("INSERT INTO t VALUES (2)");
-    let mut watch = scene.sampled_rollback(LONG_HOLD);
+    let mut watch = scene.sampled_without("journal_mode", LONG_HOLD);
     // Until it commits, the reader is not in its way.
     let hold = long_hold(&mut watch, writer.pid());
     assert!(!hold.evidence.contains_key("waits_for"), "{hold:?}");
@@ -85,7 +85,7 @@ fn a_hold_with_a_rollback_journal_is_as_long_as_it_is_however_often_its_process_
     let scene = Scene::new("delete");
     let mut writer = scene.actor();
     writer.sql("SELECT * FROM t");
-    let mut watch = scene.sampled_rollback(LONG_HOLD);
+    let mut watch = scene.sampled_without("journal_mode", LONG_HOLD);
     assert_healthy(&mut watch);
     writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (2)");
     let finding = eventually("it is an error", || {
@@ -99,9 +99,68 @@ fn a_hold_with_a_rollback_journal_is_as_long_as_it_is_however_often_its_process_
     let holds = look(&mut watch).locks.write_holds.expect("sampled");
     assert!(holds.max_ms >= 400.0 && holds.held_ratio > 0.0, "{holds:?}");
     // The healthy twin: as many short holds by the same process.
-    let mut twin = scene.sampled_rollback(LONG_HOLD);
+    let mut twin = scene.sampled_without("journal_mode", LONG_HOLD);
     for value in 0..50 {
         writer.sql(&format!("INSERT INTO t VALUES ({value})"));
         assert_healthy(&mut twin);
     }
+}
+
+#[test]
+fn writers_that_leave_no_gap_for_a_third() {
+    let scene = Scene::new("wal");
+    let Some(mut first) = Python::open(&scene.path()) else { return };
+    let Some(mut second) = Python::open(&scene.path()) else { return };
+    // The gap lets the other one in now and then.
+    let program = "exec('import time\\ndb.execute(\"PRAGMA busy_timeout = 60000\")\\nwhile True:\\n \
+                   db.execute(\"BEGIN IMMEDIATE\"); time.sleep(0.02); \
+                   db.execute(\"INSERT INTO t VALUES (1)\"); db.execute(\"COMMIT\"); time.sleep(0.002)')";
+    first.start(program);
+    let mut watch = scene.sampled_without("wal_autocheckpoint", LONG);
+    // The healthy twin: one writer alone hurts nobody.
+    eventually("the lock is busy", || {
+        let database = look(&mut watch);
+        assert!(serious(&database).is_empty(), "{:?}", database.findings);
+        has(&database, FindingKind::BusyLock).then_some(())
+    });
+    second.start(program);
+    let finding = eventually("both have written", || {
+        let finding = found(&mut watch, FindingKind::BusyLock, None);
+        (finding.severity > Severity::Info).then_some(finding)
+    });
+    let by = finding.evidence["by_process"].as_array().expect("a list");
+    let mut pids: Vec<_> = by.iter().filter_map(|it| it["pid"].as_i64()).collect();
+    pids.sort_unstable();
+    let mut expected = [first.pid(), second.pid()].map(i64::from);
+    expected.sort_unstable();
+    assert_eq!(pids, expected);
+}
+
+#[test]
+fn a_checkpoint_that_does_not_end() {
+    let scene = Scene::new("wal");
+    let mut writer = scene.actor();
+    writer.sql("INSERT INTO t VALUES (2)");
+    let Some(mut python) = Python::open(&scene.path()) else { return };
+    python.run("db.execute('SELECT * FROM t').fetchall()");
+    let watch_with = |steps| {
+        scene.watch_with(|config| {
+            config.thresholds.long_checkpoint = steps;
+            config.profile.pragmas.retain(|pragma| pragma.name != "wal_autocheckpoint");
+        })
+    };
+    let mut watch = watch_with((Duration::from_millis(50), LONG));
+    // A second descriptor on -shm that stays open: what a checkpoint locks, on a disk that does not answer.
+    python.run("import fcntl; shm = open(path + '-shm', 'r+b', buffering=0)");
+    assert!(!has(&look(&mut watch), FindingKind::LongCheckpoint));
+    python.run("fcntl.lockf(shm, fcntl.LOCK_EX, 1, 121)");
+    let finding = eventually("it is found", || {
+        // The commits of others do not make it a new one.
+        writer.sql("INSERT INTO t VALUES (3)");
+        look(&mut watch).findings.into_iter().find(|it| it.kind == FindingKind::LongCheckpoint)
+    });
+    assert_eq!((finding.pid, finding.severity), (Some(python.pid()), Severity::Info));
+    watch = watch_with((Duration::from_millis(1), Duration::from_millis(50)));
+    let finding = found(&mut watch, FindingKind::LongCheckpoint, Some(python.pid()));
+    assert_eq!(finding.severity, Severity::Warning);
 }

@@ -44,6 +44,14 @@ fn pages_quote_the_default_thresholds() {
         FindingKind::StalledIngestion,
         &format!("no batch was committed for {}, by default", time(it.stalled_ingestion)),
     );
+    let percent = |share: f64| format!("{} %", share * 100.0);
+    quotes(FindingKind::BusyLock, &format!("more than {} of the time (warning)", percent(it.busy_lock.0)));
+    quotes(FindingKind::BusyLock, &format!("{} (error)", percent(it.busy_lock.1)));
+    let (info, warning) = it.long_checkpoint;
+    quotes(
+        FindingKind::LongCheckpoint,
+        &format!("for more than {} (info) or {} (warning)", time(info), time(warning)),
+    );
     quotes(FindingKind::LargeWal, &format!("larger than {} MiB", it.large_wal >> 20));
     quotes(FindingKind::LargeWal, &format!("{} MiB is the default", it.large_wal >> 20));
     quotes(FindingKind::ManyHandles, &format!("are more than {}", it.many_handles));

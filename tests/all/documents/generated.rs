@@ -122,6 +122,8 @@ fn thresholds() -> String {
     let Thresholds {
         pinned_wal,
         long_write_lock,
+        busy_lock,
+        long_checkpoint,
         large_wal,
         slow_batch,
         stalled_ingestion,
@@ -138,6 +140,12 @@ fn thresholds() -> String {
             "the write lock is held, as a share of `busy_timeout`",
             format!("{}, {}", long_write_lock.0, long_write_lock.1),
         ),
+        (
+            "busy_lock",
+            "the write lock is held by many holds, as a share of the time",
+            format!("{}, {}", busy_lock.0, busy_lock.1),
+        ),
+        ("long_checkpoint", "a checkpoint without the write lock (info, warning)", both(long_checkpoint)),
         ("large_wal", "size of the `-wal` file", format!("{} MiB", large_wal >> 20)),
         ("slow_batch", "a batch of an ingestion holds the write lock", both(slow_batch)),
         ("stalled_ingestion", "a running ingestion commits nothing", time(stalled_ingestion)),
