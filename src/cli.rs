@@ -83,7 +83,7 @@ enum CliCommand {
     Status(status::StatusArgs),
     /// Print the findings; the exit code serves CI and cron.
     Check(check::CheckArgs),
-    /// Explain a finding: what it means, why it hurts, what to do.
+    /// Explain a finding, or an error such as `database is locked`: what it means and what to do.
     Explain(explain::ExplainArgs),
     /// Run one checkpoint; print what moved and which processes prevent the rest.
     Checkpoint(checkpoint::CheckpointArgs),
@@ -138,8 +138,13 @@ pub const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         command: "explain",
-        exit_codes: "0; 2 for an unknown finding.",
-        examples: &["waltop explain", "waltop explain pinned-wal"],
+        exit_codes: "0; 2 for an unknown finding or error, or a database that cannot be read.",
+        examples: &[
+            "waltop explain",
+            "waltop explain pinned-wal",
+            "waltop explain 'database is locked'",
+            "waltop explain 517 --db notes.db",
+        ],
     },
     CommandHelp {
         command: "checkpoint",
@@ -266,7 +271,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Status(args)) => status::run(&args, config()?),
         Some(CliCommand::Check(args)) => check::run(&args, config()?),
         // The page of a finding is readable with any settings.
-        Some(CliCommand::Explain(args)) => explain::run(&args),
+        Some(CliCommand::Explain(args)) => explain::run(&args, config),
         Some(CliCommand::Checkpoint(args)) => checkpoint::run(&args, &config()?),
         Some(CliCommand::Ingest(args)) => ingest::run(args, &config()?),
         Some(CliCommand::Watch(args)) => watch::run(args, &config()?),

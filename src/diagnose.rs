@@ -8,6 +8,7 @@ pub mod checkpoint;
 mod clients;
 pub mod compliance;
 mod content;
+pub mod error_pages;
 pub mod fix;
 pub mod guard;
 pub mod health;

@@ -1,13 +1,18 @@
-//! `waltop explain`: what a finding means, why it hurts, what to do.
+//! `waltop explain`: what a finding or an error of SQLite means, why it hurts, what to do.
 
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+};
 
 use crate::{
-    diagnose::{RULES, Rule, pages::FindingPage, rule},
+    config::Config,
+    diagnose::{RULES, Rule, error_pages::ErrorPage, pages::FindingPage, rule},
+    snapshot::{FindingKind, UnknownFinding},
     text,
 };
 
-use super::print_line;
+use super::{databases::diagnosed, print_line};
 
 /// Columns of a page, and so of the list.
 const WIDTH: usize = 78;
@@ -16,8 +21,12 @@ const INDENT: usize = 4;
 
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// The finding; default: list all of them.
-    finding: Option<String>,
+    /// A finding, or an error of SQLite as a code, a name or a message; default: list all findings.
+    #[arg(value_name = "FINDING or ERROR", num_args = 0..)]
+    subject: Vec<String>,
+    /// Also report which of the findings this database has now.
+    #[arg(long, value_name = "DB", requires = "subject")]
+    db: Option<PathBuf>,
 }
 
 /// How headings are emphasised.
@@ -27,14 +36,53 @@ enum HeadingStyle {
     Bold,
 }
 
-pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
+/// `config` is read only if a database is named.
+pub fn run(args: &ExplainArgs, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<u8> {
     let headings = HeadingStyle::for_stdout();
-    let answer = match &args.finding {
-        None => list(headings),
-        Some(name) => explanation(rule(name.parse()?), headings),
+    let subject = args.subject.join(" ");
+    let (mut answer, kinds) = match find(&subject) {
+        _ if args.subject.is_empty() => (list(headings), Vec::new()),
+        Ok(Subject::Finding(kind)) => (explanation(rule(kind), headings), vec![kind]),
+        Ok(Subject::Error(page)) => {
+            let lines: Vec<String> = page.text.trim_end().lines().map(|line| headings.line(line)).collect();
+            (lines.join("\n"), page.findings.to_vec())
+        }
+        Err(unknown) => return Err(unknown.into()),
     };
+    if let Some(path) = &args.db {
+        answer = format!("{answer}\n\n{}\n{}", headings.line("## Now"), now(path, &kinds, &config()?)?);
+    }
     print_line(&answer)?;
     Ok(0)
+}
+
+enum Subject {
+    Finding(FindingKind),
+    Error(&'static ErrorPage),
+}
+
+fn find(subject: &str) -> Result<Subject, UnknownFinding> {
+    match subject.parse() {
+        Ok(kind) => Ok(Subject::Finding(kind)),
+        Err(unknown) => ErrorPage::find(subject).map(Subject::Error).ok_or(unknown),
+    }
+}
+
+// Which of `kinds` the database at `path` has now.
+fn now(path: &Path, kinds: &[FindingKind], config: &Config) -> anyhow::Result<String> {
+    let database = diagnosed(path, config)?;
+    let found = database.findings.iter().filter(|finding| kinds.contains(&finding.kind));
+    let lines: Vec<String> = found
+        .map(|finding| text::clean(&format!("{}: {}: {}", finding.severity, finding.kind, finding.message)))
+        .collect();
+    let named = text::clean(&path.display().to_string());
+    Ok(if lines.is_empty() {
+        format!(
+            "{named} has none of these findings at this moment; waltop check {named} --for 30s watches longer"
+        )
+    } else {
+        lines.join("\n")
+    })
 }
 
 fn list(headings: HeadingStyle) -> String {
@@ -45,7 +93,11 @@ fn list(headings: HeadingStyle) -> String {
         format!("{name} ({})\n{}", rule.facts().severity, summary.join("\n"))
     };
     let rules: Vec<String> = RULES.iter().map(one).collect();
-    format!("{}\n\nwaltop explain FINDING says what to do.", rules.join("\n"))
+    format!(
+        "{}\n\nwaltop explain FINDING says what to do.\n\
+         waltop explain 'database is locked' explains an error of SQLite.",
+        rules.join("\n")
+    )
 }
 
 fn explanation(rule: &dyn Rule, headings: HeadingStyle) -> String {

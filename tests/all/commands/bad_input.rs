@@ -29,6 +29,7 @@ fn takers() -> Vec<Taker> {
             _ if has("db") && has("query") => {
                 takers.push(Taker { front: words(&[name, "lock", "--db"]), back: Vec::new() });
             }
+            "explain" => takers.push(Taker { front: words(&[name, "517", "--db"]), back: Vec::new() }),
             _ if has("databases") || name == "runs" => {
                 takers.push(Taker { front: words(&[name]), back: Vec::new() });
             }

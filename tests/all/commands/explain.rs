@@ -3,7 +3,7 @@
 use waltop::diagnose::RULES;
 
 use super::*;
-use crate::terminal::Terminal;
+use crate::{support::eventually, terminal::Terminal};
 
 #[test]
 fn without_a_name_all_are_listed() {
@@ -30,6 +30,26 @@ fn with_a_name_its_page_is_printed_as_it_stands() {
         );
         assert!(said.out.contains("\n## What to do\n") && !said.out.contains('\x1b'), "{said:?}");
     }
+}
+
+#[test]
+fn an_error_of_sqlite_is_explained_and_looked_for() {
+    let home = Home::with_wal();
+    let said = home.run(&["explain", "sqlite3.OperationalError:", "database", "is", "locked"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    assert!(said.out.starts_with("# SQLITE_BUSY (5): ") && !said.out.contains("## Now"), "{said:?}");
+    home.set("[thresholds]\nlong_write_lock = 0.0001\n");
+    let ask = || home.run(&["explain", "5", "--db", "notes.db"]).out;
+    assert!(ask().contains("has none of these findings at this moment"), "{}", ask());
+    let mut writer = home.actor();
+    writer.sql("BEGIN IMMEDIATE");
+    eventually("the holder is named", || {
+        ask().contains(&format!("long-write-lock: {} (waltop)", writer.pid())).then_some(())
+    });
+    // A configuration that cannot be read is in the way of a database only.
+    home.set("refesh = 1\n");
+    assert_eq!(home.run(&["explain", "517"]).code, Some(0));
+    home.run(&["explain", "517", "--db", "notes.db"]).refusal();
 }
 
 #[test]

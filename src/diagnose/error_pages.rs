@@ -1,0 +1,163 @@
+//! What the errors of SQLite mean (<https://sqlite.org/rescode.html>), and which findings show their cause: one embedded
+//! page for each.
+
+use crate::snapshot::FindingKind;
+
+/// The explanation of an error of SQLite.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ErrorPage {
+    /// Its name in C.
+    pub name: &'static str,
+    /// Its result code; an extended one is above 255, and its lowest byte is the primary one.
+    pub code: u32,
+    /// What its message contains, in small letters; empty if it shares the message of its primary code.
+    phrases: &'static [&'static str],
+    /// The findings that show its cause.
+    pub findings: &'static [FindingKind],
+    /// The whole page, Markdown in lines of at most 78 columns.
+    pub text: &'static str,
+}
+
+macro_rules! error_pages {
+    ($($name:literal ($code:literal) $phrases:expr => [$($finding:ident),*];)*) => {
+        /// Every page, by its code.
+        pub static ERROR_PAGES: &[ErrorPage] = &[$(ErrorPage {
+            name: $name,
+            code: $code,
+            phrases: &$phrases,
+            findings: &[$(FindingKind::$finding),*],
+            text: include_str!(concat!("../../assets/errors/", $name, ".md")),
+        }),*];
+    };
+}
+
+error_pages! {
+    "SQLITE_BUSY" (5) ["database is locked", "database file is locked"] =>
+        [LongWriteLock, BusyLock, RefusedWriters, StoppedHolder, ExclusiveMode, RollbackJournal, BareClient];
+    "SQLITE_LOCKED" (6) ["table is locked", "schema is locked"] => [];
+    "SQLITE_READONLY" (8) ["readonly database", "read-only database"] =>
+        [ReadonlyTrap, ForeignOwner, UnsafeFilesystem];
+    "SQLITE_IOERR" (10) ["disk i/o error", "disk io error"] =>
+        [DiskLow, UnsafeFilesystem, SplitWal, MismatchedFiles];
+    "SQLITE_CORRUPT" (11) ["disk image is malformed"] =>
+        [MismatchedFiles, LostLocks, SplitWal, DoubtfulLog, DamagedHeader, ForkedConnection];
+    "SQLITE_FULL" (13) ["database or disk is full"] => [DiskLow, LargeWal];
+    "SQLITE_CANTOPEN" (14) ["unable to open database", "unable to open the database"] =>
+        [ManyHandles, ForeignOwner, SplitWal];
+    "SQLITE_PROTOCOL" (15) ["locking protocol"] => [StoppedHolder, UnsafeFilesystem, ExclusiveMode];
+    "SQLITE_NOTADB" (26) ["file is not a database", "file is encrypted"] => [DamagedHeader];
+    "SQLITE_BUSY_RECOVERY" (261) [] => [LargeWal, StoppedHolder];
+    "SQLITE_BUSY_SNAPSHOT" (517) [] => [RefusedWriters, PinnedWal];
+    "SQLITE_READONLY_DBMOVED" (1032) [] => [SplitWal, OutdatedReader, MismatchedFiles];
+}
+
+impl ErrorPage {
+    /// The page of the error that `text` reports, as a code, a name or a message, with whatever a driver adds to it. Of
+    /// several, the most specific: a driver may print the primary code and the extended one.
+    pub fn find(text: &str) -> Option<&'static Self> {
+        let text = text.to_lowercase();
+        let named = words(&text).filter_map(|(_, word)| Self::of_name(word));
+        let coded = words(&text).filter(|(before, _)| announces_code(before));
+        let coded = coded.filter_map(|(_, word)| Self::of_code(word.parse().ok()?));
+        let said = ERROR_PAGES.iter().filter(|page| page.phrases.iter().any(|phrase| text.contains(phrase)));
+        let mut found: Vec<&Self> = named.chain(coded).chain(said).collect();
+        // Of equally specific ones the first is the surest.
+        found.sort_by_key(|page| page.code <= 255);
+        found.first().copied()
+    }
+
+    fn of_code(code: u32) -> Option<&'static Self> {
+        let exact = ERROR_PAGES.iter().find(|page| page.code == code);
+        exact.or_else(|| ERROR_PAGES.iter().find(|page| page.code == code & 0xff))
+    }
+
+    // `SQLITE_IOERR_READ` is explained by `SQLITE_IOERR`.
+    fn of_name(word: &str) -> Option<&'static Self> {
+        let begins = |page: &&Self| {
+            let rest = word.strip_prefix(&page.name.to_lowercase());
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        };
+        ERROR_PAGES.iter().filter(begins).max_by_key(|page| page.name.len())
+    }
+}
+
+// The words of `text`, each with what stands before it.
+fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    let is_part = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    text.split(move |letter| !is_part(letter)).filter(|word| !word.is_empty()).map(move |word| {
+        let at = word.as_ptr().addr() - text.as_ptr().addr();
+        (&text[..at], word)
+    })
+}
+
+// Whether a number after `before` is a result code, and not a line or a port.
+fn announces_code(before: &str) -> bool {
+    let before = before.trim_end_matches([' ', ':', '=']);
+    before.is_empty() || before.ends_with('(') || before.ends_with("code") || before.ends_with("error")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Option<&'static str> {
+        ErrorPage::find(text).map(|page| page.name)
+    }
+
+    #[test]
+    fn the_error_is_found_in_what_drivers_print() {
+        for (text, name) in [
+            ("sqlite3.OperationalError: database is locked", "SQLITE_BUSY"),
+            ("SqliteError: database is locked", "SQLITE_BUSY"),
+            ("[SQLITE_BUSY] The database file is locked (database is locked)", "SQLITE_BUSY"),
+            ("database is locked (5) (SQLITE_BUSY)", "SQLITE_BUSY"),
+            ("SQLSTATE[HY000]: General error: 5 database is locked", "SQLITE_BUSY"),
+            ("SQLite3::BusyException: database is locked", "SQLITE_BUSY"),
+            ("database is locked (517)", "SQLITE_BUSY_SNAPSHOT"),
+            (
+                "SqliteFailure(Error { code: DatabaseBusy, extended_code: 517 }, Some(\"database is locked\"))",
+                "SQLITE_BUSY_SNAPSHOT",
+            ),
+            ("error returned from database: (code: 517) database is locked", "SQLITE_BUSY_SNAPSHOT"),
+            ("SQLITE_BUSY_SNAPSHOT", "SQLITE_BUSY_SNAPSHOT"),
+            ("517", "SQLITE_BUSY_SNAPSHOT"),
+            ("261", "SQLITE_BUSY_RECOVERY"),
+            ("773", "SQLITE_BUSY"),
+            ("database table is locked: nodes", "SQLITE_LOCKED"),
+            ("sqlite3.OperationalError: attempt to write a readonly database", "SQLITE_READONLY"),
+            ("attempt to write a readonly database (1032)", "SQLITE_READONLY_DBMOVED"),
+            ("SQLITE_IOERR_SHORT_READ: disk I/O error", "SQLITE_IOERR"),
+            ("sqlite3.DatabaseError: database disk image is malformed", "SQLITE_CORRUPT"),
+            ("database or disk is full", "SQLITE_FULL"),
+            ("SQLITE_CANTOPEN: unable to open database file", "SQLITE_CANTOPEN"),
+            ("locking protocol", "SQLITE_PROTOCOL"),
+            ("file is not a database", "SQLITE_NOTADB"),
+        ] {
+            assert_eq!(found(text), Some(name), "{text}");
+        }
+    }
+
+    #[test]
+    fn other_texts_are_no_errors_of_sqlite() {
+        for text in
+            ["", "hello", "connection to 10.0.0.5:517 refused", "line 5", "99", "UNIQUE constraint failed"]
+        {
+            assert_eq!(found(text), None, "{text}");
+        }
+        assert_eq!(found("main.py line 517: database is locked"), Some("SQLITE_BUSY"));
+    }
+
+    #[test]
+    fn each_page_begins_with_its_name_and_lists_its_findings() {
+        for page in ERROR_PAGES {
+            let title = format!("# {} ({}): ", page.name, page.code);
+            assert!(page.text.starts_with(&title), "{}", page.name);
+            assert!(page.text.lines().all(|line| line.chars().count() <= 78), "{}", page.name);
+            let listed: Vec<_> =
+                page.text.lines().filter_map(|line| line.strip_prefix("- `")?.strip_suffix('`')).collect();
+            let findings: Vec<_> = page.findings.iter().map(|kind| kind.as_str()).collect();
+            assert_eq!(listed, findings, "{}", page.name);
+        }
+        assert!(ERROR_PAGES.is_sorted_by_key(|page| page.code));
+    }
+}
