@@ -83,7 +83,7 @@ enum CliCommand {
     Status(status::StatusArgs),
     /// Print the findings; the exit code serves CI and cron.
     Check(check::CheckArgs),
-    /// Explain a finding, or an error such as `database is locked`: what it means and what to do.
+    /// Explain a finding, or an error such as `database is locked`.
     Explain(explain::ExplainArgs),
     /// Run one checkpoint; print what moved and which processes prevent the rest.
     Checkpoint(checkpoint::CheckpointArgs),

@@ -185,6 +185,17 @@ impl LockHistory {
         self.open[lock as usize] = Some((at, self.known(who)));
     }
 
+    /// Moves the beginning of the open hold of `lock` back to `at`, if `pid` held it when the sampler started.
+    pub fn began_earlier(&mut self, lock: SampledLock, pid: Option<i32>, at: Instant) {
+        let since = self.since;
+        if let Some((start, who)) = &mut self.open[lock as usize]
+            && since.is_some_and(|since| *start <= since)
+            && who.pid == pid
+        {
+            *start = (*start).min(at);
+        }
+    }
+
     /// Records that no process holds `lock` from `at` on.
     pub fn close(&mut self, lock: SampledLock, at: Instant) {
         let Some((start, who)) = self.open[lock as usize].take() else { return };
@@ -240,7 +251,17 @@ impl LockHistory {
     }
 
     fn micros(&self, at: Instant) -> Micros {
-        self.since.map_or(0, |since| micros(at.saturating_duration_since(since)))
+        self.since.map_or(0, |since| {
+            let after = at.checked_duration_since(since).map(micros);
+            after.unwrap_or_else(|| -micros(since.saturating_duration_since(at)))
+        })
+    }
+
+    // What was held when the sampler started may have begun before.
+    fn instant(&self, at: Micros) -> Option<Instant> {
+        let since = self.since?;
+        let before = || since.checked_sub(Duration::from_micros(at.unsigned_abs()));
+        if at < 0 { before() } else { Some(since + duration(at)) }
     }
 }
 

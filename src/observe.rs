@@ -342,6 +342,7 @@ impl Observer {
         let runs = |pid| proc::times_scheduled(&self.proc, pid);
         let known = LockTimes { processes: &processes, history: &history, runs: &runs, now };
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
+        timing::lengthen_holds(&mut history, locks, now.instant);
         history.pins_are(now.instant, timing::pins(locks, &view, &processes));
         if self.lock_watch.is_tracing() || view.is_sampled(locks) {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);

@@ -21,6 +21,9 @@ use crate::{
     units,
 };
 
+/// The age in ms up to which a checkpoint is new.
+const NEW_MS: f64 = 1000.0;
+
 /// How long waltop waits for a process to exit after a signal.
 pub const GRACE: Duration = Duration::from_secs(5);
 
@@ -218,7 +221,13 @@ impl StopAftermath {
         Self {
             gone: gone.len(),
             still_held: gone.iter().chain(stays).filter(holds).map(|target| target.pid).collect(),
-            in_the_way: has_log.then(|| blockers(database, CheckpointMode::Passive)),
+            in_the_way: has_log.then(|| {
+                let mut blockers = blockers(database, CheckpointMode::Passive);
+                // A checkpoint that has just begun is what moves the log.
+                let new = locks.checkpointer.as_ref().filter(|it| it.held_ms.is_none_or(|ms| ms < NEW_MS));
+                blockers.retain(|blocker| new.is_none_or(|new| new.pid != blocker.pid));
+                blockers
+            }),
             was_in_the_way: gone.iter().any(|target| were_in_the_way.contains(target)),
             hazard: diagnose::hazard(database).map(|hazard| hazard.kind),
         }
@@ -298,6 +307,18 @@ mod tests {
         // Another process has the PID by now.
         database.processes[1].start_ticks = Some(9000);
         assert!(reported(&database, &[], &[READER]).starts_with("the WAL is still held"));
+    }
+
+    #[test]
+    fn a_checkpoint_that_has_just_begun_is_not_in_the_way() {
+        let mut database = quiet();
+        let checkpoint = |held_ms| Some(crate::diagnose::fixture::held(WRITER, held_ms));
+        database.locks.checkpointer = checkpoint(0.0);
+        let aftermath =
+            |database: &Database| StopAftermath::of(database, &[target(READER)], &[], &in_the_way(&pinned()));
+        assert!(aftermath(&database).is_good());
+        database.locks.checkpointer = checkpoint(9_000.0);
+        assert!(!aftermath(&database).is_good(), "it does not end");
     }
 
     #[test]

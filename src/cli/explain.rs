@@ -8,6 +8,7 @@ use std::{
 use crate::{
     config::Config,
     diagnose::{RULES, Rule, error_pages::ErrorPage, pages::FindingPage, rule},
+    observe,
     snapshot::{FindingKind, UnknownFinding},
     text,
 };
@@ -70,12 +71,13 @@ fn find(subject: &str) -> Result<Subject, UnknownFinding> {
 
 // Which of `kinds` the database at `path` has now.
 fn now(path: &Path, kinds: &[FindingKind], config: &Config) -> anyhow::Result<String> {
-    let database = diagnosed(path, config)?;
+    let path = observe::inspect_from_outside(path)?;
+    let database = diagnosed(&path, config)?;
     let found = database.findings.iter().filter(|finding| kinds.contains(&finding.kind));
     let lines: Vec<String> = found
         .map(|finding| text::clean(&format!("{}: {}: {}", finding.severity, finding.kind, finding.message)))
         .collect();
-    let named = text::clean(&path.display().to_string());
+    let named = text::shell_word(&path.to_string_lossy());
     Ok(if lines.is_empty() {
         format!(
             "{named} has none of these findings at this moment; waltop check {named} --for 30s watches longer"

@@ -143,6 +143,8 @@ impl LockHistory {
         to: Micros,
         now: Micros,
     ) -> impl Iterator<Item = HoldPiece<'_>> {
+        // The time before the sampler started is no part of any window.
+        let from = from.max(0);
         let first = self.holds.partition_point(|hold| hold.end() <= from);
         let after = self.holds.partition_point(|hold| hold.start < to).max(first);
         let open = self.open[SampledLock::Write as usize].as_ref().and_then(|(start, who)| {
@@ -216,6 +218,28 @@ mod tests {
         assert_eq!((holds.count, holds.max_ms), (1, 59_000.0));
         assert!((holds.by_process[0].total_ms - 51_000.0).abs() < 1e-9);
         assert!((holds.held_ratio - 0.85).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_hold_that_is_known_to_have_begun_before_the_sampler_keeps_its_length_when_it_ends() {
+        let (mut history, before) = (LockHistory::default(), Instant::now());
+        let start = before + ms(9_000);
+        history.sampling_began(start);
+        history.open(SampledLock::Write, start, who(1));
+        history.began_earlier(SampledLock::Write, Some(2), before);
+        history.began_earlier(SampledLock::Write, Some(1), before + ms(4_000));
+        history.began_earlier(SampledLock::Write, Some(1), before + ms(5_000));
+        let longest = |history: &LockHistory, at: u64| {
+            let holds = history.write_holds(start + ms(at), LockHistory::WINDOW).expect("sampled");
+            (holds.max_ms, holds.by_process[0].total_ms, holds.held_ratio)
+        };
+        assert_eq!(longest(&history, 1_000), (6_000.0, 1_000.0, 1.0), "it goes on");
+        history.close(SampledLock::Write, start + ms(2_000));
+        assert_eq!(longest(&history, 4_000), (7_000.0, 2_000.0, 0.5));
+        // A hold that the sampler saw begin is not moved.
+        history.open(SampledLock::Write, start + ms(5_000), who(1));
+        history.began_earlier(SampledLock::Write, Some(1), start);
+        assert_eq!(history.current(SampledLock::Write).map(|(at, _)| at), Some(start + ms(5_000)));
     }
 
     #[test]

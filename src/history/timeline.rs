@@ -145,7 +145,9 @@ impl LockHistory {
         let grid = TimelineGrid {
             from,
             span: to - from,
-            at: |micros| earlier(now.1, now.0.saturating_duration_since(since + super::duration(micros))),
+            at: |micros| {
+                earlier(now.1, now.0.saturating_duration_since(self.instant(micros).unwrap_or(since)))
+            },
         };
         let (chosen, rest) = self.chosen(from, to, self.micros(now.0));
         let mut lanes: Vec<TimelineLane> = chosen.iter().map(|(who, _)| TimelineLane::of(who)).collect();

@@ -127,6 +127,23 @@ pub fn fill_in(
     }
 }
 
+/// Lengthens the open holds of `history` to what `locks` know: from earlier samples, also of other runs of waltop.
+pub fn lengthen_holds(history: &mut LockHistory, locks: &DatabaseLocks, now: Instant) {
+    for (lock, holder) in [
+        (SampledLock::Write, &locks.writer),
+        (SampledLock::Checkpoint, &locks.checkpointer),
+        (SampledLock::Recover, &locks.recoverer),
+    ] {
+        let Some((pid, held_ms)) = holder.as_ref().and_then(|it| Some((it.pid, it.held_ms?))) else {
+            continue;
+        };
+        let began = Duration::try_from_secs_f64(held_ms / 1e3).ok().and_then(|held| now.checked_sub(held));
+        if let Some(began) = began {
+            history.began_earlier(lock, pid, began);
+        }
+    }
+}
+
 /// The processes that keep frames in the log.
 pub fn pins(locks: &DatabaseLocks, view: &DatabaseView, processes: &[Process]) -> Vec<LockOwner> {
     let newest = view.wal.as_ref().and_then(|wal| wal.frames);
@@ -137,7 +154,7 @@ pub fn pins(locks: &DatabaseLocks, view: &DatabaseView, processes: &[Process]) -
         LockOwner {
             pid: reader.pid,
             start_ticks: process.and_then(|it| it.start_ticks),
-            name: process.map(|it| it.name.clone()).unwrap_or_default(),
+            name: process.map(|it| it.label.clone()).unwrap_or_default(),
         }
     };
     locks.readers.iter().filter(is_behind).map(owner).collect()
