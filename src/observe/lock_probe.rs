@@ -197,4 +197,24 @@ pub(super) mod tests {
         drop(holder.stdin.take());
         holder.wait().expect("it ends");
     }
+
+    #[test]
+    fn only_a_lock_on_the_bytes_of_the_question_is_an_obstacle() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let asked = files::open(file.path()).expect("it is there");
+        let found = |bytes| ask(&asked, ProbeScope::Anybody, bytes).expect("an answer");
+        let hold = lock(file.path(), &(130..=131));
+        assert_eq!([120..=129, 132..=140].map(found), [None, None]);
+        for bytes in [130..=130, 131..=131, 120..=130, 131..=140] {
+            let obstacle = found(bytes.clone()).expect("an obstacle");
+            assert_eq!(
+                (obstacle.bytes, obstacle.is_write, obstacle.pid),
+                (130..=131, true, None),
+                "{bytes:?}"
+            );
+        }
+        drop(hold);
+        let _rest = lock(file.path(), &(130..=i64::MAX.unsigned_abs()));
+        assert_eq!(found(500..=500).map(|it| it.bytes), Some(130..=u64::MAX), "up to the end");
+    }
 }
