@@ -253,11 +253,11 @@ fn a_writer_has_given_up_after_a_second_of_silence() {
         tracker
     };
     let mut upgrade = open(0);
-    assert_eq!(upgrade.silent(Duration::from_micros(1_005_000)), []);
+    assert_eq!(upgrade.silent(Duration::from_millis(1_005)), []);
     assert_eq!(upgrade.silent(Duration::from_micros(1_005_001)).len(), 1, "a read that became a write");
     assert_eq!(upgrade.silent(Duration::from_hours(1)), [], "once");
     let mut immediate = open(4_900);
-    assert_eq!(immediate.silent(Duration::from_micros(37_000)), []);
+    assert_eq!(immediate.silent(Duration::from_millis(37)), []);
     assert_eq!(immediate.silent(Duration::from_micros(37_001)).len(), 1);
     let mut forgotten = open(0);
     forgotten.clear();
