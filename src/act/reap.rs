@@ -314,4 +314,26 @@ mod tests {
         database.processes[0].stale = Some(StaleVerdict { is_stale: false, ..verdict });
         assert_eq!(pids(&database), [READER]);
     }
+
+    #[test]
+    fn a_process_that_holds_the_only_copy_of_deleted_data_is_spared() {
+        let mut database = live();
+        database.processes[0].deleted = vec!["/srv/notes.db-wal".to_owned()];
+        let spared = |target| only_copy(target, std::slice::from_ref(&database));
+        let files = vec!["/srv/notes.db-wal".to_owned()];
+        assert_eq!(spared(target(WRITER)), Some(StaleProtection::OnlyCopy { files }));
+        assert_eq!(spared(target(READER)), None, "it has nothing deleted");
+        assert_eq!(spared(SignalTarget { pid: WRITER, start_ticks: 1 }), None, "another process had its PID");
+    }
+
+    #[test]
+    fn a_stop_is_good_only_if_all_is_released_and_nothing_keeps_the_log() {
+        let good = |database: &Database, gone: &[i32]| {
+            let gone: Vec<SignalTarget> = gone.iter().copied().map(target).collect();
+            StopAftermath::of(database, &gone, &[], &[]).is_good()
+        };
+        assert!(good(&quiet(), &[READER]) && good(&rollback(), &[WRITER]));
+        assert!(!good(&pinned(), &[READER]), "its lock is still there");
+        assert!(!good(&pinned(), &[WRITER]), "another keeps the log");
+    }
 }
