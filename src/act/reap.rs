@@ -336,4 +336,34 @@ mod tests {
         assert!(!good(&pinned(), &[READER]), "its lock is still there");
         assert!(!good(&pinned(), &[WRITER]), "another keeps the log");
     }
+
+    #[test]
+    fn each_process_is_reported_once_with_what_became_of_it() {
+        let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("it starts");
+        let (pid, proc) = (child.id().cast_signed(), Path::new("/proc"));
+        let start_ticks = crate::observe::process_start(proc, pid).expect("it runs");
+        let target = SignalTarget { pid, start_ticks };
+        let pinned = PinnedProcess::open(target, ExpectedProgram::AsPinned, proc).expect("it is pinned");
+        let pinned = [Arc::new(pinned)];
+        let permit =
+            crate::config::Config::new(crate::state::places::Places::under("/nowhere".as_ref())).permit();
+        let permit = permit.expect("it is not read-only");
+        let reported = |signal, grace| {
+            let mut reports = Vec::new();
+            stop(permit, &pinned, signal, grace, |target, outcome, restart| {
+                reports.push((target, outcome, restart.is_some()));
+            });
+            reports
+        };
+        assert_eq!(reported(StopSignal::Cont, Duration::ZERO), [(target, StopOutcome::GoesOn, false)]);
+        assert_eq!(reported(StopSignal::Term, Duration::from_mins(1)), [(target, StopOutcome::Gone, true)]);
+        child.wait().expect("it has ended");
+        let [(_, gone, _)] = &reported(StopSignal::Term, Duration::ZERO)[..] else { panic!("once") };
+        assert!(matches!(gone, StopOutcome::Refused(SignalRefusal::Gone { .. })), "{gone:?}");
+    }
+
+    #[test]
+    fn every_signal_but_cont_is_to_end_a_process() {
+        assert_eq!(StopSignal::ALL.map(StopSignal::ends), [true, false, true, true]);
+    }
 }
