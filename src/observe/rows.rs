@@ -344,4 +344,24 @@ mod tests {
         assert_eq!(inherited, [None, Some(70), None, None, None]);
         assert_eq!(rows.len(), family.len());
     }
+
+    #[test]
+    fn a_process_that_has_only_the_index_open_has_closed_no_main_file() {
+        let mut scene = Scene::with_user(["", ""]);
+        let view = scene.view();
+        let closed = |handles, lockable: &[(usize, &str)]| {
+            let lockable = lockable.iter().map(|(which, number)| (*which, (*number).to_owned())).collect();
+            let opener = DatabaseOpener { handles: Some(handles), lockable, ..DatabaseOpener::default() };
+            let mut row = Process { holds_index: false, ..fixture::process(USER, "bun") };
+            scene.observer.confirm_locks(&mut row, &opener, &view);
+            row.pairing.has_closed
+        };
+        assert!(!closed(HandleCounts { db: 0, wal: 1, shm: 1 }, &[(2, "5")]));
+        assert!(!closed(HandleCounts { db: 1, wal: 1, shm: 0 }, &[(0, "3")]));
+        assert!(closed(HandleCounts { db: 1, wal: 1, shm: 1 }, &[(0, "3"), (2, "9")]), "its index is closed");
+        assert!(
+            closed(HandleCounts { db: 1, wal: 1, shm: 1 }, &[(0, "9"), (2, "5")]),
+            "its main file is closed"
+        );
+    }
 }

@@ -267,7 +267,26 @@ fn a_run_and_its_waits_belong_to_the_database_that_it_ingests_into() {
     };
     start("20260102T030405Z-70", &scene.paths[0]);
     start("20260102T030406Z-71", "/srv/other.db".as_ref());
+    let batch = |database: &str, run: &str| {
+        let cost = journal::RecordedCost { wait_ms: 200.0, hold_ms: 10.0, retries: 1 };
+        let event = journal::JournalEvent::Batch { files: 1, bytes: 10, cost, decided: None };
+        let line = journal::JournalLine { at: Timestamp::now(), event };
+        let path = places.join(format!("{run}.jsonl"));
+        let begun = fs::read_to_string(&path).expect("a journal");
+        fs::write(path, begun + &serde_json::to_string(&line).expect(database) + "\n").expect("written");
+    };
+    batch("it", "20260102T030405Z-70");
+    batch("the other", "20260102T030406Z-71");
+    let history = scene.observer.histories().remove(0);
+    threads::lock(&history)
+        .sampling_began(Instant::now().checked_sub(Duration::from_secs(50)).expect("long ago"));
     let snapshot = scene.observer.sample();
+    let now = (Instant::now(), Timestamp::now());
+    let window = crate::history::TimeWindow { end: None, span: Duration::from_mins(1) };
+    let timeline = threads::lock(&history).timeline(window, now).expect("sampled");
+    let waiters: Vec<_> = timeline.lanes.iter().map(|lane| lane.who.pid).collect();
+    assert_eq!(waiters, [Some(USER)], "only one waited for this database");
+    assert!(!snapshot.host.is_empty());
     let runs: Vec<&str> = snapshot.databases[0].ingestions.iter().map(|it| it.run.as_str()).collect();
     assert_eq!(runs, ["20260102T030405Z-70"], "{:?}", snapshot.unseen);
     let record = journal::WatcherRecord {

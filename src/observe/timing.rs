@@ -311,4 +311,48 @@ mod tests {
         let expected = LockOwner { pid: Some(70), start_ticks: Some(1000), name: rows[1].name.clone() };
         assert_eq!(pins(&locks, &view(), &rows), [expected]);
     }
+
+    #[test]
+    fn a_writer_that_was_not_scheduled_between_two_samples_has_held_its_lock() {
+        let view = Scene::new().view();
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (history, start) = (LockHistory::default(), Timestamp::now());
+        let held = |name: &str, runs: [u64; 2]| {
+            let mut first_seen = FirstSeen::load(&folder.path().join(name), "boot".to_owned());
+            let held = [0, 5].into_iter().zip(runs).map(|(second, times)| {
+                let timestamp = start + Duration::from_secs(second);
+                let now = SampleTime { timestamp, instant: Instant::now() };
+                let runs = |pid| (pid == 70).then_some(times);
+                let known = LockTimes { processes: &[], history: &history, runs: &runs, now };
+                let writer = Some(LockHolder { pid: Some(70), label: None, held_ms: None });
+                let mut locks = DatabaseLocks { writer, ..DatabaseLocks::default() };
+                fill_in(&mut locks, &view, &known, &mut first_seen);
+                locks.writer.and_then(|it| it.held_ms)
+            });
+            held.collect::<Vec<_>>()
+        };
+        assert_eq!(held("still", [9, 9]), [Some(0.0), Some(5000.0)]);
+        assert_eq!(held("ran", [9, 10]), [Some(0.0), Some(0.0)], "it may have released it in between");
+    }
+
+    #[test]
+    fn a_writer_beside_the_holder_of_the_whole_file_has_its_own_time() {
+        let view = Scene::new().view();
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut first_seen = FirstSeen::load(&folder.path().join("first-seen.json"), "boot".to_owned());
+        let (history, start) = (LockHistory::default(), Timestamp::now());
+        let mut writer = |second: u64, pid: i32| {
+            let timestamp = start + Duration::from_secs(second);
+            let now = SampleTime { timestamp, instant: Instant::now() };
+            let known = LockTimes { processes: &[], history: &history, runs: &|_| None, now };
+            let holder = |pid| Some(LockHolder { pid: Some(pid), label: None, held_ms: None });
+            let mut locks =
+                DatabaseLocks { exclusive: holder(70), writer: holder(pid), ..DatabaseLocks::default() };
+            fill_in(&mut locks, &view, &known, &mut first_seen);
+            locks.writer.map(|it| (it.pid, it.held_ms))
+        };
+        assert_eq!(writer(0, 70), Some((Some(70), Some(0.0))));
+        assert_eq!(writer(5, 70), Some((Some(70), Some(5000.0))), "it is the holder");
+        assert_eq!(writer(6, 71), Some((Some(71), Some(0.0))), "another process");
+    }
 }

@@ -326,7 +326,7 @@ mod tests {
             taken_locks: vec![row(None, inode), row(None, inode)],
             ..DatabaseOpener::default()
         };
-        let openers = BTreeMap::from([(70, taken(sight.id.inode)), (71, taken(sight.id.inode + 1))]);
+        let openers = BTreeMap::from([(70, taken(sight.id.inode)), (71, taken(u64::MAX))]);
         view.settle(&openers, &mut Vec::new());
         assert_eq!(view.index_rows, [other, row(Some(70), sight.id.inode)]);
         assert!(view.is_holder(70) && !view.is_holder(71));
@@ -376,5 +376,24 @@ mod tests {
         assert_eq!(told(&[LockTableView::Complete, LockTableView::Empty]), Some(true));
         assert_eq!(told(&[LockTableView::Complete, LockTableView::Lacks]), Some(false));
         assert_eq!(told(&[LockTableView::Lacks, LockTableView::Complete]), Some(false));
+    }
+
+    #[test]
+    fn a_row_is_on_the_file_whose_numbers_it_has() {
+        let mut scene = Scene::new();
+        let view = scene.view();
+        let row = |which: usize| {
+            let sight = view.sights[which].as_ref().expect("it is there");
+            LockRow {
+                pid: Some(70),
+                is_ofd: false,
+                is_write: false,
+                device: sight.lock_device,
+                inode: sight.id.inode,
+                bytes: INDEX_BYTE..=INDEX_BYTE,
+            }
+        };
+        let on = [0, 1, 2].map(|which| (view.is_on_main(&row(which)), view.is_on_index(&row(which))));
+        assert_eq!(on, [(true, false), (false, false), (false, true)]);
     }
 }
