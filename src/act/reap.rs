@@ -366,4 +366,24 @@ mod tests {
     fn every_signal_but_cont_is_to_end_a_process() {
         assert_eq!(StopSignal::ALL.map(StopSignal::ends), [true, false, true, true]);
     }
+
+    #[test]
+    fn a_process_is_asked_again_only_while_it_is_stale_and_its_exit_does_no_damage() {
+        let mut database = live();
+        let again = |database: &Database, target| StopRequest::again(target, std::slice::from_ref(database));
+        let not_stale = |target: SignalTarget| Err(SignalRefusal::NotStale { pid: target.pid });
+        assert_eq!(again(&database, target(WRITER)), not_stale(target(WRITER)));
+        let causes = vec![StaleCause::SplitWal { files: vec!["/srv/notes.db-wal".to_owned()] }];
+        database.processes[0].stale = Some(StaleVerdict { is_stale: true, causes, protected: None });
+        assert_eq!(again(&database, target(WRITER)), Ok(()));
+        assert_eq!(again(&database, target(READER)), not_stale(target(READER)), "another one is");
+        let before = SignalTarget { pid: WRITER, start_ticks: 1 };
+        assert_eq!(again(&database, before), not_stale(before), "another process had its PID");
+        database.processes[0].replaced = vec!["/srv/notes.db-wal".to_owned()];
+        assert!(is_split(std::slice::from_ref(&database), &database.processes[0]));
+        assert!(!is_split(std::slice::from_ref(&database), &database.processes[1]));
+        assert_eq!(again(&database, target(WRITER)), Err(SignalRefusal::Split { pid: WRITER }));
+        database.processes[0].deleted = database.processes[0].replaced.clone();
+        assert!(matches!(again(&database, target(WRITER)), Err(SignalRefusal::Spared { pid: WRITER, .. })));
+    }
 }

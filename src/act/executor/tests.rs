@@ -111,3 +111,33 @@ fn a_document_is_read_and_a_folder_is_previewed_for_the_path_that_was_asked_for(
         assert_eq!((preview.typed, preview.documents.map(|it| it.files)), (typed, Ok(1)));
     });
 }
+
+#[test]
+fn only_a_folder_that_is_there_can_be_ingested() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    let file = folder.path().join("a.md");
+    std::fs::write(&file, "").expect("written");
+    assert_eq!(refusal_of_folder(folder.path()), None);
+    assert!(refusal_of_folder(&file).is_some_and(|why| why.ends_with("is not a folder; name a folder")));
+    assert!(refusal_of_folder(&file.join("x")).is_some_and(|why| why.ends_with("check the path")));
+}
+
+#[test]
+fn a_process_that_was_released_gets_no_signal() {
+    let (outbox, mut reports) = unbounded_channel();
+    let mut executor = EffectExecutor::new(outbox, &Places::under("/nowhere".as_ref()));
+    let mut child = std::process::Command::new("sleep").arg("600").spawn().expect("it starts");
+    let pid = child.id().cast_signed();
+    let start_ticks = crate::observe::process_start("/proc".as_ref(), pid).expect("it runs");
+    let target = SignalTarget { pid, start_ticks };
+    executor.pin(&[StopRequest::ingestion(target)]);
+    let Some(EffectReport::Pinned(answers)) = reports.blocking_recv() else { panic!("it is reported") };
+    assert!(matches!(answers[..], [(pinned, Ok(()))] if pinned == target), "{answers:?}");
+    executor.unpin();
+    let permit = Config::new(Places::under("/nowhere".as_ref())).permit().expect("it is not read-only");
+    executor.signal(permit, &[target], StopSignal::Term);
+    let Some(EffectReport::Ended(ended)) = reports.blocking_recv() else { panic!("it is reported") };
+    assert_eq!(ended.end, StopOutcome::Refused(SignalRefusal::Unpinned { pid }));
+    assert!(child.try_wait().expect("it is a child").is_none(), "it runs on");
+    child.kill().and_then(|()| child.wait()).expect("it ends");
+}
