@@ -94,3 +94,21 @@ impl ConfirmedEffect {
         (self.act, self.permit)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config::Config, state::places::Places};
+
+    #[test]
+    fn a_console_acts_only_while_it_is_armed() {
+        let permit = || Config::new(Places::under("/nowhere".as_ref())).permit();
+        let mut gate = ActionGate::new(permit());
+        assert!(gate.is_armed() && !gate.is_read_only() && gate.permit().is_ok());
+        gate.take_turn().expect("it may act");
+        assert!(!gate.is_armed() && !gate.is_read_only());
+        assert!(matches!(gate.permit(), Err(NotArmed::Disarmed)));
+        gate.take_turn().expect("it may act");
+        assert!(gate.is_armed() && gate.permit().is_ok());
+    }
+}

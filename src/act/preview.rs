@@ -110,4 +110,21 @@ mod tests {
         assert!(of(&home, "nowhere").documents.is_err_and(|why| why.starts_with("there is no folder")));
         assert!(of(&home, "nothing").documents.is_err_and(|why| why.contains("is not a folder")));
     }
+
+    #[test]
+    fn a_link_completes_a_path_only_where_it_leads_to_a_folder() {
+        let home = home();
+        for (name, target) in [("link-folder", "notes"), ("link-file", "nothing"), ("link-none", "nowhere")] {
+            std::os::unix::fs::symlink(home.path().join(target), home.path().join(name)).expect("a link");
+        }
+        assert_eq!(of(&home, "link").names, ["link-folder"]);
+    }
+
+    #[test]
+    fn a_path_that_ends_in_a_slash_is_completed_by_what_is_below_it() {
+        let home = home();
+        fs::create_dir(home.path().join("notes/drafts")).expect("a folder");
+        assert_eq!(of(&home, "notes/").names, ["drafts"]);
+        assert_eq!(of(&home, "notes/d").names, ["drafts"]);
+    }
 }

@@ -228,4 +228,16 @@ mod tests {
         });
         assert!(why(&database).ends_with("; see: waltop explain split-wal"), "{}", why(&database));
     }
+
+    #[test]
+    fn a_schedule_tells_its_mode_its_period_and_what_holds_it_back() {
+        let last = LastCheckpoint::started(at(1), CheckpointMode::Passive, None);
+        let schedule = seen(SCHEDULE, &quiet(), Some(last.clone()), (at(0), at(1)));
+        assert_eq!((schedule.mode, schedule.every_ms), (CheckpointMode::Truncate, 900_000.0));
+        assert_eq!((schedule.held_back, schedule.last), (None, Some(last)));
+        assert!(schedule.due_at >= at(16), "{}", schedule.due_at);
+        let held_back = |database: &Database| seen(SCHEDULE, database, None, (at(0), at(1))).held_back;
+        assert!(held_back(&live()).is_some_and(|why| why.contains("holds the write lock")));
+        assert!(held_back(&rollback()).is_some_and(|why| why.contains("not in WAL mode")));
+    }
 }

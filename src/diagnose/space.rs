@@ -209,7 +209,7 @@ fn free_bytes(database: &Database) -> Option<u64> {
 }
 
 fn time_until_full(database: &Database) -> Option<Duration> {
-    let growth = growth(database).filter(|it| *it > 0.0)?;
+    let growth = growth(database)?;
     #[expect(clippy::cast_precision_loss, reason = "an estimate for people; 52 bits are plenty")]
     Duration::try_from_secs_f64(free_bytes(database)? as f64 / growth).ok()
 }

@@ -131,4 +131,15 @@ mod tests {
         assert_eq!(after.samples, 1);
         assert!(after.thread >= 1_000_000 && after.process > before.process);
     }
+
+    #[test]
+    fn a_clock_is_read_in_nanoseconds() {
+        let clock = ClockId::Monotonic;
+        let whole = |seconds: i64| u64::try_from(seconds).expect("it does not run backwards") * 1_000_000_000;
+        let before = clock_gettime(clock);
+        let read = nanoseconds(clock);
+        let after = clock_gettime(clock);
+        assert!(read >= whole(before.tv_sec) + before.tv_nsec.unsigned_abs(), "{before:?} {read}");
+        assert!(read <= whole(after.tv_sec) + after.tv_nsec.unsigned_abs(), "{after:?} {read}");
+    }
 }

@@ -346,4 +346,16 @@ mod tests {
             assert_eq!(stretch.asked.get(), asked, "second {second}");
         }
     }
+
+    #[test]
+    fn the_clock_of_idleness_counts_the_milliseconds_of_the_monotonic_clock() {
+        let milliseconds = || {
+            let now = clock_gettime(ClockId::Monotonic);
+            now.tv_sec.unsigned_abs() * 1_000 + now.tv_nsec.unsigned_abs() / 1_000_000
+        };
+        let instant = Instant::now();
+        let before = milliseconds();
+        let clock = IdleClock::at(instant);
+        assert!((before..=milliseconds()).contains(&clock.ms) && clock.instant == instant, "{clock:?}");
+    }
 }

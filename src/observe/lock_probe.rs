@@ -197,4 +197,55 @@ pub(super) mod tests {
         drop(holder.stdin.take());
         holder.wait().expect("it ends");
     }
+
+    #[test]
+    fn only_a_lock_on_the_bytes_of_the_question_is_an_obstacle() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let asked = files::open(file.path()).expect("it is there");
+        let found = |bytes| ask(&asked, ProbeScope::Anybody, bytes).expect("an answer");
+        let hold = lock(file.path(), &(130..=131));
+        assert_eq!([120..=129, 132..=140].map(found), [None, None]);
+        for bytes in [130..=130, 131..=131, 120..=130, 131..=140] {
+            let obstacle = found(bytes.clone()).expect("an obstacle");
+            assert_eq!(
+                (obstacle.bytes, obstacle.is_write, obstacle.pid),
+                (130..=131, true, None),
+                "{bytes:?}"
+            );
+        }
+        drop(hold);
+        let _rest = lock(file.path(), &(130..=i64::MAX.unsigned_abs()));
+        assert_eq!(found(500..=500).map(|it| it.bytes), Some(130..=u64::MAX), "up to the end");
+    }
+
+    #[test]
+    fn a_holder_is_added_unless_a_row_shows_one_of_its_kind() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let sight = files::read_files(file.path(), file.path(), &MountTable::read("/proc".as_ref()))
+            .expect("it can be seen")
+            .expect("there");
+        let asked = files::open(file.path()).expect("it is there");
+        let row = |is_write, bytes| LockRow {
+            pid: Some(70),
+            is_ofd: false,
+            is_write,
+            device: sight.lock_device,
+            inode: sight.id.inode,
+            bytes,
+        };
+        let _hold = lock(file.path(), &(120..=120));
+        let added = |rows: &[LockRow], who| {
+            let mut all = rows.to_vec();
+            let table = complete(&mut all, &asked, &sight, &[(who, 120..=120)]).expect("an answer");
+            (all.len() - rows.len(), table)
+        };
+        let (empty, complete) = (LockTableView::Empty, LockTableView::Complete);
+        for who in [ProbeScope::Writers, ProbeScope::Anybody] {
+            assert_eq!(added(&[], who), (1, empty), "no process is named, so that the table lacks none");
+            assert_eq!(added(&[row(true, 120..=120)], who), (0, complete));
+            assert_eq!(added(&[row(true, 121..=121)], who), (1, complete));
+        }
+        assert_eq!(added(&[row(false, 120..=120)], ProbeScope::Anybody), (0, complete));
+        assert_eq!(added(&[row(false, 120..=120)], ProbeScope::Writers), (1, complete), "it hides a writer");
+    }
 }

@@ -252,43 +252,6 @@ fn retarget(mut sampled: Vec<PacedDatabase>, targets: Vec<SampledDatabase>) -> V
     next
 }
 
+#[cfg(target_os = "linux")]
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_become_rarer_the_longer_nothing_happens() {
-        let interval =
-            |activity, idle| SamplingPace::WithRests.interval(activity, Duration::from_millis(idle));
-        let quiet = [0, 199, 200, 2999, 3000, 60_000].map(|idle| interval(LockActivity::None, idle));
-        assert_eq!(quiet.map(|it| it.as_millis()), [3, 3, 4, 4, 20, 20]);
-        assert_eq!(interval(LockActivity::Held, 60_000), HELD, "a short hold may follow at once");
-        assert_eq!(interval(LockActivity::Ending, 60_000), ENDING);
-    }
-
-    #[test]
-    fn steady_sampling_never_rests() {
-        let steady = |activity| SamplingPace::Steady.interval(activity, Duration::from_mins(1));
-        for activity in [LockActivity::None, LockActivity::Some, LockActivity::Held] {
-            assert_eq!(steady(activity), STEADY, "{activity:?}");
-        }
-        assert_eq!(steady(LockActivity::Ending), ENDING);
-    }
-
-    #[test]
-    fn a_database_that_stays_among_the_targets_is_sampled_on_as_before() {
-        let target = |name: &str| SampledDatabase {
-            main: format!("/srv/{name}.db").into(),
-            index: format!("/srv/{name}.db-shm").into(),
-            log: format!("/srv/{name}.db-wal").into(),
-            history: Arc::default(),
-        };
-        let [gone, stays, new] = ["gone", "stays", "new"].map(target);
-        let mut sampled = retarget(Vec::new(), vec![gone, stays.clone()]);
-        for one in &mut sampled {
-            one.rest(SamplingPace::Steady, LockActivity::None);
-        }
-        let paces = retarget(sampled, vec![new, stays]).iter().map(|one| one.interval).collect::<Vec<_>>();
-        assert_eq!(paces, [Duration::ZERO, STEADY], "one begins, one goes on");
-    }
-}
+mod tests;

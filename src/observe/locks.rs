@@ -321,4 +321,22 @@ mod tests {
         assert_eq!(holds(&exclusive, 5), [LockHold::Exclusive]);
         assert_eq!(pid(exclusive.locks.writer.as_ref()), Some(5));
     }
+
+    #[test]
+    fn a_commit_that_has_the_whole_file_waits_for_nobody_though_another_is_pending() {
+        let both = rollback("WRITE 5 at 1073741826 1073742335\nWRITE 6 at 1073741824 1073741824");
+        assert_eq!(both.holder_wait(None).map(|wait| wait.cause), None);
+        assert_eq!(pid(both.locks.writer.as_ref()), Some(5));
+        assert_eq!((holds(&both, 5), holds(&both, 6)), (vec![LockHold::Exclusive], vec![LockHold::Pending]));
+    }
+
+    #[test]
+    fn a_reader_that_is_not_visible_is_one_of_its_own() {
+        let decoded = rollback("WRITE -1 at 1073741825 1073741825\nREAD -1 at 1073741826 1073742335");
+        assert_eq!(readers(&decoded), [(None, None, None)]);
+        assert!(decoded.locks.main_held && decoded.locks.main_held_unseen && decoded.main_holders.is_empty());
+        let decoded = rollback("READ 5 at 1073741826 1073742335");
+        assert!(decoded.locks.main_held && !decoded.locks.main_held_unseen);
+        assert_eq!(decoded.main_holders, BTreeSet::from([5]));
+    }
 }

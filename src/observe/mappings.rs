@@ -82,3 +82,45 @@ impl MappedFiles {
         self.known.retain(|key, _| pids.contains(&key.pid));
     }
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        diagnose::fixture,
+        observe::{
+            proc::fake::map_row,
+            tests::{Scene, USER},
+        },
+    };
+
+    #[test]
+    fn mappings_are_read_again_after_ten_seconds_with_other_descriptors_or_where_a_finding_needs_them() {
+        let mut scene = Scene::with_user(["", ""]);
+        let view = scene.view();
+        let mut mapped = MappedFiles::new(scene.proc.path());
+        let process = fixture::process(USER, "bun");
+        let start = Instant::now();
+        let handles = |shm| Some(HandleCounts { db: 1, wal: 1, shm });
+        let mut index_at = |address: Option<u64>, shm, freshness, ms: u64| {
+            let rows = address.map(|address| map_row(address, &scene.paths[2])).unwrap_or_default();
+            scene.proc.write("70/maps", &rows);
+            let sights = view.sights.each_ref().map(Option::as_ref);
+            let now = start + Duration::from_millis(ms);
+            let found = mapped.of(&process, handles(shm), sights, freshness, now).expect("readable");
+            mapped.retain_pids(&[USER]);
+            found[2]
+        };
+        let (late, now) = (MappingFreshness::OfLate, MappingFreshness::OfNow);
+        assert_eq!(index_at(Some(0x1000), 1, late, 0), Some(0x1000));
+        assert_eq!(index_at(Some(0x2000), 1, late, 9_999), Some(0x1000));
+        assert_eq!(index_at(Some(0x2000), 1, late, 10_000), Some(0x2000));
+        assert_eq!(index_at(Some(0x3000), 2, late, 10_001), Some(0x3000), "another descriptor");
+        assert_eq!(index_at(None, 2, late, 10_002), Some(0x3000));
+        assert_eq!(index_at(None, 2, now, 10_003), None);
+        assert_eq!(index_at(Some(0x4000), 2, late, 10_004), None);
+        mapped.retain_pids(&[71]);
+        assert!(mapped.known.is_empty(), "it has ended");
+    }
+}

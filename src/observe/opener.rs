@@ -243,4 +243,50 @@ mod tests {
         let expected = ProgramSample { executable: Some(executable), files: Some(vec![main, log]) };
         assert_eq!(opener.program(&process), expected);
     }
+
+    #[test]
+    fn who_can_write_maps_the_index_or_holds_a_lock_does_more_than_read_files() {
+        let reads = || {
+            (DatabaseOpener { handles: Some(HandleCounts::default()), ..DatabaseOpener::default() }, {
+                let process = crate::diagnose::fixture::process(70, "tar");
+                Process { maps_index: Some(false), holds_index: false, holds: Vec::new(), ..process }
+            })
+        };
+        let only_reads = |(opener, row): (DatabaseOpener, Process), main_holder: i32| {
+            let mut decoded =
+                crate::observe::locks::decode(crate::snapshot::JournalMode::Wal, &[], &[], None);
+            decoded.main_holders.insert(main_holder);
+            opener.only_reads_files(&row, &decoded)
+        };
+        let with = |change: &dyn Fn(&mut DatabaseOpener, &mut Process)| {
+            let (mut opener, mut row) = reads();
+            change(&mut opener, &mut row);
+            only_reads((opener, row), 71)
+        };
+        assert_eq!(with(&|_, _| {}), Some(true));
+        assert_eq!(with(&|opener, _| opener.writable = 1), Some(false));
+        assert_eq!(with(&|_, row| row.maps_index = Some(true)), Some(false));
+        assert_eq!(with(&|_, row| row.holds_index = true), Some(false));
+        assert_eq!(with(&|_, row| row.holds = vec![crate::snapshot::LockHold::Reserved]), Some(false));
+        assert_eq!(only_reads(reads(), 70), Some(false), "it holds a lock on the main file");
+        assert_eq!(with(&|opener, _| opener.handles = None), None, "its descriptors are hidden");
+        assert_eq!(with(&|_, row| row.maps_index = None), None, "its mappings are hidden");
+    }
+
+    #[test]
+    fn another_waltop_only_glances_at_files_and_reads_the_index() {
+        let handles = |db, wal, shm| Some(HandleCounts { db, wal, shm });
+        let waltop = || DatabaseOpener {
+            handles: handles(1, 1, 1),
+            glances: 2,
+            read_only_shm: 1,
+            ..DatabaseOpener::default()
+        };
+        assert!(waltop().is_observer());
+        assert!(!DatabaseOpener { glances: 1, ..waltop() }.is_observer(), "it has one open for longer");
+        assert!(!DatabaseOpener { handles: handles(2, 0, 1), glances: 1, ..waltop() }.is_observer());
+        assert!(!DatabaseOpener { read_only_shm: 0, ..waltop() }.is_observer(), "it writes to the index");
+        assert!(!DatabaseOpener { writable_replaced: 1, ..waltop() }.is_observer());
+        assert!(!DatabaseOpener { handles: None, ..waltop() }.is_observer(), "it is not known");
+    }
 }

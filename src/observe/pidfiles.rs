@@ -218,4 +218,33 @@ mod tests {
             })
         });
     }
+
+    #[test]
+    fn processes_in_containers_are_searched_every_ten_seconds_and_at_once_for_another_pid() {
+        let folder = TempDir::new().expect("a folder");
+        let path = folder.path().join("daemon.pid");
+        let add = |pid: &str, inside: &str| {
+            let proc = folder.path().join(pid);
+            fs::create_dir(&proc).expect("a folder");
+            fs::write(proc.join("status"), format!("Name:\tx\nNSpid:\t{pid}\t{inside}\n")).expect("a file");
+            fs::write(proc.join("cmdline"), format!("{pid}\0")).expect("a file");
+        };
+        let mut pidfiles = PidfileReader::default();
+        pidfiles.set(vec![path.clone()]);
+        let start = Instant::now();
+        let mut inside_after = |pid: &str, ms: u64| {
+            fs::write(&path, pid).expect("a file");
+            let now = start + Duration::from_millis(ms);
+            let mut found = pidfiles.read(folder.path(), now, &mut Vec::new()).remove(0).inside;
+            found.sort();
+            found
+        };
+        add("71", "1");
+        assert_eq!(inside_after("1", 0), ["71"]);
+        add("72", "1");
+        assert_eq!(inside_after("1", 9_999), ["71"], "a search reads every process");
+        assert_eq!(inside_after("1", 10_000), ["71", "72"]);
+        add("73", "5");
+        assert_eq!(inside_after("5", 10_001), ["73"], "another PID is asked for");
+    }
 }

@@ -228,4 +228,16 @@ mod tests {
             fs::remove_file(&beside).expect("removed");
         }
     }
+
+    #[test]
+    fn the_reason_of_the_operating_system_is_told() {
+        let unfit = |kind: io::ErrorKind| unreadable("/srv/a.db", kind.into());
+        assert!(
+            matches!(unfit(io::ErrorKind::PermissionDenied), UnfitPath::Forbidden(path) if path == "/srv/a.db")
+        );
+        for kind in [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory] {
+            assert!(matches!(unfit(kind), UnfitPath::Missing { nearest: None, .. }), "{kind}");
+        }
+        assert!(matches!(unfit(io::ErrorKind::Interrupted), UnfitPath::Unreadable { .. }));
+    }
 }

@@ -96,3 +96,30 @@ pub fn newest_pid(proc: &Path) -> Option<String> {
 pub fn ticks_per_second() -> u64 {
     rustix::param::clock_ticks_per_second().max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{fake::FakeProc, *};
+
+    #[test]
+    fn the_boot_and_the_newest_pid_are_read_from_their_files() {
+        let proc = FakeProc::new();
+        assert_eq!((boot_second(proc.path()), newest_pid(proc.path())), (Some(1_700_000_000), None));
+        assert_eq!(boot_id(proc.path()), "");
+        proc.write("loadavg", "0.10 0.20 0.30 1/200 4711\n").write("sys/kernel/random/boot_id", "this-one\n");
+        assert_eq!(newest_pid(proc.path()).as_deref(), Some("4711"));
+        assert_eq!(boot_id(proc.path()), "this-one");
+        proc.write("stat", "cpu 0\n");
+        assert_eq!(boot_second(proc.path()), None);
+    }
+
+    #[test]
+    fn only_folders_that_are_named_by_a_number_are_processes() {
+        let proc = FakeProc::new();
+        proc.process(70).process(7).write("self/stat", "").write("1x/stat", "");
+        let mut found: Vec<i32> = pids(proc.path()).expect("listed").collect();
+        found.sort_unstable();
+        assert_eq!(found, [7, 70]);
+        assert!(pids(&proc.path().join("none")).is_err());
+    }
+}

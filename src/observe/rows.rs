@@ -245,4 +245,123 @@ mod tests {
         assert_eq!(confirmed(None, [false, false]), ([false, false], false), "it may have no index");
         assert_eq!(confirmed(Some(true), [true, false]), ([true, false], true), "it has closed its files");
     }
+
+    #[test]
+    fn a_row_tells_all_that_a_process_has_open() {
+        let mut scene = Scene::with_user(["1073741826 1073742335", "128 128"]);
+        scene.proc.write("locks", &lock_row("READ", USER, &scene.paths[2], "128 128"));
+        let view = scene.view();
+        let opener = |writable| DatabaseOpener {
+            handles: Some(HandleCounts { db: 2, wal: 1, shm: 1 }),
+            read_only_db: 2,
+            read_only_shm: 1,
+            replaced: vec!["/srv/a.db-wal".to_owned()],
+            deleted: vec!["/srv/a.db-wal".to_owned()],
+            moved_to: vec!["/srv/old.db".to_owned()],
+            temporary: crate::observe::opener::TemporaryFile::Seen { named: 3, nameless: false },
+            writable,
+            writable_log: writable,
+            other_log: vec!["/mnt/a.db-wal".to_owned()],
+            other_files: vec!["1:5".to_owned()],
+            ..DatabaseOpener::default()
+        };
+        let mut row = |opener: DatabaseOpener| {
+            let openers = BTreeMap::from([(USER, opener)]);
+            let decoded = view.decode();
+            scene.observer.rows(&view, &openers, &decoded, now().instant, &mut Vec::new()).remove(0)
+        };
+        let client = row(opener(1));
+        assert_eq!(
+            (client.read_only, client.index_read_only, client.temp_files),
+            (Some(true), Some(true), Some(3))
+        );
+        assert_eq!(
+            (client.maps_database, client.maps_index, client.holds_index),
+            (Some(false), Some(true), true)
+        );
+        assert_eq!(client.replaced, ["/srv/a.db-wal"]);
+        assert_eq!(
+            (client.deleted, client.moved_to),
+            (vec!["/srv/a.db-wal".to_owned()], vec!["/srv/old.db".to_owned()])
+        );
+        let pairing = client.pairing;
+        assert_eq!((pairing.writes_log, pairing.only_reads_files), (true, Some(false)));
+        assert_eq!(
+            (pairing.other_log, pairing.other_files),
+            (vec!["/mnt/a.db-wal".to_owned()], vec!["1:5".to_owned()])
+        );
+        assert_eq!((pairing.index_address, pairing.outdated), (Some(0x7f00_0000), vec![]));
+        let hidden = row(DatabaseOpener { handles: None, ..opener(1) });
+        assert_eq!((hidden.read_only, hidden.index_read_only, hidden.program.files), (None, None, None));
+    }
+
+    #[test]
+    fn a_process_that_only_reads_an_older_file_uses_no_replaced_one() {
+        let mut scene = Scene::new();
+        scene.proc.process(USER);
+        let view = scene.view();
+        let opener = |writable| DatabaseOpener {
+            handles: Some(HandleCounts::default()),
+            replaced: vec!["/srv/a.db".to_owned()],
+            moved_to: vec!["/srv/old.db".to_owned()],
+            writable,
+            ..DatabaseOpener::default()
+        };
+        let mut row = |opener| {
+            let openers = BTreeMap::from([(USER, opener)]);
+            let row = scene
+                .observer
+                .rows(&view, &openers, &view.decode(), now().instant, &mut Vec::new())
+                .remove(0);
+            (row.replaced.len(), row.moved_to.len(), row.pairing.outdated.len())
+        };
+        assert_eq!(row(opener(0)), (0, 0, 1), "a copy of it is made");
+        assert_eq!(row(opener(1)), (1, 1, 0));
+    }
+
+    #[test]
+    fn a_mapping_at_the_same_address_in_a_relative_is_inherited() {
+        let scene = Scene::new();
+        let family = [(70, 1), (71, 70), (72, 99), (73, 70), (74, 70)];
+        for (pid, parent) in family {
+            let text = format!("{pid} (bun) S {parent} 1 1 0 -1 0 {}1 0 4200 9 9\n", "0 ".repeat(10));
+            scene.proc.process(pid).write(&format!("{pid}/stat"), &text);
+        }
+        let row = |pid, index_address, holds_index| {
+            let mut row = Process { holds_index, ..fixture::process(pid, "bun") };
+            row.pairing.index_address = index_address;
+            row
+        };
+        let mut rows = vec![
+            row(70, Some(0x1000), true),
+            row(71, Some(0x1000), false),
+            row(72, Some(0x1000), false),
+            row(73, Some(0x2000), false),
+            row(74, None, false),
+        ];
+        scene.observer.note_inheritance(&mut rows);
+        let inherited: Vec<_> = rows.iter().map(|row| row.pairing.inherited_from).collect();
+        assert_eq!(inherited, [None, Some(70), None, None, None]);
+        assert_eq!(rows.len(), family.len());
+    }
+
+    #[test]
+    fn a_process_that_has_only_the_index_open_has_closed_no_main_file() {
+        let mut scene = Scene::with_user(["", ""]);
+        let view = scene.view();
+        let closed = |handles, lockable: &[(usize, &str)]| {
+            let lockable = lockable.iter().map(|(which, number)| (*which, (*number).to_owned())).collect();
+            let opener = DatabaseOpener { handles: Some(handles), lockable, ..DatabaseOpener::default() };
+            let mut row = Process { holds_index: false, ..fixture::process(USER, "bun") };
+            scene.observer.confirm_locks(&mut row, &opener, &view);
+            row.pairing.has_closed
+        };
+        assert!(!closed(HandleCounts { db: 0, wal: 1, shm: 1 }, &[(2, "5")]));
+        assert!(!closed(HandleCounts { db: 1, wal: 1, shm: 0 }, &[(0, "3")]));
+        assert!(closed(HandleCounts { db: 1, wal: 1, shm: 1 }, &[(0, "3"), (2, "9")]), "its index is closed");
+        assert!(
+            closed(HandleCounts { db: 1, wal: 1, shm: 1 }, &[(0, "9"), (2, "5")]),
+            "its main file is closed"
+        );
+    }
 }

@@ -277,4 +277,99 @@ mod tests {
     fn the_time_that_the_machine_slept_is_a_part_of_the_time_since_boot() {
         assert!(slept().is_some_and(|slept| slept < since_boot()));
     }
+
+    #[test]
+    fn a_lock_that_is_held_for_good_is_timed_across_commits_and_another_one_is_not() {
+        let mut view = Scene::new().view();
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut first_seen = FirstSeen::load(&folder.path().join("first-seen.json"), "boot".to_owned());
+        let (history, start) = (LockHistory::default(), Timestamp::now());
+        let mut held = |second: u8| {
+            if let Some(log) = &mut view.sights[1] {
+                log.facts.modified_at = Some(start + Duration::from_secs(second.into()));
+            }
+            let timestamp = start + Duration::from_secs(second.into());
+            let now = SampleTime { timestamp, instant: Instant::now() };
+            // They ran between the samples.
+            let runs = |_| Some(second.into());
+            let known = LockTimes { processes: &[], history: &history, runs: &runs, now };
+            let holder = |pid| Some(LockHolder { pid: Some(pid), label: None, held_ms: None });
+            let mut locks = DatabaseLocks {
+                exclusive: holder(70),
+                writer: holder(70),
+                checkpointer: holder(71),
+                ..DatabaseLocks::default()
+            };
+            fill_in(&mut locks, &view, &known, &mut first_seen);
+            [locks.exclusive, locks.writer, locks.checkpointer].map(|it| it.and_then(|it| it.held_ms))
+        };
+        assert_eq!(held(0), [Some(0.0); 3]);
+        assert_eq!(held(5), [Some(5000.0), Some(5000.0), Some(0.0)], "the log was written to since");
+    }
+
+    #[test]
+    fn the_state_of_a_database_changes_with_each_commit() {
+        let mut view = Scene::new().view();
+        let at = |second| Timestamp::from_second(second).expect("a time");
+        for (which, second) in [(0, 5), (1, 7)] {
+            view.sights[which].as_mut().expect("it is there").facts.modified_at = Some(at(second));
+        }
+        assert_eq!(state(&view), Some(7_000_000_000), "the log");
+        view.sights[2] = None;
+        assert_eq!(state(&view), Some(5_000_000_000), "the main file in rollback mode");
+        view.sights[0] = None;
+        assert_eq!(state(&view), None);
+    }
+
+    #[test]
+    fn who_pins_the_log_is_named_as_in_its_row() {
+        let locks = DatabaseLocks { readers: vec![reader(70, 1, Some(5))], ..DatabaseLocks::default() };
+        let rows = [fixture::process(71, "tar"), fixture::process(70, "bun")];
+        let expected = LockOwner { pid: Some(70), start_ticks: Some(1000), name: rows[1].name.clone() };
+        assert_eq!(pins(&locks, &view(), &rows), [expected]);
+    }
+
+    #[test]
+    fn a_writer_that_was_not_scheduled_between_two_samples_has_held_its_lock() {
+        let view = Scene::new().view();
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let (history, start) = (LockHistory::default(), Timestamp::now());
+        let held = |name: &str, runs: [u64; 2]| {
+            let mut first_seen = FirstSeen::load(&folder.path().join(name), "boot".to_owned());
+            let held = [0, 5].into_iter().zip(runs).map(|(second, times)| {
+                let timestamp = start + Duration::from_secs(second);
+                let now = SampleTime { timestamp, instant: Instant::now() };
+                let runs = |pid| (pid == 70).then_some(times);
+                let known = LockTimes { processes: &[], history: &history, runs: &runs, now };
+                let writer = Some(LockHolder { pid: Some(70), label: None, held_ms: None });
+                let mut locks = DatabaseLocks { writer, ..DatabaseLocks::default() };
+                fill_in(&mut locks, &view, &known, &mut first_seen);
+                locks.writer.and_then(|it| it.held_ms)
+            });
+            held.collect::<Vec<_>>()
+        };
+        assert_eq!(held("still", [9, 9]), [Some(0.0), Some(5000.0)]);
+        assert_eq!(held("ran", [9, 10]), [Some(0.0), Some(0.0)], "it may have released it in between");
+    }
+
+    #[test]
+    fn a_writer_beside_the_holder_of_the_whole_file_has_its_own_time() {
+        let view = Scene::new().view();
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let mut first_seen = FirstSeen::load(&folder.path().join("first-seen.json"), "boot".to_owned());
+        let (history, start) = (LockHistory::default(), Timestamp::now());
+        let mut writer = |second: u64, pid: i32| {
+            let timestamp = start + Duration::from_secs(second);
+            let now = SampleTime { timestamp, instant: Instant::now() };
+            let known = LockTimes { processes: &[], history: &history, runs: &|_| None, now };
+            let holder = |pid| Some(LockHolder { pid: Some(pid), label: None, held_ms: None });
+            let mut locks =
+                DatabaseLocks { exclusive: holder(70), writer: holder(pid), ..DatabaseLocks::default() };
+            fill_in(&mut locks, &view, &known, &mut first_seen);
+            locks.writer.map(|it| (it.pid, it.held_ms))
+        };
+        assert_eq!(writer(0, 70), Some((Some(70), Some(0.0))));
+        assert_eq!(writer(5, 70), Some((Some(70), Some(5000.0))), "it is the holder");
+        assert_eq!(writer(6, 71), Some((Some(71), Some(0.0))), "another process");
+    }
 }

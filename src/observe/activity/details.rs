@@ -208,3 +208,7 @@ fn leads_somewhere(source: &WaitSource) -> bool {
 fn is_terminal(path: &str) -> bool {
     path.starts_with("/dev/pts/") || path.starts_with("/dev/tty") || path == "/dev/console"
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests;

@@ -89,6 +89,10 @@ mod tests {
             assert_eq!((peer, peer_of(two)), (two, Some(one)));
         }
         assert_eq!(peer_of(u64::from(u32::MAX) + 1), None);
+        // A message has a header of 16 bytes, which begins with its length.
+        if let Ok(answer) = ask(1) {
+            assert!(answer.len() >= 16 && answer[..4] != [0; 4], "{answer:?}");
+        }
     }
 
     #[test]

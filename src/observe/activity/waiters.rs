@@ -240,4 +240,41 @@ mod tests {
         waited.clear_others(0, |_| Some(SleepSight::None));
         assert!(waited.cleared.is_empty() && waited.suspects.is_empty(), "it got the lock");
     }
+
+    #[test]
+    fn who_sleeps_as_the_handler_does_while_another_holds_the_lock_for_long_may_wait() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        // The request for 100 ms lies at address 8 of its memory.
+        let asked = [8_u64, 0, 100_000_000].map(u64::to_ne_bytes).concat();
+        for pid in [70, 71, 72] {
+            let stat = format!("{pid} (bun) S 1 {}1 0 4200 9 9\n", "0 ".repeat(15));
+            proc.process(pid)
+                .write(&format!("{pid}/stat"), &stat)
+                .write(&format!("{pid}/task/{pid}/stat"), &stat);
+            std::fs::write(proc.path().join(format!("{pid}/mem")), &asked).expect("written");
+        }
+        let sleeping = "230 0x0 0x0 0x8 0x8 0x0 0x0 0x7ffd 0x7f01";
+        for pid in [70, 72] {
+            proc.write(&format!("{pid}/task/{pid}/syscall"), sleeping);
+        }
+        let process = |pid| ProcessId { pid, start_ticks: 4200 };
+        let reused = ProcessId { pid: 70, start_ticks: 1 };
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut watch = WaiterWatch::default();
+        let mut found = |hold_ms: u64, holder: i32, ms: u64| {
+            let hold = WriteHold { since: at(hold_ms), pid: Some(holder) };
+            let openers = [process(70), process(71), reused].into_iter();
+            let found = watch.sample(proc.path(), (0, Some(hold)), openers, at(ms));
+            found.into_iter().map(|it| (it.pid, it.holder, it.samples)).collect::<Vec<_>>()
+        };
+        for ms in [100, 150, 200, 250] {
+            assert_eq!(found(0, 71, ms), [], "too few samples");
+        }
+        assert_eq!(found(0, 71, 300), [(70, Some(71), 5)]);
+        assert_eq!(found(0, 70, 350), [], "it is the holder");
+        assert_eq!(found(0, 71, 400), [(70, Some(71), 6)]);
+        assert_eq!(found(400, 71, 499), [], "this hold is short");
+        assert_eq!(found(400, 71, 500), [], "and another one");
+    }
 }

@@ -209,4 +209,24 @@ mod tests {
         assert_eq!(sampled.len(), SAMPLE + 1);
         assert!(sampled[0].0 == 1 && sampled.last().is_some_and(|it| it.0 > 900), "{sampled:?}");
     }
+
+    #[test]
+    fn the_page_count_of_a_header_counts_only_with_its_own_page_size() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("a.db");
+        let read = |bytes: &[u8], page_size| {
+            std::fs::write(&path, bytes).expect("written");
+            MainFileState::read(&File::open(&path).expect("it opens"), page_size).expect("readable")
+        };
+        let mut bytes = crate::observe::content::fixture::main_header(3).to_vec();
+        bytes.resize(4096, 0);
+        let state = |page_size, header_count| Some(MainFileState { page_size, bytes: 4096, header_count });
+        let by_header = read(&bytes, None).expect("it has a header");
+        assert_eq!((by_header.page_size, by_header.bytes), (4096, 4096));
+        assert_eq!(read(&bytes, Some(512)), state(512, None), "it is another size");
+        assert_eq!(read(&bytes, Some(4096)).map(|it| it.header_count), Some(by_header.header_count));
+        bytes[0] = b'x';
+        assert_eq!((read(&bytes, None), read(&bytes, Some(512))), (None, state(512, None)));
+        assert_eq!(read(&bytes[..50], None), None, "half a header");
+    }
 }

@@ -175,4 +175,39 @@ mod tests {
         };
         assert_eq!(hot(&path, writes).expect("readable"), None);
     }
+
+    #[test]
+    fn a_journal_is_in_use_only_while_it_begins_as_that_of_a_transaction() {
+        let scene = Scene::new(&journal(512));
+        let path = scene.0.path().join("a.db-journal");
+        assert!(is_in_use(&path).expect("readable"));
+        for bytes in [vec![0; 512], JOURNAL_MAGIC[..7].to_vec(), vec![]] {
+            fs::write(&path, &bytes).expect("written");
+            assert!(!is_in_use(&path).expect("readable"), "{} bytes", bytes.len());
+        }
+        assert!(!is_in_use(&scene.0.path().join("none")).expect("there is none"));
+        assert!(is_in_use(scene.0.path()).is_err(), "a folder");
+    }
+
+    #[test]
+    fn a_name_is_summed_by_its_signed_bytes_and_believed_only_with_its_sum() {
+        assert_eq!(checksum(b"ab"), 195);
+        assert_eq!(checksum(b"\xff\x01a"), 97);
+        assert_eq!(checksum(b"\xff"), u32::MAX);
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let named = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut bytes = with_super_journal(Path::new("/srv/all-mj"));
+            change(&mut bytes);
+            let path = folder.path().join("a.db-journal");
+            fs::write(&path, &bytes).expect("written");
+            super_journal(&File::open(&path).expect("it opens"), bytes.len() as u64).expect("readable")
+        };
+        let end = with_super_journal(Path::new("/srv/all-mj")).len();
+        assert_eq!(named(&|_| {}), Some("/srv/all-mj".into()));
+        assert_eq!(named(&|bytes| bytes[end - 1] ^= 1), None, "another magic");
+        assert_eq!(named(&|bytes| bytes[end - 9] ^= 1), None, "another sum");
+        assert_eq!(named(&|bytes| bytes[end - 13] = 0), None, "no name");
+        assert_eq!(named(&|bytes| bytes[end - 16] = 1), None, "a name longer than the file");
+        assert_eq!(named(&|bytes| bytes[end - 17] ^= 1), None, "another name");
+    }
 }

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, time::Duration};
 
 use tempfile::TempDir;
 
@@ -160,4 +160,51 @@ fn a_log_left_behind_is_compared_only_with_a_main_file_that_is_newer() {
     if main.metadata().is_ok_and(|it| it.created().is_ok()) {
         assert_eq!(verdict(), Some(LogVerdict::Doubtful), "it was created after the log was written");
     }
+}
+
+#[test]
+fn a_file_that_is_shorter_than_its_first_page_is_examined() {
+    let first_page = |main: &[u8]| Scene::new([main, &[], &[]]).content(None, false, None).first_page;
+    let good = |main: &[u8]| first_page(main).map(|page| page.state == crate::snapshot::FirstPageState::Good);
+    assert_eq!(good(&main_file(1)), Some(true));
+    assert_eq!(good(&main_file(1)[..4095]), Some(false));
+    assert_eq!(good(&main_file(3)), Some(true));
+}
+
+#[test]
+fn a_first_page_that_was_examined_is_examined_again_once_the_file_changes() {
+    let scene = Scene::new([&main_file(1)[..200], &[], &[]]);
+    let mounts = MountTable::read("/proc".as_ref());
+    let mut reader = ContentReader::default();
+    let mut state = |page_size| {
+        let sights = scene.paths.each_ref().map(|path| files::read_files(path, path, &mounts).expect("seen"));
+        let input = ContentInput {
+            paths: &scene.paths,
+            sights: &sights,
+            journal: None,
+            page_size,
+            header_count: 3,
+            is_used: false,
+            is_vouched_for: false,
+            committed: None,
+        };
+        reader.read(&input, &mut Vec::new()).first_page.map(|page| page.state)
+    };
+    let short = state(Some(PAGE));
+    assert_eq!(state(Some(PAGE)), short);
+    fs::write(&scene.paths[0], main_file(1)).expect("written");
+    assert_ne!(state(Some(PAGE)), short);
+    fs::write(&scene.paths[0], "").expect("written");
+    assert_eq!(state(None), Some(crate::snapshot::FirstPageState::Empty));
+}
+
+#[test]
+fn only_a_file_that_has_rested_for_a_while_is_remembered() {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let stamp = |at: SystemTime| {
+        file.as_file().set_modified(at).expect("set");
+        ContentStamp::of(&file.as_file().metadata().expect("it is there")).is_finished()
+    };
+    assert!(stamp(SystemTime::UNIX_EPOCH));
+    assert!(!stamp(SystemTime::now() + Duration::from_hours(1)), "it may be written to within a tick");
 }

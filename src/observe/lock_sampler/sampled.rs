@@ -334,61 +334,6 @@ impl HolderNames {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use super::*;
-
-    #[test]
-    fn a_process_that_ends_keeps_its_name() {
-        let proc = tempfile::tempdir().expect("a folder");
-        let folder = proc.path().join("7");
-        let zeros = "0 ".repeat(17);
-        let write = |state: char, start: u64, command: &str| {
-            fs::create_dir_all(&folder).expect("its folder");
-            let stat = format!("7 (python3) {state} 1 {zeros}{start} 9 9\n");
-            fs::write(folder.join("stat"), stat).expect("stat");
-            fs::write(folder.join("cmdline"), command).expect("cmdline");
-        };
-        let mut names = HolderNames::from(proc.path().to_owned());
-        let start = Instant::now();
-        let mut name = |after: u64| names.of(Some(7), start + Duration::from_secs(after)).name.clone();
-        write('S', 4200, "python3\0report.py\0");
-        assert_eq!(name(0), "report.py");
-        write('R', 4200, "");
-        assert_eq!(name(2), "report.py", "it has no command line any more");
-        write('Z', 4200, "");
-        assert_eq!(name(4), "report.py", "it is dead");
-        fs::remove_dir_all(&folder).expect("it is gone");
-        assert_eq!(name(6), "report.py");
-        write('S', 9900, "");
-        assert_eq!(name(8), "python3", "another process with its number");
-    }
-
-    #[test]
-    fn a_commit_ends_the_hold_of_the_write_lock_and_of_no_other() {
-        let target = SampledDatabase {
-            main: "/srv/a.db".into(),
-            index: "/srv/a.db-shm".into(),
-            log: "/srv/a.db-wal".into(),
-            history: Arc::default(),
-        };
-        let history = Arc::clone(&target.history);
-        let (start, milliseconds) = (Instant::now(), Duration::from_millis);
-        threads::lock(&history).sampling_began(start);
-        let mut samples = LockSamples::new(target);
-        let mut names = HolderNames::from(PathBuf::from("/nowhere"));
-        let mut since_after = |at: u64, committed| {
-            let holder = Some(SampledHolder(Some(70)));
-            let (now, before) = (start + milliseconds(at), start + milliseconds(at.saturating_sub(10)));
-            samples.note([holder, holder, None], now, Some(before), committed, &mut names);
-            let history = threads::lock(&history);
-            SampledLock::ALL.map(|lock| history.current(lock).map(|(since, _)| since - start))
-        };
-        let taken = milliseconds(98);
-        assert_eq!(since_after(100, false), [Some(taken), Some(taken), None]);
-        assert_eq!(since_after(110, false), [Some(taken), Some(taken), None], "it holds them still");
-        assert_eq!(since_after(120, true), [Some(milliseconds(118)), Some(taken), None], "it has them again");
-    }
-}
+mod tests;

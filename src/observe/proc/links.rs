@@ -97,4 +97,30 @@ mod tests {
             assert_eq!(process.seen_from_inside(path.as_ref()), Path::new(expected));
         }
     }
+
+    #[test]
+    fn a_namespace_other_than_the_kernels_first_is_another() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        assert!(!is_in_pid_namespace(proc.path()), "it is not known");
+        let link = proc.path().join("self/ns/pid");
+        fs::create_dir_all(link.parent().expect("a folder")).expect("made");
+        for (name, expected) in [("pid:[4026531836]", false), ("pid:[4026532000]", true)] {
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(name, &link).expect("linked");
+            assert_eq!(is_in_pid_namespace(proc.path()), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn each_mount_namespace_is_seen_through_its_process_with_the_lowest_number() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        for (pid, name) in [("72", "mnt:[1]"), ("70", "mnt:[1]"), ("71", "mnt:[2]")] {
+            proc.mount_namespace(pid, name);
+        }
+        proc.process(60);
+        let mut found = mount_namespaces(proc.path());
+        found.sort_unstable();
+        assert_eq!(found, [70, 71]);
+        assert!(mount_namespaces(&proc.path().join("none")).is_empty());
+    }
 }

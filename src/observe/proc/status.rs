@@ -130,4 +130,13 @@ mod tests {
             })
         });
     }
+
+    #[test]
+    fn a_signal_is_ignored_if_its_bit_is_set() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        assert!(!ignores_signal(proc.path(), 13), "it is not known");
+        proc.write("self/status", "Name:\twaltop\nSigIgn:\t0000000000001001\n");
+        let ignored: Vec<i32> = (1..=64).filter(|number| ignores_signal(proc.path(), *number)).collect();
+        assert_eq!(ignored, [1, 13]);
+    }
 }

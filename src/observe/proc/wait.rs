@@ -278,4 +278,11 @@ mod tests {
         known.sort();
         assert_eq!(known, [None, None, Some("futex_wait_queue".to_owned())]);
     }
+
+    #[test]
+    fn the_first_system_call_of_the_table_is_one_as_well() {
+        let read = "0 0x3 0x7f00 0x400 0x0 0x0 0x0 0x7ffd 0x7f01\n";
+        let expected = SyscallState::Blocked { number: 0, arguments: [3, 0x7f00, 0x400, 0, 0, 0] };
+        assert_eq!(syscall(read), Some(expected));
+    }
 }

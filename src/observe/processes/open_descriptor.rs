@@ -16,7 +16,6 @@ use crate::{
         proc::{Descriptor, DescriptorInfo, ProcessFolder},
     },
     paths::FileId,
-    snapshot::HandleCounts,
 };
 
 /// A descriptor on a file, with what a sample has read of it.
@@ -38,9 +37,12 @@ impl OpenDescriptor<'_> {
     pub fn note(&self, opener: &mut Option<DatabaseOpener>, target: &OpenerTarget) {
         let is_at = |sight: Option<&FileSighting>| sight.is_some_and(|sight| sight.id == self.id);
         if let Some(which) = target.sights.iter().position(|&sight| is_at(sight)) {
-            // No process locks `-wal`, and it adds nothing to the main file, which is opened first.
-            let is_beside = |handles: &HandleCounts| which == 1 && handles.db > 0;
-            let is_known = opener.as_ref().and_then(|opener| opener.handles.as_ref()).is_some_and(is_beside);
+            // No process locks `-wal`, and it adds nothing to the main file, which is opened first. Another waltop may
+            // read both at once: its descriptors on them are counted.
+            let is_beside = |opener: &DatabaseOpener| {
+                which == 1 && opener.handles.is_some_and(|handles| handles.db > opener.glances)
+            };
+            let is_known = opener.as_ref().is_some_and(is_beside);
             // Most descriptors belong to connections that may write. Their `fdinfo` adds only open-file-description
             // locks, and the lock table shows whether there are any. Reading it costs more than all other parts of a
             // sample.
@@ -192,9 +194,12 @@ pub fn shares_mounts(proc: &Path, process: &ProcessFolder, target: &OpenerTarget
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observe::{
-        proc::fake::FakeProc,
-        processes::tests::{READS, Scene, WRITES},
+    use crate::{
+        observe::{
+            proc::fake::FakeProc,
+            processes::tests::{READS, Scene, WRITES},
+        },
+        snapshot::HandleCounts,
     };
 
     // What process 70 has open, whose descriptor was opened with `info` on the file `which` that was replaced since.
@@ -241,5 +246,127 @@ mod tests {
             assert_eq!(!opener.is_observer(), is_client, "file {which}, {info}");
             assert_eq!(opener.writable, writable, "file {which}, {info}");
         }
+    }
+
+    const GLANCES: &str = "flags:\t0104000\n";
+
+    // What process 70 has open, whose descriptors were opened on the files of `target` with these `fdinfo`, in this order.
+    fn opener_of(scene: &Scene, target: &OpenerTarget, open: &[(usize, &str)]) -> Option<DatabaseOpener> {
+        let proc = FakeProc::new();
+        proc.process(70);
+        let process = ProcessFolder::of(proc.path(), 70);
+        let mut opener = None;
+        for (number, (which, info)) in (3..).zip(open) {
+            let path = &scene.paths[*which];
+            proc.descriptor(70, number, path, info);
+            let descriptor = OpenDescriptor {
+                pid: 70,
+                proc: proc.path(),
+                process: &process,
+                descriptor: &process.descriptor(number.cast_signed()),
+                text: path.as_os_str().as_bytes(),
+                id: FileId::of(&path.metadata().expect("it is there")),
+                birth: None,
+                is_last_of_data: false,
+            };
+            descriptor.note(&mut opener, target);
+        }
+        opener
+    }
+
+    #[test]
+    fn each_descriptor_counts_for_what_it_may_do() {
+        let scene = Scene::new();
+        let of =
+            |open: &[(usize, &str)]| opener_of(&scene, &scene.target(), open).expect("it has files open");
+        let opener = of(&[(0, WRITES), (0, READS), (2, READS), (2, WRITES)]);
+        assert_eq!(opener.handles, Some(HandleCounts { db: 2, wal: 0, shm: 2 }));
+        assert_eq!(
+            (opener.read_only_db, opener.read_only_shm, opener.writable, opener.writable_log),
+            (1, 1, 2, 0)
+        );
+        let lockable: Vec<_> =
+            opener.lockable.iter().map(|(which, number)| (*which, number.as_str())).collect();
+        assert_eq!(lockable, [(0, "3"), (0, "4"), (2, "5"), (2, "6")]);
+        assert_eq!((opener.files.len(), opener.glances), (2, 0));
+        let logs = of(&[(1, WRITES), (1, READS), (1, WRITES)]);
+        assert_eq!(
+            (logs.handles, logs.writable, logs.writable_log),
+            (Some(HandleCounts { db: 0, wal: 3, shm: 0 }), 2, 2)
+        );
+        assert!(logs.lockable.is_empty(), "no process locks a log");
+        let waltop = of(&[(0, GLANCES), (1, GLANCES), (2, GLANCES)]);
+        assert_eq!((waltop.glances, waltop.read_only_shm, waltop.writable), (2, 1, 0));
+        assert!(waltop.is_observer());
+    }
+
+    #[test]
+    fn locks_of_a_descriptor_are_taken_from_it_only_where_the_table_cannot_show_them() {
+        let scene = Scene::new();
+        let row =
+            |kind: &str, owner: &str| format!("lock:\t1: {kind}  ADVISORY  READ {owner} 00:01:5 128 128\n");
+        let info = format!("{WRITES}{}{}", row("POSIX", "70"), row("OFDLCK", "-1"));
+        let taken = |target: OpenerTarget| {
+            let opener = opener_of(&scene, &target, &[(2, info.as_str())]).expect("it has the index open");
+            opener.taken_locks.iter().map(|row| row.is_ofd).collect::<Vec<_>>()
+        };
+        assert_eq!(taken(scene.target()), [true]);
+        assert_eq!(taken(OpenerTarget { is_cut: true, ..scene.target() }), [false, true]);
+    }
+
+    #[test]
+    fn a_log_beside_another_name_of_the_main_file_is_another_log() {
+        let (scene, folder) =
+            (Scene::new(), tempfile::TempDir::new_in(Scene::new().parent()).expect("a folder"));
+        let main = folder.path().join("link.db");
+        std::fs::hard_link(&scene.paths[0], &main).expect("a link");
+        let log = folder.path().join("link.db-wal");
+        std::fs::write(&log, "").expect("written");
+        let open = |path: &Path, is_writable: bool| {
+            std::fs::OpenOptions::new().read(true).write(is_writable).open(path).expect("it opens")
+        };
+        let judged = |log: &Path, is_writable: bool| {
+            let process = ProcessFolder::own("/proc".as_ref());
+            let mut names = OpenedNames::default();
+            for file in [open(&main, true), open(log, is_writable)] {
+                let descriptor = process.descriptor(std::os::fd::AsRawFd::as_raw_fd(&file));
+                let text = descriptor.target().expect("a link");
+                let descriptor = OpenDescriptor {
+                    pid: 70,
+                    proc: "/proc".as_ref(),
+                    process: &process,
+                    descriptor: &descriptor,
+                    text: text.as_os_str().as_bytes(),
+                    id: FileId::of(&file.metadata().expect("it is open")),
+                    birth: None,
+                    is_last_of_data: false,
+                };
+                names.note(&descriptor, &[scene.target()]);
+                names.note(&descriptor, &[scene.target()]);
+            }
+            let mut opener = DatabaseOpener::default();
+            names.judge(0, &mut opener, &scene.target(), || true);
+            names.judge(1, &mut opener, &scene.target(), || true);
+            (opener.other_log, opener.other_files.len(), opener.writable > 0)
+        };
+        let text = |path: &Path| path.canonicalize().expect("it is there").display().to_string();
+        assert_eq!(judged(&log, true), (vec![text(&log)], 1, true));
+        assert_eq!(judged(&log, false), (vec![text(&log)], 1, false));
+        let index = folder.path().join("link.db-shm");
+        std::fs::write(&index, "").expect("written");
+        assert_eq!(judged(&index, true), (vec![text(&index)], 1, true));
+        for beside in ["other.db-wal", "link.db-journal"] {
+            let path = folder.path().join(beside);
+            std::fs::write(&path, "").expect("written");
+            assert_eq!(judged(&path, true), (vec![], 0, false), "{beside}");
+        }
+        let same = folder.path().join("same.db-wal");
+        std::fs::hard_link(&scene.paths[1], &same).expect("a link");
+        std::fs::rename(&same, &log).expect("moved");
+        assert_eq!(
+            judged(&log, true),
+            (vec![], 0, false),
+            "it is the log of this database under another name"
+        );
     }
 }

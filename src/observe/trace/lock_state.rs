@@ -249,4 +249,72 @@ pub(super) mod tests {
         assert_eq!(locks.owner(8).reading_since, Some(Duration::from_micros(30)));
         assert_eq!(locks.owner(7).reading_since, None);
     }
+
+    #[test]
+    fn a_holder_from_the_lock_table_is_the_same_once_it_asks_for_something() {
+        let micros = Duration::from_micros;
+        let mut locks = FileLocks::default();
+        let writer =
+            |locks: &FileLocks| locks.holder(LockedFile::Index, SampledLock::Write).map(|owner| owner.pid);
+        locks.seed(LockedFile::Index, 7, 120..=120, true, micros(5));
+        locks.seed(LockedFile::Index, 7, 124..=124, false, micros(5));
+        locks.seed(LockedFile::Index, 7, 125..=125, false, micros(9));
+        locks.seed(LockedFile::Index, 8, 120..=122, false, micros(5));
+        assert_eq!(writer(&locks), Some(7), "a shared lock is not that of a writer");
+        assert_eq!(locks.owner(7).reading_since, None, "its owner is not known yet");
+        locks.apply(LockedFile::Index, &request(7, RequestKind::Shared, 126..=126, 20));
+        assert_eq!((locks.owner(7).pid, locks.owner(7).reading_since), (7, Some(micros(5))));
+        let released = locks.apply(LockedFile::Index, &request(7, RequestKind::Released, 120..=120, 30));
+        assert_eq!(released, [self::released(SampledLock::Write)]);
+        assert_eq!(writer(&locks), None);
+    }
+
+    #[test]
+    fn nothing_is_known_after_requests_were_missed() {
+        let mut locks = FileLocks::default();
+        locks.apply(LockedFile::Index, &request(7, RequestKind::Exclusive, 120..=120, 10));
+        locks.apply(LockedFile::Index, &request(8, RequestKind::Shared, 124..=124, 10));
+        locks.clear();
+        assert_eq!(locks.holder(LockedFile::Index, SampledLock::Write), None);
+        assert_eq!(locks.owner(8), OwnerState::default());
+    }
+
+    #[test]
+    fn a_reader_reads_from_its_first_slot_until_it_has_given_back_the_last() {
+        let mut locks = FileLocks::default();
+        let mut since = |kind, bytes, micros| {
+            locks.apply(LockedFile::Index, &request(7, kind, bytes, micros));
+            locks.owner(7).reading_since.map(|since| since.as_micros())
+        };
+        assert_eq!(since(RequestKind::Shared, 128..=128, 5), None, "it has only the index open");
+        assert_eq!(since(RequestKind::Shared, 123..=123, 10), Some(10));
+        assert_eq!(since(RequestKind::Exclusive, 124..=124, 20), Some(10));
+        assert_eq!(since(RequestKind::Released, 123..=123, 30), Some(10));
+        assert_eq!(since(RequestKind::Refused { is_exclusive: true }, 123..=127, 35), Some(10));
+        assert_eq!(since(RequestKind::Released, 124..=124, 40), None);
+        assert_eq!(since(RequestKind::Shared, 127..=127, 50), Some(50), "another read");
+    }
+
+    #[test]
+    fn a_downgraded_lock_is_no_longer_exclusive() {
+        let mut locks = FileLocks::default();
+        let mut apply = |kind, bytes| locks.apply(LockedFile::Index, &request(7, kind, bytes, 0));
+        assert_eq!(apply(RequestKind::Exclusive, 121..=121), [taken(SampledLock::Checkpoint)]);
+        assert_eq!(apply(RequestKind::Shared, 121..=121), [released(SampledLock::Checkpoint)]);
+        assert_eq!(apply(RequestKind::Exclusive, 120..=122), SampledLock::ALL.map(taken));
+    }
+
+    #[test]
+    fn the_write_lock_is_byte_120_of_the_index_or_reserved() {
+        let is_for_write = |file, bytes| is_for_write(file, &request(7, RequestKind::Exclusive, bytes, 0));
+        for (bytes, expected) in [(120..=120, true), (119..=121, true), (121..=122, false), (0..=119, false)]
+        {
+            assert_eq!(is_for_write(LockedFile::Index, bytes.clone()), expected, "{bytes:?}");
+        }
+        assert!(is_for_write(LockedFile::Main, PENDING_BYTE..=RESERVED_BYTE));
+        assert!(!is_for_write(LockedFile::Main, PENDING_BYTE..=PENDING_BYTE));
+        let mut locks = FileLocks::default();
+        let all = request(7, RequestKind::Exclusive, 0..=i64::MAX.unsigned_abs(), 0);
+        assert_eq!(locks.apply(LockedFile::Main, &all), [taken(SampledLock::Write)], "it has no other");
+    }
 }

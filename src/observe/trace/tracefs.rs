@@ -245,4 +245,96 @@ pub(super) mod tests {
         (0..MOST_NAMES).for_each(|number| fs::create_dir_all(name(number).join("events")).expect("a folder"));
         assert_eq!(kind(), Err(io::ErrorKind::AlreadyExists), "every name is taken");
     }
+
+    fn read(instance: &mut TraceInstance) -> Vec<String> {
+        let mut lines = Vec::new();
+        instance.read(|line| lines.push(line.to_owned())).expect("readable");
+        lines.retain(|line| !line.is_empty());
+        lines
+    }
+
+    #[test]
+    fn a_line_is_reported_once_it_is_complete_and_an_empty_buffer_is_no_failure() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().join("trace_pipe");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, mode, 0).expect("a pipe");
+        let mut instance = instance(folder.path());
+        let mut kernel = OpenOptions::new().write(true).open(&path).expect("it is read");
+        assert_eq!(read(&mut instance), [""; 0]);
+        kernel.write_all(b"one\ntwo\nth").expect("written");
+        assert_eq!(read(&mut instance), ["one", "two"]);
+        kernel.write_all(b"ree\n").expect("written");
+        assert_eq!(read(&mut instance), ["three"]);
+        assert_eq!(read(&mut instance), [""; 0]);
+    }
+
+    #[test]
+    fn more_lines_than_one_reading_takes_stay_for_the_next() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let count = ROUND / 8 + 10_000;
+        fs::write(folder.path().join("trace_pipe"), "1234567\n".repeat(count)).expect("written");
+        let mut instance = instance(folder.path());
+        let first = read(&mut instance).len();
+        assert!(first >= ROUND / 8 && first < count, "{first}");
+        assert_eq!(first + read(&mut instance).len(), count);
+    }
+
+    #[test]
+    fn a_line_without_end_takes_no_more_memory_than_a_small_file() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        fs::write(folder.path().join("trace_pipe"), vec![b'x'; 3 * SMALL]).expect("written");
+        let mut instance = instance(folder.path());
+        assert_eq!(read(&mut instance), [""; 0]);
+        assert_eq!(instance.rest.len(), SMALL);
+    }
+
+    #[test]
+    fn both_events_are_filtered_and_traced_until_the_instance_goes() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        fs::write(folder.path().join("trace_pipe"), "").expect("written");
+        let file = |event: &str, name: &str| folder.path().join("events").join(event).join(name);
+        for (event, name) in EVENTS.iter().flat_map(|event| [(event, "filter"), (event, "enable")]) {
+            fs::create_dir_all(folder.path().join("events").join(event)).expect("a folder");
+            fs::write(file(event, name), "").expect("written");
+        }
+        let said = |name: &str| EVENTS.map(|event| fs::read_to_string(file(event, name)).expect("there"));
+        let instance = instance(folder.path());
+        instance.trace("i_ino==5").expect("traced");
+        assert_eq!(
+            (said("filter"), said("enable")),
+            (["i_ino==5"; 2].map(Into::into), ["1"; 2].map(Into::into))
+        );
+        instance.pause().expect("paused");
+        assert_eq!(said("enable"), ["0", "0"]);
+        instance.trace("i_ino==6").expect("traced");
+        drop(instance);
+        assert_eq!(said("enable"), ["0", "0"], "and none is traced for nobody");
+    }
+
+    #[test]
+    fn a_small_buffer_and_the_clock_of_the_boot_are_set_before_the_first_event() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        for file in ["trace_pipe", "buffer_size_kb", "trace_clock"] {
+            fs::write(folder.path().join(file), "").expect("written");
+        }
+        let instance = instance(folder.path()).prepared().expect("prepared");
+        let said = |file: &str| fs::read_to_string(folder.path().join(file)).expect("there");
+        assert_eq!((said("buffer_size_kb"), said("trace_clock")), (BUFFER_KB.to_owned(), "boot".to_owned()));
+        fs::remove_file(folder.path().join("trace_clock")).expect("removed");
+        assert!(instance.prepared().is_err(), "a kernel without that clock");
+    }
+
+    #[test]
+    fn instances_that_another_waltop_left_are_removed_and_those_of_others_are_not() {
+        let root = tempfile::TempDir::new().expect("a folder");
+        let instances = root.path().join("instances");
+        for name in ["waltop-1-0", "waltop-2-3", "perf"] {
+            fs::create_dir_all(instances.join(name)).expect("a folder");
+        }
+        fs::create_dir(instances.join("waltop-1-0/in-use")).expect("a folder");
+        remove_unused(&instances);
+        let left = ["waltop-1-0", "waltop-2-3", "perf"].map(|name| instances.join(name).exists());
+        assert_eq!(left, [true, false, true]);
+    }
 }

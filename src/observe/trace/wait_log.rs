@@ -142,4 +142,53 @@ mod tests {
         let outline: Vec<_> = victims.iter().map(|it| (it.pid, it.waiting_ms, it.gave_up)).collect();
         assert_eq!(outline, [(9, Some(1_000.0), 0), (8, None, 1)], "it may still get the lock");
     }
+
+    #[test]
+    fn a_wait_counts_for_the_window_and_its_length_for_the_victim() {
+        let mut log = WaitLog::default();
+        let wait = |reason, from: u64, to: u64| EndedWait {
+            pid: 8,
+            thread: i32::try_from(from).expect("small"),
+            holder: None,
+            reason,
+            tries: 1,
+            got_it: false,
+            from: Duration::from_millis(from),
+            to: Duration::from_millis(to),
+        };
+        for (reason, from, to) in [
+            (RefusalReason::Waited, 100, 600),
+            (RefusalReason::Waited, 200, 1_100),
+            (RefusalReason::OldSnapshot, 700, 700),
+        ] {
+            log.add(wait(reason, from, to));
+        }
+        let mut victims = |now: u64| {
+            let refusals = log.refusals(Duration::from_millis(now), Duration::from_secs(1));
+            assert!((refusals.window_ms - 1_000.0).abs() < 1e-9);
+            let of = |it: &RefusedWriter| (it.reason, it.waits, it.thread, it.total_ms, it.longest_ms);
+            refusals.victims.iter().map(of).collect::<Vec<_>>()
+        };
+        let snapshot = (RefusalReason::OldSnapshot, 1, 700, 0.0, 0.0);
+        assert_eq!(victims(1_600), [(RefusalReason::Waited, 2, 200, 1_400.0, 900.0), snapshot]);
+        assert_eq!(victims(1_601), [(RefusalReason::Waited, 1, 200, 900.0, 900.0), snapshot]);
+    }
+
+    #[test]
+    fn the_oldest_wait_goes_where_there_are_too_many() {
+        let mut log = WaitLog::default();
+        for number in 0..=i32::try_from(MOST_KEPT).expect("small") {
+            log.add(EndedWait {
+                pid: number,
+                thread: number,
+                holder: None,
+                reason: RefusalReason::NoTimeout,
+                tries: 1,
+                got_it: false,
+                from: Duration::ZERO,
+                to: Duration::ZERO,
+            });
+        }
+        assert_eq!((log.ended.len(), log.ended.front().map(|it| it.pid)), (MOST_KEPT, Some(1)));
+    }
 }

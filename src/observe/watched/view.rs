@@ -305,4 +305,95 @@ mod tests {
         assert_eq!(kept(vec![row(72)]), [Some(72)], "the kernel knows a lock there");
         assert_eq!(kept(vec![]), [], "the probe before has added all");
     }
+
+    #[test]
+    fn a_lock_of_an_open_file_belongs_to_the_process_whose_descriptor_shows_it() {
+        let mut scene = Scene::new();
+        let mut view = scene.view();
+        let sight = view.sights[2].clone().expect("there is an index");
+        let row = |pid, inode| LockRow {
+            pid,
+            is_ofd: true,
+            is_write: false,
+            device: sight.lock_device,
+            inode,
+            bytes: INDEX_BYTE..=INDEX_BYTE,
+        };
+        let other = LockRow { bytes: 124..=124, ..row(None, sight.id.inode) };
+        view.index_rows = vec![row(None, sight.id.inode), other.clone()];
+        let taken = |inode| DatabaseOpener {
+            handles: Some(HandleCounts { db: 1, wal: 1, shm: 1 }),
+            taken_locks: vec![row(None, inode), row(None, inode)],
+            ..DatabaseOpener::default()
+        };
+        let openers = BTreeMap::from([(70, taken(sight.id.inode)), (71, taken(u64::MAX))]);
+        view.settle(&openers, &mut Vec::new());
+        assert_eq!(view.index_rows, [other, row(Some(70), sight.id.inode)]);
+        assert!(view.is_holder(70) && !view.is_holder(71));
+        view.settle(&openers, &mut Vec::new());
+        assert_eq!(view.index_rows.len(), 2, "each once");
+    }
+
+    #[test]
+    fn the_figures_of_each_file_are_told() {
+        let mut scene = Scene::new();
+        std::fs::write(&scene.paths[0], [0; 512]).expect("written");
+        std::fs::write(scene.paths[0].with_extension("db-journal"), [0; 28]).expect("written");
+        std::fs::remove_file(&scene.paths[1]).expect("removed");
+        let files = scene.view().files();
+        let bytes = [files.db, files.wal, files.shm, files.journal].map(|file| file.map(|file| file.bytes));
+        assert_eq!(bytes, [Some(512), None, Some(32_768), Some(28)]);
+    }
+
+    #[test]
+    fn locks_are_sampled_where_a_writer_takes_them() {
+        let mut scene = Scene::new();
+        let mut view = scene.view();
+        let exclusive = DatabaseLocks {
+            exclusive: Some(crate::snapshot::LockHolder { pid: Some(70), label: None, held_ms: None }),
+            ..DatabaseLocks::default()
+        };
+        assert_eq!(view.mode(), JournalMode::Wal, "there is an index");
+        assert!(view.is_sampled(&DatabaseLocks::default()) && !view.is_sampled(&exclusive));
+        view.sights[2] = None;
+        assert_eq!(view.mode(), JournalMode::Rollback);
+        assert!(view.is_sampled(&exclusive), "RESERVED of the main file");
+    }
+
+    #[test]
+    fn whether_the_lock_table_lists_a_file_is_decided_by_the_first_proof_against_it() {
+        let mut scene = Scene::new();
+        scene.proc.write("self/mountinfo", "36 35 98:0 / / rw - ext4 /dev/root rw\n");
+        let known = scene.view().filesystem.expect("it is known");
+        let told = |tables: &[LockTableView]| {
+            let mut filesystem = Some(Filesystem { locks_match: None, ..known.clone() });
+            for table in tables {
+                note_match(&mut filesystem, *table);
+            }
+            filesystem.and_then(|it| it.locks_match)
+        };
+        assert_eq!(told(&[LockTableView::Empty]), None);
+        assert_eq!(told(&[LockTableView::Complete, LockTableView::Empty]), Some(true));
+        assert_eq!(told(&[LockTableView::Complete, LockTableView::Lacks]), Some(false));
+        assert_eq!(told(&[LockTableView::Lacks, LockTableView::Complete]), Some(false));
+    }
+
+    #[test]
+    fn a_row_is_on_the_file_whose_numbers_it_has() {
+        let mut scene = Scene::new();
+        let view = scene.view();
+        let row = |which: usize| {
+            let sight = view.sights[which].as_ref().expect("it is there");
+            LockRow {
+                pid: Some(70),
+                is_ofd: false,
+                is_write: false,
+                device: sight.lock_device,
+                inode: sight.id.inode,
+                bytes: INDEX_BYTE..=INDEX_BYTE,
+            }
+        };
+        let on = [0, 1, 2].map(|which| (view.is_on_main(&row(which)), view.is_on_index(&row(which))));
+        assert_eq!(on, [(true, false), (false, false), (false, true)]);
+    }
 }

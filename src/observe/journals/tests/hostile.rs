@@ -88,3 +88,14 @@ fn fuzz_journal() {
         })
     });
 }
+
+#[test]
+fn a_place_for_journals_that_is_no_folder_is_reported() {
+    let scene = JournalScene::new();
+    let file = scene.dir.path().join("file");
+    fs::write(&file, "").expect("written");
+    for (place, expected) in [(file.clone(), 1), (file.join("runs"), 1), (scene.dir.path().join("none"), 0)] {
+        let (ingestions, unseen) = Journals::new(place.clone(), scene.dir.path().join("proc")).look();
+        assert_eq!((ingestions.len(), unseen.len()), (0, expected), "{}", place.display());
+    }
+}
