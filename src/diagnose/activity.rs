@@ -13,7 +13,10 @@ pub fn with_activity(mut finding: Finding, database: &Database) -> Finding {
     );
     let process = finding.pid.filter(|_| is_about_a_hold).and_then(|pid| database.process(pid));
     let Some(activity) = process.and_then(|process| process.activity.as_ref()) else { return finding };
-    if says_something(activity) {
+    // A checkpoint has no sleep of its own: it waits in the busy handler.
+    let is_handler = finding.kind == FindingKind::LongCheckpoint
+        && activity.named().is_some_and(|named| named.activity == Activity::Asleep);
+    if says_something(activity) && !is_handler {
         finding.message = format!("{}; it was {activity}", finding.message);
     }
     let counts = serde_json::to_value(activity).unwrap_or_default();
@@ -57,6 +60,19 @@ mod tests {
         assert_eq!(found[0].evidence["activity"]["counts"][0]["class"], "reading");
         assert_eq!(found[0].evidence["activity"]["counts"][0]["from"]["remote"], "10.0.0.5:443");
         assert!(found[0].message.contains("10.0.0.5:443"), "{}", found[0].message);
+    }
+
+    #[test]
+    fn a_checkpoint_that_sleeps_is_not_said_to_have_a_transaction_open() {
+        let is_told = |activity: &Activity| {
+            let mut database = holding(activity, 30, 5_000.0);
+            database.locks.writer = None;
+            database.locks.checkpointer = Some(held(WRITER, 9_000.0));
+            let found = findings_of(&database);
+            assert_eq!((found[0].kind, found.len()), (FindingKind::LongCheckpoint, 1));
+            found[0].message.contains("; it was")
+        };
+        assert_eq!([Activity::Asleep, Activity::Disk].each_ref().map(is_told), [false, true]);
     }
 
     #[test]
