@@ -17,7 +17,9 @@ use crate::{
         self,
         checkpoint::{CheckpointBlocker, blockers},
     },
-    snapshot::{CheckpointMode, Database, FindingKind, Process, StaleCause, StaleProtection, StaleVerdict},
+    snapshot::{
+        CheckpointMode, Database, FindingKind, LockHolder, Process, StaleCause, StaleProtection, StaleVerdict,
+    },
     units,
 };
 
@@ -218,17 +220,19 @@ impl StopAftermath {
         };
         let holds = |target: &&SignalTarget| holding.contains(&target.pid) && !is_another(target);
         let has_log = database.is_wal() == Some(true);
+        let was_in_the_way = gone.iter().any(|target| were_in_the_way.contains(target));
         Self {
             gone: gone.len(),
             still_held: gone.iter().chain(stays).filter(holds).map(|target| target.pid).collect(),
             in_the_way: has_log.then(|| {
                 let mut blockers = blockers(database, CheckpointMode::Passive);
-                // A checkpoint that has just begun is what moves the log.
-                let new = locks.checkpointer.as_ref().filter(|it| it.held_ms.is_none_or(|ms| ms < NEW_MS));
-                blockers.retain(|blocker| new.is_none_or(|new| new.pid != blocker.pid));
+                // A checkpoint that has just begun, or could go on only now, is what moves the log.
+                let moves = |it: &&LockHolder| was_in_the_way || it.held_ms.is_none_or(|ms| ms < NEW_MS);
+                let moving = locks.checkpointer.as_ref().filter(moves);
+                blockers.retain(|blocker| moving.is_none_or(|moving| moving.pid != blocker.pid));
                 blockers
             }),
-            was_in_the_way: gone.iter().any(|target| were_in_the_way.contains(target)),
+            was_in_the_way,
             hazard: diagnose::hazard(database).map(|hazard| hazard.kind),
         }
     }
