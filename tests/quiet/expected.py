@@ -14,7 +14,6 @@ FINDINGS = {
     "rollback": ROLLBACK,
     "swapped": ROLLBACK,
     "killed_checkpoint": {"large-wal": "on a loaded machine the log grows before the checkpoint that is killed, and it is large"},
-    "exclusive": {"long-write-lock": "in exclusive mode the lock is held for as long as the connection lives"},
     "mmap": {"mapped-database": "it says that the main file is mapped, and it is"},
 }
 
@@ -34,7 +33,7 @@ REFUSALS = [
     ("short", r"no process holds the index", "the last connection closed between the sample and the question"),
     ("swapped", r"may only be read by this user", "SQLite writes nothing to a file that was renamed over between opening and writing"),
     ("upgrade", r"no process holds the index", "the service closed its connection between the sample and the question"),
-    ("exclusive", r"no process holds the index", "in exclusive mode the index is in the memory of its process"),
+    ("exclusive", r"has the whole file .* locked", "it has, and its index is in its memory"),
     ("exclusive", r"has the whole file to itself", "it has"),
     (None, r"could not get the write lock|the write lock was not to be had|database is locked", "the lock was held for longer than the worker waits"),
 ]
