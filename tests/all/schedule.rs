@@ -95,9 +95,12 @@ fn the_console_moves_the_log_as_far_as_a_reader_lets_it_and_says_who_is_in_the_w
     terminal.shows("checkpoint PASSIVE every 1 s:");
     terminal.shows(&format!("blocked by {}", reader.pid()));
     assert!(scene.pending() > 0);
-    let text = scene.run(&["status"]);
-    let line = text.lines().find(|line| line.starts_with("schedule    PASSIVE every 1 s: "));
-    assert!(line.is_some_and(|line| line.contains(&format!("{} (waltop) pins", reader.pid()))), "{text}");
+    // The files panel names the reader before the first checkpoint has run.
+    eventually("the checkpoint names the reader", || {
+        let text = scene.run(&["status"]);
+        let line = text.lines().find(|line| line.starts_with("schedule    PASSIVE every 1 s: "))?;
+        line.contains(&format!("{} (waltop) pins", reader.pid())).then_some(())
+    });
     reader.sql("COMMIT");
     eventually("all is moved", || (scene.pending() == 0).then_some(()));
     let snapshot: Value = serde_json::from_str(&scene.run(&["status", "--json"])).expect("JSON");
