@@ -33,6 +33,7 @@ mod wait;
 pub use command::{command, directory, process_name};
 pub use descriptors::{Descriptor, MOST_DESCRIPTORS, lock_infos, reopen};
 pub use fdinfo::DescriptorInfo;
+pub use freezer::FREEZER_TRAPS;
 pub use inside_path::InsidePath;
 pub use links::{is_in_pid_namespace, mount_namespaces, own_program};
 pub use maps::maps;

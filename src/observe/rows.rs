@@ -90,13 +90,8 @@ impl Observer {
 
     // Only of those that keep others waiting: it takes three files.
     fn note_freezer(&self, row: &mut Process) {
-        let state = match row.state {
-            ProcessState::Sleeping => 'S',
-            ProcessState::DiskSleep => 'D',
-            _ => return,
-        };
         let folder = ProcessFolder::of(&self.proc, row.pid);
-        if !row.holds.is_empty() && folder.is_frozen(state, || MountTable::read(&self.proc)) {
+        if !row.holds.is_empty() && folder.is_frozen(row.state, || MountTable::read(&self.proc)) {
             row.state = ProcessState::Frozen;
         }
     }

@@ -4,7 +4,7 @@
 //! are left out, and what remains must agree.
 
 use crate::{
-    observe::proc::{SyscallState, ThreadState},
+    observe::proc::{FREEZER_TRAPS, SyscallState, ThreadState},
     snapshot::{Activity, WaitSource},
 };
 
@@ -70,6 +70,9 @@ impl WaitClass {
     }
 }
 
+/// The kernel functions of a sleep.
+pub const SLEEP_FUNCTIONS: [&str; 2] = ["hrtimer_nanosleep", "do_nanosleep"];
+
 fn class(thread: &ThreadState) -> WaitClass {
     let wchan = thread.wchan.as_deref().unwrap_or_default();
     match thread.letter {
@@ -77,8 +80,10 @@ fn class(thread: &ThreadState) -> WaitClass {
         'T' | 't' => return WaitClass::Stopped,
         // A sleep that a signal could end, but none can now: version 1 of control groups has frozen it.
         'D' if is_interruptible(wchan) => return WaitClass::Frozen,
-        'S' if matches!(wchan, "do_freezer_trap" | "get_signal") => return WaitClass::Frozen,
-        _ if matches!(wchan, "__refrigerator" | "cgroup_freezer") => return WaitClass::Frozen,
+        'S' if FREEZER_TRAPS.contains(&wchan) => return WaitClass::Frozen,
+        _ if matches!(wchan, "__refrigerator" | "do_freezer_trap" | "cgroup_freezer") => {
+            return WaitClass::Frozen;
+        }
         'D' if wchan.contains("vfork") => return WaitClass::Child,
         'D' => return WaitClass::Disk,
         _ => {}
@@ -98,7 +103,7 @@ fn by_call(number: i64) -> WaitClass {
         () if is_in(calls::POLL) => WaitClass::Poll,
         () if is_in(calls::SELECT) => WaitClass::Select,
         () if is_in(calls::EVENT_LOOP) => WaitClass::EventLoop,
-        () if is_in(calls::SLEEP) => WaitClass::Sleep,
+        () if is_in(&[calls::CLOCK_NANOSLEEP, calls::NANOSLEEP]) => WaitClass::Sleep,
         () if is_in(calls::THREAD) => WaitClass::Thread,
         () if is_in(calls::CHILD) => WaitClass::Child,
         () if is_in(calls::SYNC) => WaitClass::Disk,
@@ -108,26 +113,20 @@ fn by_call(number: i64) -> WaitClass {
 }
 
 fn is_interruptible(wchan: &str) -> bool {
-    [
-        "hrtimer_nanosleep",
-        "do_nanosleep",
-        "futex_",
-        "ep_poll",
-        "do_epoll_wait",
-        "pipe_read",
-        "do_select",
-        "do_sys_poll",
-    ]
-    .iter()
-    .any(|known| wchan.starts_with(known))
+    matches!(by_kernel_function(wchan), WaitClass::Sleep | WaitClass::Thread | WaitClass::EventLoop)
+        || begins(wchan, &["pipe_read", "do_select", "do_sys_poll"])
+}
+
+fn begins(name: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| name.starts_with(known))
 }
 
 // Where the call itself is hidden. Kernels differ in these names.
 fn by_kernel_function(name: &str) -> WaitClass {
-    let begins = |names: &[&str]| names.iter().any(|known| name.starts_with(known));
+    let begins = |names: &[&str]| begins(name, names);
     match () {
         () if name.is_empty() => WaitClass::Hidden,
-        () if begins(&["hrtimer_nanosleep", "do_nanosleep"]) => WaitClass::Sleep,
+        () if begins(&SLEEP_FUNCTIONS) => WaitClass::Sleep,
         () if begins(&["futex_"]) => WaitClass::Thread,
         () if begins(&["do_wait", "do_wait4", "kernel_wait"]) => WaitClass::Child,
         () if begins(&["ep_poll", "do_epoll_wait"]) => WaitClass::EventLoop,
@@ -176,7 +175,7 @@ pub const LOOP: Activity = Activity::EventLoop { sources: Vec::new(), more: 0 };
 
 // `arch/x86/entry/syscalls/syscall_64.tbl` of the kernel.
 #[cfg(target_arch = "x86_64")]
-mod calls {
+pub mod calls {
     // read, pread64, readv, accept, recvfrom, recvmsg, accept4, preadv, recvmmsg
     pub const READ: &[i64] = &[0, 17, 19, 43, 45, 47, 288, 295, 299];
     // write, pwrite64, writev, connect, sendto, sendmsg, sendmmsg
@@ -187,8 +186,8 @@ mod calls {
     pub const SELECT: &[i64] = &[23, 270];
     // epoll_wait, epoll_pwait, epoll_pwait2
     pub const EVENT_LOOP: &[i64] = &[232, 281, 441];
-    // clock_nanosleep, nanosleep
-    pub const SLEEP: &[i64] = &[230, 35];
+    pub const CLOCK_NANOSLEEP: i64 = 230;
+    pub const NANOSLEEP: i64 = 35;
     // futex, futex_waitv
     pub const THREAD: &[i64] = &[202, 449];
     // wait4, waitid
@@ -201,7 +200,7 @@ mod calls {
 
 // `include/uapi/asm-generic/unistd.h` of the kernel.
 #[cfg(not(target_arch = "x86_64"))]
-mod calls {
+pub mod calls {
     // read, readv, pread64, preadv, accept, recvfrom, recvmsg, accept4, recvmmsg
     pub const READ: &[i64] = &[63, 65, 67, 69, 202, 207, 212, 242, 243];
     // write, writev, pwrite64, connect, sendto, sendmsg, sendmmsg
@@ -212,8 +211,8 @@ mod calls {
     pub const SELECT: &[i64] = &[72];
     // epoll_pwait, epoll_pwait2
     pub const EVENT_LOOP: &[i64] = &[22, 441];
-    // clock_nanosleep, nanosleep
-    pub const SLEEP: &[i64] = &[115, 101];
+    pub const CLOCK_NANOSLEEP: i64 = 115;
+    pub const NANOSLEEP: i64 = 101;
     // futex, futex_waitv
     pub const THREAD: &[i64] = &[98, 449];
     // wait4, waitid
@@ -317,6 +316,7 @@ mod tests {
             (hidden('S', "do_wait"), Activity::Child { children: Vec::new() }),
             (hidden('S', "kernel_wait4"), Activity::Child { children: Vec::new() }),
             (hidden('S', "do_freezer_trap"), Activity::Frozen),
+            (hidden('D', "do_freezer_trap"), Activity::Frozen),
             (hidden('S', "get_signal"), Activity::Frozen),
             (hidden('D', "hrtimer_nanosleep"), Activity::Frozen),
             (hidden('D', "io_schedule"), Activity::Disk),

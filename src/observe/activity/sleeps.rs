@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::classify::{SLEEP_FUNCTIONS, calls};
 use crate::observe::{
     proc::{ProcessFolder, SyscallState, ThreadState},
     trace::HANDLER_SLEEPS_MS,
@@ -34,7 +35,7 @@ pub fn sight_of(threads: &[ThreadState], requested: impl Fn(u64) -> Option<Durat
     }
     let is_hidden = |thread: &ThreadState| {
         let wchan = thread.wchan.as_deref().unwrap_or_default();
-        thread.syscall == SyscallState::Hidden && ["hrtimer_nanosleep", "do_nanosleep"].contains(&wchan)
+        thread.syscall == SyscallState::Hidden && SLEEP_FUNCTIONS.contains(&wchan)
     };
     if threads.iter().any(is_hidden) { SleepSight::Hidden } else { SleepSight::None }
 }
@@ -52,20 +53,6 @@ fn request_address(number: i64, arguments: [u64; 6]) -> Option<u64> {
         calls::NANOSLEEP => Some(arguments[0]),
         _ => None,
     }
-}
-
-// `arch/x86/entry/syscalls/syscall_64.tbl` of the kernel.
-#[cfg(target_arch = "x86_64")]
-mod calls {
-    pub const NANOSLEEP: i64 = 35;
-    pub const CLOCK_NANOSLEEP: i64 = 230;
-}
-
-// `include/uapi/asm-generic/unistd.h` of the kernel.
-#[cfg(not(target_arch = "x86_64"))]
-mod calls {
-    pub const NANOSLEEP: i64 = 101;
-    pub const CLOCK_NANOSLEEP: i64 = 115;
 }
 
 #[cfg(test)]

@@ -4,22 +4,26 @@
 use std::path::Path;
 
 use super::{FIGURES, ProcessFolder, mounts::MountTable};
-use crate::bounded;
+use crate::{bounded, snapshot::ProcessState};
 
 /// The kernel functions in which a process frozen by version 2 sleeps.
-const TRAPS: [&str; 2] = ["do_freezer_trap", "get_signal"];
+pub const FREEZER_TRAPS: [&str; 2] = ["do_freezer_trap", "get_signal"];
 
 impl ProcessFolder {
-    /// Whether it is frozen; `state` is its letter in `stat`, and `mounts` are those of this process. Where its groups are
-    /// not visible it counts as not frozen.
-    pub fn is_frozen(&self, state: char, mounts: impl FnOnce() -> MountTable) -> bool {
+    /// Whether it is frozen, by its `state` so far and the `mounts` of this process. Where its groups are not visible it
+    /// counts as not frozen.
+    pub fn is_frozen(&self, state: ProcessState, mounts: impl FnOnce() -> MountTable) -> bool {
         self.may_be_frozen(state)
             && self.control_groups().is_some_and(|groups| is_any_frozen(&groups, &mounts()))
     }
 
     // Version 1 shows a frozen process in a disk sleep, version 2 in a sleep.
-    fn may_be_frozen(&self, state: char) -> bool {
-        state == 'D' || state == 'S' && self.wchan().is_none_or(|name| TRAPS.contains(&name.as_str()))
+    fn may_be_frozen(&self, state: ProcessState) -> bool {
+        match state {
+            ProcessState::DiskSleep => true,
+            ProcessState::Sleeping => self.wchan().is_none_or(|name| FREEZER_TRAPS.contains(&name.as_str())),
+            _ => false,
+        }
     }
 }
 
@@ -48,9 +52,10 @@ mod tests {
     use std::fs;
 
     use super::*;
+    use crate::snapshot::ProcessState::{DiskSleep, Running, Sleeping};
 
     /// A process 70 in the state `state`, and the file `said` of its control group with `content`.
-    fn is_frozen(state: char, wchan: &str, groups: &str, (said, content): (&str, &str)) -> bool {
+    fn is_frozen(state: ProcessState, wchan: &str, groups: &str, (said, content): (&str, &str)) -> bool {
         let folder = tempfile::tempdir().expect("a folder");
         let root = folder.path();
         let write = |name: &str, text: &str| {
@@ -69,22 +74,22 @@ mod tests {
     #[test]
     fn a_process_in_a_frozen_group_is_frozen_in_both_versions() {
         let two = ("cgroup2/box/cgroup.events", "populated 1\nfrozen 1\n");
-        assert!(is_frozen('S', "get_signal", "0::/box\n", two));
-        assert!(is_frozen('S', "0", "0::/box\n", two), "its wait is hidden");
+        assert!(is_frozen(Sleeping, "get_signal", "0::/box\n", two));
+        assert!(is_frozen(Sleeping, "0", "0::/box\n", two), "its wait is hidden");
         let one = ("cgroup/box/freezer.state", "FROZEN\n");
-        assert!(is_frozen('D', "hrtimer_nanosleep", "7:cpu:/\n5:freezer:/box\n0::/\n", one));
+        assert!(is_frozen(DiskSleep, "hrtimer_nanosleep", "7:cpu:/\n5:freezer:/box\n0::/\n", one));
     }
 
     #[test]
     fn a_process_that_runs_or_waits_in_a_group_that_is_not_frozen_is_not() {
         let frozen = ("cgroup2/box/cgroup.events", "populated 1\nfrozen 1\n");
-        assert!(!is_frozen('S', "hrtimer_nanosleep", "0::/box\n", frozen), "it sleeps by itself");
-        assert!(!is_frozen('R', "0", "0::/box\n", frozen));
-        assert!(!is_frozen('S', "get_signal", "0::/other\n", frozen));
+        assert!(!is_frozen(Sleeping, "hrtimer_nanosleep", "0::/box\n", frozen), "it sleeps by itself");
+        assert!(!is_frozen(Running, "0", "0::/box\n", frozen));
+        assert!(!is_frozen(Sleeping, "get_signal", "0::/other\n", frozen));
         let thawed = ("cgroup2/box/cgroup.events", "populated 1\nfrozen 0\n");
-        assert!(!is_frozen('S', "get_signal", "0::/box\n", thawed));
+        assert!(!is_frozen(Sleeping, "get_signal", "0::/box\n", thawed));
         let freezing = ("cgroup/box/freezer.state", "FREEZING\n");
-        assert!(!is_frozen('D', "io_schedule", "5:freezer:/box\n", freezing));
-        assert!(!is_frozen('D', "io_schedule", "", freezing));
+        assert!(!is_frozen(DiskSleep, "io_schedule", "5:freezer:/box\n", freezing));
+        assert!(!is_frozen(DiskSleep, "io_schedule", "", freezing));
     }
 }
