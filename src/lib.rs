@@ -68,6 +68,7 @@
 pub mod act;
 mod bounded;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod console;
 pub mod database;

@@ -5,10 +5,7 @@ use std::{
     io,
     sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread::{Builder, JoinHandle, Scope, ScopedJoinHandle},
-    time::Duration,
 };
-
-use rustix::time::{ClockId, clock_gettime};
 
 /// Starts `work` on a thread of that name.
 ///
@@ -33,12 +30,6 @@ pub fn start_in<'scope, T: Send + 'scope>(
     work: impl FnOnce() -> T + Send + 'scope,
 ) -> io::Result<ScopedJoinHandle<'scope, T>> {
     Builder::new().name(name.to_owned()).spawn_scoped(scope, work).map_err(|error| refused(&error))
-}
-
-/// The CPU time of this thread. Unlike a clock on the wall, it does not count how long a busy machine ran others.
-pub fn cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// Locks `mutex`. The panic of a former holder was already reported, and what it left is used as it is.

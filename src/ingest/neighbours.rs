@@ -10,9 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::clock;
 use crate::file_format::INDEX_BYTE;
 use crate::observe::{lock_table, sidecar};
-use crate::threads;
 
 /// Checks whether other processes have the database open.
 #[derive(Debug)]
@@ -55,9 +55,9 @@ impl NeighbourCheck {
         {
             return answer.ok_or_else(|| io::ErrorKind::TimedOut.into());
         }
-        let cpu_before = threads::cpu_time();
+        let cpu_before = clock::cpu_time();
         let answer = lock_table::others_hold(&self.proc, &index, INDEX_BYTE, self.own_pid);
-        let took = threads::cpu_time().saturating_sub(cpu_before);
+        let took = clock::cpu_time().saturating_sub(cpu_before);
         let until = Instant::now() + KEPT * took;
         self.kept.set((took > CHEAP).then_some((until, answer.as_ref().ok().copied())));
         answer

@@ -5,9 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 
-use crate::snapshot::SamplingFacts;
+use crate::{clock, snapshot::SamplingFacts};
 
 /// The minimum period of a figure: shorter periods would give noise.
 const PERIOD: Duration = Duration::from_millis(900);
@@ -90,14 +90,13 @@ impl CostMeter {
 }
 
 fn nanoseconds(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    // CPU time is never negative.
-    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
-    seconds * 1_000_000_000 + u64::try_from(time.tv_nsec).unwrap_or(0)
+    u64::try_from(clock::read(clock).as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use rustix::time::clock_gettime;
+
     use super::*;
 
     fn reading(start: Instant, ms: u64, samples: u64, thread_ms: u64, process_ms: u64) -> TallyReading {

@@ -11,9 +11,9 @@ use std::{
 
 use crate::{
     bounded::{self, CutReason, ReadLimits},
+    clock,
     observe::{files::FileSighting, proc::mounts::DeviceNumber},
     paths::FileId,
-    threads,
 };
 
 mod row;
@@ -50,9 +50,9 @@ pub struct LockTable {
 /// If the table cannot be read.
 pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     let path = proc.join("locks");
-    let begin = threads::cpu_time();
+    let begin = clock::cpu_time();
     let (mut table, bytes) = read_once(File::open(&path)?, inodes, BOUNDS)?;
-    let took = threads::cpu_time().saturating_sub(begin);
+    let took = clock::cpu_time().saturating_sub(begin);
     if bytes < PAGE || table.rows.is_empty() || took > CHEAP || table.cut.is_some() {
         return Ok(table);
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 #[cfg(target_os = "linux")]
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::ClockId;
 
 use crate::{
     history::{LockHistory, LockOwner, SampledLock},
@@ -23,21 +23,17 @@ pub struct SampleTime {
 
 /// For how long the machine has slept since boot; `None` if that is unknown.
 #[cfg(target_os = "linux")]
+#[expect(clippy::unnecessary_wraps, reason = "other systems do not tell")]
 pub fn slept() -> Option<Duration> {
-    let at = |clock| {
-        let time = clock_gettime(clock);
-        Some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
-    };
     // This clock includes sleep. It is read first, so that the difference shows no sleep that did not happen.
-    let (all, awake) = (at(ClockId::Boottime)?, at(ClockId::Monotonic)?);
+    let (all, awake) = (crate::clock::read(ClockId::Boottime), crate::clock::read(ClockId::Monotonic));
     Some(all.saturating_sub(awake))
 }
 
 /// The time since boot, with the time of sleep.
 #[cfg(target_os = "linux")]
 pub fn since_boot() -> Duration {
-    let time = clock_gettime(ClockId::Boottime);
-    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+    crate::clock::read(ClockId::Boottime)
 }
 
 /// This system has no trace that would need it.
