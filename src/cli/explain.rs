@@ -44,10 +44,7 @@ pub fn run(args: &ExplainArgs, config: impl FnOnce() -> anyhow::Result<Config>) 
     let (mut answer, kinds) = match find(&subject) {
         _ if args.subject.is_empty() => (list(headings), Vec::new()),
         Ok(Subject::Finding(kind)) => (explanation(rule(kind), headings), vec![kind]),
-        Ok(Subject::Error(page)) => {
-            let lines: Vec<String> = page.text.trim_end().lines().map(|line| headings.line(line)).collect();
-            (lines.join("\n"), page.findings.to_vec())
-        }
+        Ok(Subject::Error(page)) => (headings.page(page.text), page.findings().collect()),
         Err(unknown) => return Err(unknown.into()),
     };
     if let Some(path) = &args.db {
@@ -103,10 +100,9 @@ fn list(headings: HeadingStyle) -> String {
 }
 
 fn explanation(rule: &dyn Rule, headings: HeadingStyle) -> String {
-    let mut lines = rule.kind().page().lines();
-    let title = lines.next().map(|line| format!("{} ({})", headings.line(line), rule.facts().severity));
-    let lines: Vec<String> = title.into_iter().chain(lines.map(|line| headings.line(line))).collect();
-    lines.join("\n")
+    let page = headings.page(rule.kind().page());
+    let (title, below) = page.split_once('\n').unwrap_or((&page, ""));
+    format!("{title} ({})\n{below}", rule.facts().severity)
 }
 
 impl HeadingStyle {
@@ -120,6 +116,11 @@ impl HeadingStyle {
             Self::Marked => name.to_owned(),
             Self::Bold => bold(name),
         }
+    }
+
+    fn page(self, text: &str) -> String {
+        let lines: Vec<String> = text.lines().map(|line| self.line(line)).collect();
+        lines.join("\n")
     }
 
     fn line(self, line: &str) -> String {
