@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, ffi};
 use rustix::process::geteuid;
 
 use super::{
@@ -99,7 +99,7 @@ pub fn prove(
     match patiently(wanted.budget, || wait.refused(), || not_recovering(&main)) {
         Ok(_) => {}
         Err(RetryFailure::Stopped) => return Err(HealthError::Stopped),
-        Err(RetryFailure::Busy(_) | RetryFailure::Other(IndexRecovery)) => {
+        Err(RetryFailure::Busy(_) | RetryFailure::Other(_)) => {
             return Ok(HealthProof { write: wait.refused_proof(0), ..HealthProof::default() });
         }
     }
@@ -126,18 +126,11 @@ pub fn prove(
     Ok(proof)
 }
 
-/// Another process recovers the index.
-struct IndexRecovery;
-
-impl MayBeBusy for IndexRecovery {
-    fn is_busy(&self) -> bool {
-        true
-    }
-}
-
-fn not_recovering(main: &Path) -> Result<(), IndexRecovery> {
+/// Refuses as SQLite does while another process recovers the index. A connection would wait for ten seconds first.
+fn not_recovering(main: &Path) -> rusqlite::Result<()> {
     // Not the configurable `/proc`: these are real locks.
-    recoverer(main, Path::new("/proc")).map_or(Ok(()), |_| Err(IndexRecovery))
+    let Some(_) = recoverer(main, Path::new("/proc")) else { return Ok(()) };
+    Err(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_BUSY_RECOVERY), None))
 }
 
 fn on(
