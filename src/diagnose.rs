@@ -37,8 +37,8 @@ use serde_json::{Map, Value};
 use crate::{
     config::{Config, profile::Profile},
     snapshot::{
-        Database, Finding, FindingKind, Pidfile, Process, Remedy, RemedyAction, Severity, Snapshot,
-        Suspicion, SuspicionKind,
+        Database, Finding, FindingKind, LockHolder, Pidfile, Process, Remedy, RemedyAction, Severity,
+        Snapshot, Suspicion, SuspicionKind,
     },
     text,
 };
@@ -225,6 +225,11 @@ fn who(database: &Database, pid: Option<i32>) -> String {
         Some(process) => process.who(),
         None => pid.to_string(),
     }
+}
+
+// Whether `pid` is the one of `holder`; both may be a process that is not visible from here.
+fn is_held_by(holder: Option<&LockHolder>, pid: Option<i32>) -> bool {
+    holder.is_some_and(|holder| holder.pid == pid)
 }
 
 // The severity of a figure that has two steps.

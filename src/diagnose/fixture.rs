@@ -223,6 +223,11 @@ pub fn snapshot(databases: Vec<Database>) -> Snapshot {
     }
 }
 
+/// Holds of `pid` in a window: how many, the longest and their sum in ms.
+pub fn holds(pid: i32, count: u64, max_ms: f64, total_ms: f64) -> ProcessHolds {
+    ProcessHolds { pid: Some(pid), label: None, count, max_ms, max_is_checkpoint: false, total_ms }
+}
+
 pub fn wal(frames: u32, backfilled: u32) -> WalState {
     WalState {
         frames: Some(frames),

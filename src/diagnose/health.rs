@@ -5,11 +5,11 @@ use std::{fmt, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{compliance, fix};
+use super::{compliance, fix, is_held_by};
 use crate::{
     config::profile::Profile,
     file_format,
-    snapshot::{ConnectionFacts, Database, LockHolder, PragmaRow, PragmaSource, Severity, lossy_path},
+    snapshot::{ConnectionFacts, Database, PragmaRow, PragmaSource, Severity, lossy_path},
     units,
 };
 
@@ -171,16 +171,15 @@ fn name_holder(write: &mut WriteProof, database: &Database) {
         seen.name = process.map(|process| process.name.clone());
     }
     let locks = &database.locks;
-    let is = |holder: &Option<LockHolder>| holder.as_ref().is_some_and(|holder| holder.pid == seen.pid);
-    let does = if is(&locks.recoverer) {
+    let does = if is_held_by(locks.recoverer.as_ref(), seen.pid) {
         "recovers the index, and nobody can read until it ends"
-    } else if is(&locks.exclusive) && database.is_wal() == Some(true) {
+    } else if is_held_by(locks.exclusive.as_ref(), seen.pid) && database.is_wal() == Some(true) {
         "has the whole file locked, as locking_mode=EXCLUSIVE does"
     } else {
         "has it"
     };
     *refusal += &format!(": {seen} {does}");
-    let is_holder = is(&locks.writer);
+    let is_holder = is_held_by(locks.writer.as_ref(), seen.pid);
     if let Some(wait) = locks.holder_wait.as_ref().filter(|_| is_holder) {
         let readers: Vec<_> = wait.readers.iter().map(|reader| super::who(database, reader.pid)).collect();
         *refusal += &format!(", and its {} waits for {}", wait.cause, readers.join(", "));

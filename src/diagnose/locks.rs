@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, step, terminate, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, is_held_by, no_remedy, step, terminate, who};
 use crate::{
     snapshot::{Finding, FindingKind, HolderWait, Process, Remedy, RemedyAction, Severity},
     units,
@@ -88,7 +88,7 @@ fn longest_holds<'a>(look: &RuleInput<'a>) -> BTreeMap<Option<i32>, LongHold<'a>
 impl LongHold<'_> {
     fn finding(self, pid: Option<i32>, budget_ms: f64, look: &RuleInput<'_>) -> Option<Finding> {
         let reached = step(&(self.ms / budget_ms), &look.config.thresholds.long_write_lock)?;
-        let holds_now = look.database.locks.writer.as_ref().is_some_and(|it| it.pid == pid);
+        let holds_now = is_held_by(look.database.locks.writer.as_ref(), pid);
         let has_left =
             !self.is_now && !holds_now && pid.is_some_and(|pid| look.database.process(pid).is_none());
         let who = match (pid, self.label) {
@@ -185,9 +185,7 @@ fn stop(pid: Option<i32>, look: &RuleInput<'_>) -> Remedy {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::{
-        Database, HolderWait, LogReader, ProcessHolds, ProcessState, Severity::*, WriteHolds,
-    };
+    use crate::snapshot::{Database, HolderWait, LogReader, ProcessState, Severity::*, WriteHolds};
 
     fn window(pid: i32, max_ms: f64) -> WriteHolds {
         WriteHolds {
@@ -196,14 +194,7 @@ mod tests {
             p99_ms: max_ms,
             max_ms,
             held_ratio: 0.37,
-            by_process: vec![ProcessHolds {
-                pid: Some(pid),
-                label: None,
-                count: 55,
-                max_ms,
-                max_is_checkpoint: false,
-                total_ms: 22_000.0,
-            }],
+            by_process: vec![holds(pid, 55, max_ms, 22_000.0)],
         }
     }
 

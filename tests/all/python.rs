@@ -96,11 +96,16 @@ impl Python {
         self.run("shm = open(path + '-shm', 'r+b', buffering=0)");
         self.run("mapped = mmap.mmap(shm.fileno(), 0)");
         for byte in [128, 124] {
-            // F_OFD_SETLK is 37 (fcntl.h of Linux), which Python has no name for before 3.9.
-            self.run(&format!(
-                "fcntl.fcntl(shm, 37, struct.pack('hhqqi0q', fcntl.F_RDLCK, 0, {byte}, 1, 0))"
-            ));
+            self.take_ofd_lock("shm", "F_RDLCK", byte, 1);
         }
+    }
+
+    /// Takes an open-file-description lock of `kind` on `count` bytes of its open `file`.
+    pub fn take_ofd_lock(&mut self, file: &str, kind: &str, first: u64, count: u64) {
+        // F_OFD_SETLK is 37 (fcntl.h of Linux), which Python has no name for before 3.9.
+        self.run(&format!(
+            "fcntl.fcntl({file}, 37, struct.pack('hhqqi0q', fcntl.{kind}, 0, {first}, {count}, 0))"
+        ));
     }
 
     /// Ends it as `kill -9` does, and waits for that.

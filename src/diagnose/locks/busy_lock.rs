@@ -87,18 +87,10 @@ fn message(holds: &WriteHolds, window_ms: f64, wanting: &[i32], look: &RuleInput
 #[cfg(test)]
 mod tests {
     use super::super::super::fixture::*;
-    use crate::snapshot::{Database, ProcessHolds, Severity::*, WriteHolds};
+    use crate::snapshot::{Database, Severity::*, WriteHolds};
 
     fn busy(ratio: f64, pids: &[i32]) -> Database {
         let mut database = live();
-        let holds = |&pid| ProcessHolds {
-            pid: Some(pid),
-            label: None,
-            count: 500,
-            max_ms: 125.0,
-            max_is_checkpoint: false,
-            total_ms: 10_000.0,
-        };
         database.locks.window_ms = Some(60_000.0);
         database.locks.write_holds = Some(WriteHolds {
             count: 1_000,
@@ -106,7 +98,7 @@ mod tests {
             p99_ms: 89.0,
             max_ms: 125.0,
             held_ratio: ratio,
-            by_process: pids.iter().map(holds).collect(),
+            by_process: pids.iter().map(|&pid| holds(pid, 500, 125.0, 10_000.0)).collect(),
         });
         database
     }

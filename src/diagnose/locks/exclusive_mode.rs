@@ -1,6 +1,6 @@
 //! A file that one process keeps for itself.
 
-use super::super::{Rule, RuleFacts, RuleInput, evidence, explain, who};
+use super::super::{Rule, RuleFacts, RuleInput, evidence, explain, is_held_by, who};
 use crate::{
     snapshot::{Database, Finding, FindingKind, LockHolder, Severity},
     units,
@@ -16,8 +16,10 @@ const EXCLUSIVE_MODE_MS: f64 = 1000.0;
 /// The process that keeps it locked, if one does.
 pub(super) fn exclusive_mode(database: &Database) -> Option<&LockHolder> {
     let holder = database.locks.exclusive.as_ref()?;
-    let is = |other: &Option<LockHolder>| other.as_ref().is_some_and(|other| other.pid == holder.pid);
-    let moves_the_log = is(&database.locks.checkpointer) || is(&database.locks.recoverer);
+    let locks = &database.locks;
+    let moves_the_log = [&locks.checkpointer, &locks.recoverer]
+        .into_iter()
+        .any(|other| is_held_by(other.as_ref(), holder.pid));
     // A commit with a rollback journal is over when its journal is gone, or has no header any more.
     let commits = database.content.journal_in_use;
     let is_old = holder.held_ms.is_some_and(|ms| ms >= EXCLUSIVE_MODE_MS);

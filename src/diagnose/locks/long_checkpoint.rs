@@ -1,8 +1,8 @@
 //! A checkpoint that does not end.
 
-use super::super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, who};
+use super::super::{Rule, RuleFacts, RuleInput, evidence, is_held_by, no_remedy, who};
 use crate::{
-    snapshot::{Finding, FindingKind, LockHolder, Severity},
+    snapshot::{Finding, FindingKind, Severity},
     units,
 };
 
@@ -19,11 +19,12 @@ impl Rule for LongCheckpoint {
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let locks = &look.database.locks;
         let (info, warning) = look.config.thresholds.long_checkpoint;
-        let is = |other: &Option<LockHolder>, pid| other.as_ref().is_some_and(|other| other.pid == pid);
         let Some(holder) = &locks.checkpointer else { return Vec::new() };
         let held_ms = holder.held_ms.unwrap_or_default();
         let reached = |after: std::time::Duration| held_ms >= units::milliseconds(after);
-        if !reached(info) || is(&locks.writer, holder.pid) || is(&locks.recoverer, holder.pid) {
+        let has_more =
+            [&locks.writer, &locks.recoverer].into_iter().any(|other| is_held_by(other.as_ref(), holder.pid));
+        if !reached(info) || has_more {
             return Vec::new();
         }
         // One that wants the write lock waits while it has the checkpoint lock.

@@ -98,7 +98,7 @@ impl Rule for ForkedConnection {
 mod tests {
     use crate::{
         diagnose::fixture::*,
-        snapshot::{Database, LockHold, ProcessHolds, Severity::*, WriteHolds},
+        snapshot::{Database, LockHold, Severity::*, WriteHolds},
     };
 
     fn lost() -> Database {
@@ -190,14 +190,7 @@ mod tests {
         child.pairing.inherited_from = Some(READER);
         assert_eq!(twice(&database), [], "an idle child does no harm");
         let mut sampled = database.clone();
-        let holds = ProcessHolds {
-            pid: Some(WRITER),
-            label: None,
-            count: 1,
-            max_ms: 1.0,
-            max_is_checkpoint: false,
-            total_ms: 1.0,
-        };
+        let holds = holds(WRITER, 1, 1.0, 1.0);
         sampled.locks.write_holds = Some(WriteHolds {
             count: 1,
             p50_ms: 1.0,

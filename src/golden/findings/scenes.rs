@@ -113,14 +113,7 @@ pub fn long_holds() -> Vec<Database> {
     };
     let past = |window_ms| {
         changed(live(), |it| {
-            let hold = ProcessHolds {
-                pid: Some(WRITER),
-                label: None,
-                count: 55,
-                max_ms: 3_000.0,
-                max_is_checkpoint: false,
-                total_ms: 22_000.0,
-            };
+            let hold = holds(WRITER, 55, 3_000.0, 22_000.0);
             it.locks.window_ms = window_ms;
             it.locks.write_holds = Some(WriteHolds {
                 count: 55,
@@ -158,14 +151,7 @@ pub fn long_holds() -> Vec<Database> {
 }
 
 pub fn busy_lock() -> Vec<Database> {
-    let holds = |pid, total_ms| ProcessHolds {
-        pid: Some(pid),
-        label: None,
-        count: 500,
-        max_ms: 125.0,
-        max_is_checkpoint: false,
-        total_ms,
-    };
+    let holds = |pid, total_ms| holds(pid, 500, 125.0, total_ms);
     let busy = |held_ratio, by_process| {
         changed(live(), |it| {
             it.locks.window_ms = Some(60_000.0);

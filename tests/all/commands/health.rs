@@ -120,8 +120,8 @@ fn a_holder_with_open_file_description_locks_is_named() {
     let Some(mut python) = Python::open(&home.db()) else { return };
     python.hold_index_by_ofd_locks();
     python.run("main = open(path, 'r+b', buffering=0)");
-    python.run("fcntl.fcntl(main, 37, struct.pack('hhqqi0q', fcntl.F_RDLCK, 0, 0x40000002, 510, 0))");
-    python.run("fcntl.fcntl(shm, 37, struct.pack('hhqqi0q', fcntl.F_WRLCK, 0, 120, 1, 0))");
+    python.take_ofd_lock("main", "F_RDLCK", 0x4000_0002, 510);
+    python.take_ofd_lock("shm", "F_WRLCK", 120, 1);
     let (code, report) = report(&home, &["--for", "200ms"]);
     assert_eq!((code, &report["write"]["made_wait"][0]["pid"]), (Some(1), &python.pid().into()), "{report}");
 }
