@@ -68,7 +68,8 @@ impl DatabaseLocks {
     }
 }
 
-/// A holder of the write lock that waits until others release theirs. Whoever waits for it waits for those.
+/// A holder of the write lock that waits until readers release their locks. Processes that wait for it wait for these
+/// readers.
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct HolderWait {
     pub cause: HolderWaitCause,

@@ -25,16 +25,12 @@ pub fn lines(database: &Database, is_zoomed: bool, theme: &Theme, width: usize) 
     let victims = victims(database);
     let shown = if is_zoomed { MOST_SHOWN } else { 1 };
     let line = |(row, victim): (usize, &RefusedWriter)| {
-        let label = if row == 0 { "refused" } else { "" };
         let more = victims.len() - shown.min(victims.len());
         let more = if more > 0 && row + 1 == shown { format!(" (and {more} more)") } else { String::new() };
         let room = width.saturating_sub(LABEL + more.len());
         let by = by(database, victim);
         let words = text::fit(&format!("{}{by}: {victim}", who(database, Some(victim.pid))), room);
-        Line::from(vec![
-            Span::styled(format!("{label:<LABEL$}"), theme.title),
-            Span::styled(words + &more, style(victim, theme)),
-        ])
+        labelled_line(row, "refused", words + &more, style(victim, theme), theme)
     };
     victims.iter().take(shown).enumerate().map(line).collect()
 }
@@ -49,14 +45,17 @@ pub fn possible_lines(
     let waiters = &database.locks.possible_waiters;
     let shown = if is_zoomed { MOST_SHOWN } else { 1 };
     let line = |(row, waiter): (usize, &PossibleWaiter)| {
-        let label = if row == 0 { "may wait" } else { "" };
         let words = format!("{}: {waiter}", who(database, Some(waiter.pid)));
-        Line::from(vec![
-            Span::styled(format!("{label:<LABEL$}"), theme.title),
-            Span::styled(text::fit(&words, width.saturating_sub(LABEL)), theme.muted),
-        ])
+        let words = text::fit(&words, width.saturating_sub(LABEL));
+        labelled_line(row, "may wait", words, theme.muted, theme)
     };
     waiters.iter().take(shown).enumerate().map(line).collect()
+}
+
+// Only the first row has the label.
+fn labelled_line(row: usize, label: &str, words: String, style: Style, theme: &Theme) -> Line<'static> {
+    let label = if row == 0 { label } else { "" };
+    Line::from(vec![Span::styled(format!("{label:<LABEL$}"), theme.title), Span::styled(words, style)])
 }
 
 /// What the details of the process `pid` say: who refused it and whom it hurt, as far as the trace or its sleep show.
