@@ -19,6 +19,9 @@ pub struct ProcessOrigin {
     pub parent_command: Option<Vec<String>>,
     /// Whether its original parent has exited, so that another process has adopted it.
     pub has_lost_parent: Option<bool>,
+    /// Whether it leads a session of its own, as `setsid` and service managers make it do.
+    #[serde(default)]
+    pub leads_session: Option<bool>,
 }
 
 /// The file that a process was started from.

@@ -170,7 +170,7 @@ pub(super) mod tests {
     use crate::{
         config::Config,
         diagnose::fixture::{READER, WRITER, config, live, outline},
-        snapshot::{Executable, ExecutableState, Pidfile, Severity::*, StaleVerdict},
+        snapshot::{Executable, ExecutableState, Pidfile, ProcessManager, Severity::*, StaleVerdict},
     };
 
     pub fn rule(pidfile: Option<&str>) -> DaemonRule {
@@ -322,6 +322,29 @@ pub(super) mod tests {
             }
         });
         assert_eq!(found_in(&adopted).len(), 1, "the process that adopted them is no parent");
+    }
+
+    #[test]
+    fn twins_that_setsid_detached_are_no_pool_of_workers() {
+        let below_init = |leads_session: bool, manager: Option<ProcessManager>| {
+            let twins = twins(|it| {
+                for process in it {
+                    process.parent = Some(1);
+                    process.origin.leads_session = Some(leads_session);
+                    process.origin.manager.clone_from(&manager);
+                }
+            });
+            found(&DuplicateDaemon, &twins, Vec::new(), &[]).len()
+        };
+        assert_eq!(below_init(true, None), 1);
+        assert_eq!(below_init(true, Some(ProcessManager::Container("docker-1".to_owned()))), 1);
+        assert_eq!(below_init(false, None), 0, "the workers of a master that is PID 1");
+        assert_eq!(
+            below_init(true, Some(ProcessManager::Service("app@1.service".to_owned()))),
+            0,
+            "instances"
+        );
+        assert_eq!(below_init(true, Some(ProcessManager::Supervisor("pm2".to_owned()))), 0);
     }
 
     #[test]

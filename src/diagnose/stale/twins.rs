@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::StaleInput;
 use crate::{
     config::DaemonRule,
-    snapshot::{Database, Process},
+    snapshot::{Database, Process, ProcessManager},
 };
 
 /// The relations among some processes: which rule each one matches, and which belong together. Built once, because a
@@ -139,6 +139,15 @@ fn started(process: &Process) -> Option<(u64, i32)> {
 
 // Processes that the same process adopted need not have had the same parent.
 fn are_siblings(one: &Process, other: &Process) -> bool {
-    let is_adopted = |process: &Process| process.origin.has_lost_parent == Some(true);
-    one.parent.is_some() && one.parent == other.parent && !(is_adopted(one) || is_adopted(other))
+    one.parent.is_some() && one.parent == other.parent && !(may_be_adopted(one) || may_be_adopted(other))
+}
+
+// A child of PID 1 that leads a session of its own, and that nothing is known to manage, was most likely detached by
+// `setsid`, and PID 1 took it in. The workers of a pool whose master is PID 1 stay in the session of the master.
+fn may_be_adopted(process: &Process) -> bool {
+    let origin = &process.origin;
+    let is_managed =
+        matches!(origin.manager, Some(ProcessManager::Service(_) | ProcessManager::Supervisor(_)));
+    origin.has_lost_parent == Some(true)
+        || (process.parent == Some(1) && origin.leads_session == Some(true) && !is_managed)
 }

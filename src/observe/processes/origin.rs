@@ -63,6 +63,7 @@ impl KnownOrigin {
             manager,
             parent_command: proc::command(proc, stat.parent),
             has_lost_parent,
+            leads_session: (stat.session != 0).then_some(stat.session == stat.pid),
         };
         Self { origin, parent: stat.parent, checked: now }
     }
@@ -272,6 +273,12 @@ mod tests {
         let now = Instant::now();
         let adopted = KnownOrigin::of(proc.path(), &stat(1), now).at(proc.path(), &stat(1), now);
         assert_eq!((adopted.has_lost_parent, adopted.manager), (Some(true), None), "a daemon of SysV's");
+        assert_eq!(adopted.leads_session, Some(false));
+        let leader = stat_at(proc.path(), 70, &stat_of(70, "bun", 1, 70));
+        assert_eq!(
+            KnownOrigin::of(proc.path(), &leader, now).at(proc.path(), &leader, now).leads_session,
+            Some(true)
+        );
         let mut known = KnownOrigin::of(proc.path(), &stat(60), now);
         let seen = known.at(proc.path(), &stat(60), now);
         assert_eq!((seen.has_lost_parent, seen.manager), (Some(false), None));
