@@ -3,7 +3,6 @@
 use ratatui::{
     Frame,
     layout::{Alignment, Rect},
-    style::Style,
     text::{Line, Span},
     widgets::Paragraph,
 };
@@ -58,21 +57,15 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
             } else if let Some(why) = &database.unfit {
                 parts.push((format!("  {}", text::clean(why)), theme.danger));
             }
-            if let Some(wal) = &database.files.wal {
-                let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
-                let size = format!("  WAL {}", units::bytes(wal.bytes));
-                let with_rate = format!("{size}{}", growth(app, app.current()));
-                // A cut figure would mislead. If the database exists, its writer follows and is cut instead.
-                if taken + with_rate.width() + WRITER <= room {
-                    parts.push((with_rate, theme.title));
-                } else if database.files.db.is_some() || taken + size.width() <= room {
-                    parts.push((size, theme.title));
-                }
-            }
-            if database.files.db.is_some() {
-                let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
-                parts.push(writer(app, database, theme, room.saturating_sub(taken)));
-            }
+            let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
+            let room = room.saturating_sub(taken);
+            let writers = writer_forms(app, database);
+            let size = log_size(app, database, room, &writers).unwrap_or_default();
+            let room = room.saturating_sub(size.width());
+            parts.push((size, theme.title));
+            let style = if database.locks.writer.is_some() { theme.warning } else { theme.muted };
+            let fitting = writers.iter().find(|it| it.width() <= room).or(writers.last());
+            parts.extend(fitting.map(|words| (words.clone(), style)));
         }
     }
     let mut left = room;
@@ -111,35 +104,52 @@ pub fn growth(app: &App, index: usize) -> String {
     }
 }
 
-/// The writer and how long it has held the lock, in `room` columns: its PID is the last to go.
-fn writer(app: &App, database: &Database, theme: &Theme, room: usize) -> (String, Style) {
+/// The size of the log in `room` columns. The writer, in one of `writers`, comes first: beside one the size is left out
+/// rather than that its name or its time is cut.
+fn log_size(app: &App, database: &Database, room: usize, writers: &[String]) -> Option<String> {
+    let size = format!("  WAL {}", units::bytes(database.files.wal.as_ref()?.bytes));
+    let with_rate = format!("{size}{}", growth(app, app.current()));
+    let named = writers.first().map_or(0, |it| it.width());
+    let fits = |size: &str, writer: usize| size.width() + writer <= room;
+    if fits(&with_rate, WRITER) {
+        return Some(with_rate);
+    }
+    let writer = if fits("", named) { named } else { writers.get(1).map_or(0, |it| it.width()) };
+    fits(&size, writer).then_some(size)
+}
+
+/// The writer and how long it has held the lock, in words and shorter: its PID is the last to go.
+fn writer_forms(app: &App, database: &Database) -> Vec<String> {
+    if database.files.db.is_none() {
+        return Vec::new();
+    }
     let Some(holder) = &database.locks.writer else {
-        return ("  no writer".to_owned(), theme.muted);
+        return vec!["  no writer".to_owned()];
     };
-    let sign = if is_at_least(app) { "≥" } else { "" };
+    let sign = if is_only_sampled(app) { "≥" } else { "" };
     let held = holder.held_ms.map(|held| format!(" {sign}{}", units::duration(held))).unwrap_or_default();
     let process = holder.pid.and_then(|pid| database.process(pid));
     let named = match process {
         Some(process) => format!("{} {}", text::fit(&process_columns::name(process), 15), process.pid),
         None => super::who(database, holder.pid),
     };
-    let words = format!("  writer {named}{held}");
-    let shorter = holder.pid.map(|pid| [format!("  writer {pid}{held}"), format!("  writer {pid}")]);
-    let mut all = [words.clone()].into_iter().chain(shorter.into_iter().flatten());
-    (all.find(|it| it.width() <= room).unwrap_or(words), theme.warning)
+    let shorter = holder.pid.map(|pid| format!("  writer {pid}"));
+    let mut forms = vec![format!("  writer {named}{held}")];
+    forms.extend(shorter.into_iter().flat_map(|pid| [format!("{pid}{held}"), pid]));
+    forms
 }
 
 /// How lock times are measured, in words and in short; empty if they are not.
 fn time_source(app: &App) -> [&'static str; 2] {
     match app.sample().map(|look| &look.snapshot) {
         Some(snapshot) if snapshot.trace.is_some() => ["trace: exact  ", "exact  "],
-        _ if is_at_least(app) => ["sampling: at least  ", "at least  "],
+        _ if is_only_sampled(app) => ["sampling: at least  ", "at least  "],
         _ => ["", ""],
     }
 }
 
 /// Whether lock times are sampled and not traced, so that each may have been longer.
-fn is_at_least(app: &App) -> bool {
+pub(super) fn is_only_sampled(app: &App) -> bool {
     app.sample().is_some_and(|look| look.snapshot.trace.is_none() && look.snapshot.sampling.is_some())
 }
 
