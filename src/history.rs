@@ -20,6 +20,7 @@ mod holds;
 mod log_growth;
 mod log_past;
 mod rate;
+mod sampled_spans;
 mod timeline;
 mod wait_past;
 

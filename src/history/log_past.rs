@@ -2,29 +2,27 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use super::{LockHistory, LockOwner, Micros, TimedHold, push_bounded};
+use super::{LockHistory, LockOwner, Micros, TimedHold, push_bounded, sampled_spans::SampledSpans};
 
 /// The shortest time between two kept sizes.
 const APART: Micros = 1_000_000;
 /// Sizes that are kept: four hours of them.
 const SIZES: usize = 4 * 60 * 60;
-/// Pins, and checkpoints, that are kept.
+/// Checkpoints that are kept.
 const KEPT: usize = 1024;
-/// Readers that pin the log at the same time, at most; the others are left out.
-const OPEN: usize = 64;
 
 #[derive(Debug, Default)]
 pub(super) struct LogPast {
     sizes: VecDeque<(Micros, u64)>,
-    pins: VecDeque<TimedHold>,
-    open: Vec<(Micros, Arc<LockOwner>)>,
+    pins: SampledSpans,
     checkpoints: VecDeque<TimedHold>,
 }
 
 impl LogPast {
     /// The most bytes that it takes.
-    pub const BYTES: usize =
-        SIZES * size_of::<(Micros, u64)>() + (2 * KEPT + OPEN) * (size_of::<TimedHold>() + LockOwner::BYTES);
+    pub const BYTES: usize = SIZES * size_of::<(Micros, u64)>()
+        + SampledSpans::BYTES
+        + KEPT * (size_of::<TimedHold>() + LockOwner::BYTES);
 
     pub fn size_is(&mut self, at: Micros, bytes: u64) {
         if self.sizes.back().is_none_or(|(last, _)| at - last >= APART) {
@@ -36,35 +34,14 @@ impl LogPast {
         push_bounded(&mut self.checkpoints, KEPT, hold);
     }
 
-    fn pins_are(&mut self, at: Micros, readers: Vec<Arc<LockOwner>>) {
-        let open = std::mem::take(&mut self.open);
-        for (start, who) in open {
-            if readers.iter().any(|reader| reader.is(&who)) {
-                self.open.push((start, who));
-            } else {
-                push_bounded(&mut self.pins, KEPT, TimedHold { start, length: at - start, who });
-            }
-        }
-        for who in readers {
-            if self.open.len() < OPEN && !self.open.iter().any(|(_, known)| known.is(&who)) {
-                self.open.push((at, who));
-            }
-        }
-    }
-
     /// The pins between `from` and `to`, those that go on with an end at `now`.
     pub fn pins(&self, from: Micros, to: Micros, now: Micros) -> impl Iterator<Item = TimedHold> {
-        let open = self.open.iter().map(move |(start, who)| TimedHold {
-            start: *start,
-            length: now - start,
-            who: Arc::clone(who),
-        });
-        self.pins.iter().cloned().chain(open).filter(move |it| it.end() >= from && it.start < to)
+        self.pins.between(from, to, now)
     }
 
     /// The processes that keep frames in the log.
     pub fn pinning(&self) -> impl Iterator<Item = &Arc<LockOwner>> {
-        self.open.iter().map(|(_, who)| who)
+        self.pins.going_on()
     }
 
     pub fn checkpoints(&self, from: Micros, to: Micros) -> impl Iterator<Item = &TimedHold> {
@@ -73,9 +50,7 @@ impl LogPast {
 
     /// The processes of both.
     pub fn holders(&self, from: Micros, to: Micros) -> impl Iterator<Item = &Arc<LockOwner>> {
-        let is_in = move |it: &&TimedHold| it.end() >= from && it.start < to;
-        let open = self.open.iter().filter(move |(start, _)| *start < to).map(|(_, who)| who);
-        self.pins.iter().chain(&self.checkpoints).filter(is_in).map(|it| &it.who).chain(open)
+        self.checkpoints(from, to).map(|it| &it.who).chain(self.pins.owners(from, to))
     }
 
     /// The size of the log in each of `cells` parts of the range, the largest in it; `None` before the first one.
@@ -100,7 +75,8 @@ impl LogPast {
     #[cfg(test)]
     pub fn size(&self) -> usize {
         self.sizes.capacity() * size_of::<(Micros, u64)>()
-            + (self.pins.capacity() + self.checkpoints.capacity()) * size_of::<TimedHold>()
+            + self.pins.size()
+            + self.checkpoints.capacity() * size_of::<TimedHold>()
     }
 }
 
@@ -108,9 +84,9 @@ impl LockHistory {
     /// Records the readers that keep frames in the log at `at`.
     pub fn pins_are(&mut self, at: Instant, readers: Vec<LockOwner>) {
         if self.since.is_some() {
-            let readers = readers.into_iter().map(|who| self.known(Arc::new(who))).collect();
             let at = self.micros(at);
-            self.log_past.pins_are(at, readers);
+            let readers = readers.into_iter().map(|who| (at, self.known(Arc::new(who)))).collect();
+            self.log_past.pins.are(at, readers);
         }
     }
 }

@@ -41,7 +41,8 @@ pub struct Timeline {
     pub figures: HoldFigures,
     /// The lock waits in it that are known: of waltop's own ingestions, and of every writer if the kernel traces them.
     pub waits: Option<LockWaits>,
-    /// The longest of the holds that are kept one by one, in the order of their starts.
+    /// The longest of the holds that are kept one by one, in the order of their starts. Beside a long one the short
+    /// ones are left out: see [`Timeline::LISTED`].
     pub holds: Vec<TimelineHold>,
     /// The size of the log in each cell, in bytes; `None` if it is not known.
     pub log: Vec<Option<u64>>,
@@ -70,6 +71,8 @@ pub struct TimelineLane {
     /// Whether it waited for the lock in a cell, according to its own journal or the kernel's trace; empty if it never
     /// did.
     pub waited: Vec<bool>,
+    /// Whether it may have waited for the lock in a cell, as its sleep shows; empty if it never did.
+    pub may_have_waited: Vec<bool>,
     /// Whether a wait of it ended without the lock in a cell; empty if none did.
     pub refused: Vec<bool>,
     /// Whether it kept frames in the log in a cell, as far as the samples show; empty if it never did.
@@ -108,6 +111,8 @@ impl Timeline {
     pub const LANES: usize = 24;
     /// How many holds are listed.
     pub const HOLDS: usize = 200;
+    /// A hold of this length is always listed; a shorter one only from a tenth of the longest hold on.
+    pub const LISTED: Duration = Duration::from_millis(100);
 
     /// The cells of a cursor's `step`.
     pub fn cells(step: usize) -> std::ops::Range<usize> {
@@ -198,6 +203,11 @@ impl LockHistory {
                 grid.mark(&mut lanes[at].refused, last, last);
             }
         }
+        for wait in self.waits.possible(from, to, now) {
+            if let Some(&at) = index.get(&wait.who.key()) {
+                grid.mark(&mut lanes[at].may_have_waited, wait.start, wait.end());
+            }
+        }
         for pin in self.log_past.pins(from, to, now) {
             if let Some(&at) = index.get(&pin.who.key()) {
                 grid.mark(&mut lanes[at].pinned, pin.start, pin.end());
@@ -222,10 +232,7 @@ impl LockHistory {
             let total = totals.entry(piece.who.key()).or_insert((piece.who, 0));
             total.1 += piece.held;
         }
-        for (_, _, who) in self.waits.between(from, to, now) {
-            totals.entry(who.key()).or_insert((who, 0));
-        }
-        for who in self.log_past.holders(from, to) {
+        for who in self.waits.owners(from, to, now).chain(self.log_past.holders(from, to)) {
             totals.entry(who.key()).or_insert((who, 0));
         }
         let mut chosen: Vec<_> = totals.into_values().collect();
@@ -242,6 +249,9 @@ impl LockHistory {
     fn longest<F: Fn(Micros) -> Timestamp>(&self, grid: &TimelineGrid<F>, now: Micros) -> Vec<TimelineHold> {
         let pieces = self.pieces(grid.from, grid.from + grid.span, now);
         let mut pieces: Vec<_> = pieces.filter_map(|piece| Some((piece.began?, piece))).collect();
+        let longest = pieces.iter().map(|(_, piece)| piece.longest).max().unwrap_or(0);
+        let shortest = (longest / 10).min(super::micros(Timeline::LISTED));
+        pieces.retain(|(_, piece)| piece.longest >= shortest);
         if pieces.len() > Timeline::HOLDS {
             pieces.select_nth_unstable_by_key(Timeline::HOLDS, |(_, piece)| Reverse(piece.longest));
             pieces.truncate(Timeline::HOLDS);
@@ -265,6 +275,7 @@ impl TimelineLane {
             who: who.as_ref().clone(),
             shares: vec![0.0; Timeline::CELLS],
             waited: Vec::new(),
+            may_have_waited: Vec::new(),
             refused: Vec::new(),
             pinned: Vec::new(),
             checkpointed: Vec::new(),
@@ -311,6 +322,19 @@ mod tests {
         assert!((timeline.lanes[1].shares[401] - 0.05).abs() < 1e-6);
         assert_eq!(timeline.figures.count, 3);
         assert_eq!(timeline.unknown_cells(), 0);
+    }
+
+    #[test]
+    fn short_holds_are_not_listed_beside_a_long_one() {
+        let start = Instant::now();
+        let listed = |holds: &[(i32, u64, u64)]| {
+            let timeline = shown(&history(start, holds), start, LAST_MINUTE, 60_000);
+            timeline.holds.iter().map(|hold| hold.length_ms).collect::<Vec<_>>()
+        };
+        let short = [(1, 1000, 1004), (1, 2000, 2005), (2, 3000, 3100)];
+        assert_eq!(listed(&short[..2]), [4.0, 5.0], "all are short");
+        assert_eq!(listed(&[&short[..], &[(3, 10_000, 18_000)]].concat()), [100.0, 8000.0]);
+        assert_eq!(listed(&[(1, 1000, 1004), (2, 3000, 3060)]), [60.0], "a tenth of the longest");
     }
 
     #[test]

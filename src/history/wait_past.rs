@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{LockHistory, LockOwner, Micros, TimedHold, micros, push_bounded};
+use super::{LockHistory, LockOwner, Micros, TimedHold, micros, push_bounded, sampled_spans::SampledSpans};
 
 /// How many waits without the lock are kept.
 const WITHOUT: usize = 512;
@@ -19,12 +19,15 @@ pub(super) struct WaitPast {
     /// Those of them that ended without the lock.
     without: VecDeque<TimedHold>,
     open: Vec<(Micros, Arc<LockOwner>)>,
+    /// Of processes that may have waited.
+    possible: SampledSpans,
 }
 
 impl WaitPast {
     /// The most bytes that it takes.
-    pub const BYTES: usize =
-        (LockHistory::WAITS + WITHOUT + OPEN) * (size_of::<TimedHold>() + LockOwner::BYTES);
+    pub const BYTES: usize = (LockHistory::WAITS + WITHOUT + OPEN)
+        * (size_of::<TimedHold>() + LockOwner::BYTES)
+        + SampledSpans::BYTES;
 
     /// The process of the last wait.
     pub fn recent(&self) -> Option<&Arc<LockOwner>> {
@@ -43,6 +46,16 @@ impl WaitPast {
         ended.chain(open).filter(move |(start, end, _)| *end > from && *start < to)
     }
 
+    /// The waits between `from` and `to` that are possible and not certain; those under way end at `now`.
+    pub fn possible(&self, from: Micros, to: Micros, now: Micros) -> impl Iterator<Item = TimedHold> {
+        self.possible.between(from, to, now)
+    }
+
+    /// The processes of all waits between `from` and `to`, certain or not.
+    pub fn owners(&self, from: Micros, to: Micros, now: Micros) -> impl Iterator<Item = &Arc<LockOwner>> {
+        self.between(from, to, now).map(|(_, _, who)| who).chain(self.possible.owners(from, to))
+    }
+
     /// The last moments of the waits between `from` and `to` that ended without the lock.
     pub fn without_lock(&self, from: Micros, to: Micros) -> impl Iterator<Item = (Micros, &LockOwner)> {
         let last = |wait: &TimedHold| (wait.end() - 1).max(wait.start);
@@ -53,7 +66,8 @@ impl WaitPast {
     #[cfg(test)]
     pub fn size(&self) -> (usize, impl Iterator<Item = &Arc<LockOwner>>) {
         let taken = (self.ended.capacity() + self.without.capacity()) * size_of::<TimedHold>()
-            + self.open.capacity() * size_of::<(Micros, Arc<LockOwner>)>();
+            + self.open.capacity() * size_of::<(Micros, Arc<LockOwner>)>()
+            + self.possible.size();
         (taken, self.ended.iter().chain(&self.without).map(|wait| &wait.who))
     }
 }
@@ -82,6 +96,16 @@ impl LockHistory {
     pub fn waiting_are(&mut self, waits: Vec<(Instant, Arc<LockOwner>)>) {
         let waits = waits.into_iter().take(OPEN);
         self.waits.open = waits.map(|(start, who)| (self.micros(start), self.known(who))).collect();
+    }
+
+    /// Records the processes that may be waiting at `at`, each with how long it has looked like that.
+    pub fn possible_waits_are(&mut self, at: Instant, waits: Vec<(Duration, LockOwner)>) {
+        let Some(since) = self.since else { return };
+        let start = |length| self.micros(at.checked_sub(length).unwrap_or(since).max(since));
+        let waits =
+            waits.into_iter().map(|(length, who)| (start(length), self.known(Arc::new(who)))).collect();
+        let at = self.micros(at);
+        self.waits.possible.are(at, waits);
     }
 
     fn wait(&self, end: Instant, length: Duration, who: Arc<LockOwner>) -> Option<TimedHold> {
@@ -130,5 +154,22 @@ mod tests {
         assert!(lane.waited[550..].iter().all(|waited| *waited) && !lane.waited[549]);
         history.waiting_are(Vec::new());
         assert!(shown(&history, start).lanes.iter().all(|lane| lane.who.pid != Some(2)));
+    }
+
+    #[test]
+    fn a_possible_wait_has_marks_of_its_own_and_does_not_count_as_a_wait() {
+        let start = Instant::now();
+        let mut history = history(start, &[(1, 30_000, 40_000)]);
+        let may_wait = |length: u64| vec![(ms(length), who(2).as_ref().clone())];
+        history.possible_waits_are(start + ms(33_000), may_wait(1000));
+        history.possible_waits_are(start + ms(34_000), may_wait(2000));
+        history.possible_waits_are(start + ms(40_000), Vec::new());
+        let timeline = shown(&history, start);
+        let lane = timeline.lanes.iter().find(|lane| lane.who.pid == Some(2)).expect("a lane");
+        let first_and_last = |marks: &[bool]| {
+            marks.iter().position(|marked| *marked).zip(marks.iter().rposition(|marked| *marked))
+        };
+        assert_eq!(first_and_last(&lane.may_have_waited), Some((320, 399)));
+        assert_eq!((lane.waited.len(), timeline.waits), (0, None));
     }
 }

@@ -1,6 +1,9 @@
 //! What watches the locks between the samples: the lock sampler or the kernel's trace, and the activity of the holders.
 
-use std::{path::Path, time::Instant};
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use super::{
     activity::{ActivitySampler, ActivityTargets},
@@ -10,7 +13,8 @@ use super::{
 };
 use crate::{
     config::TraceMode,
-    snapshot::{Database, LabelRules, SamplingFacts, TraceFacts, Unseen},
+    history::LockOwner,
+    snapshot::{Database, LabelRules, PossibleWaiter, SamplingFacts, TraceFacts, Unseen},
 };
 
 /// The threads that watch the locks. Without a start nothing is watched.
@@ -122,6 +126,9 @@ impl LockWatch {
             waiters.retain(|waiter| Some(waiter.pid) != writer.pid);
             database.locks.possible_waiters = waiters;
         }
+        for (database, watched) in databases.iter().zip(watched) {
+            watched.history().possible_waits_are(now, possible_waits(database));
+        }
         self.set_holders(databases, watched);
     }
 
@@ -169,6 +176,17 @@ impl LockWatch {
     fn note(&mut self, what: &str, why: &str) {
         self.troubles.push(Unseen { what: what.to_owned(), why: why.to_owned() });
     }
+}
+
+// For how long each process has looked as if it waited.
+fn possible_waits(database: &Database) -> Vec<(Duration, LockOwner)> {
+    let wait = |waiter: &PossibleWaiter| {
+        let process = database.process(waiter.pid)?;
+        let length = Duration::try_from_secs_f64(waiter.span_ms / 1e3).unwrap_or_default();
+        let (pid, name) = (Some(waiter.pid), process.label.clone());
+        Some((length, LockOwner { pid, start_ticks: process.start_ticks, name }))
+    };
+    database.locks.possible_waiters.iter().filter_map(wait).collect()
 }
 
 const TRACE: &str = "the kernel's trace of lock requests";

@@ -28,7 +28,7 @@ fn who(pid: i32, name: &str) -> Arc<LockOwner> {
 }
 
 // Ten minutes: a hold of five seconds by a process that is gone, then a writer that holds the lock for two seconds in
-// six, a watcher that takes it for a moment each time, and an ingestion that had to wait.
+// six, a watcher that takes it for a quarter of a second each time, and an ingestion that had to wait.
 fn sampled() -> (LockHistory, Instant) {
     let (mut history, start) = (LockHistory::default(), Instant::now());
     let at = |ms: u64| start + Duration::from_millis(ms);
@@ -39,7 +39,7 @@ fn sampled() -> (LockHistory, Instant) {
     };
     hold(who(612, "python3"), 20_000, 5000);
     for round in 10..99 {
-        hold(who(71_168, "amalfa"), round * 6000 + 500, 8);
+        hold(who(71_168, "amalfa"), round * 6000 + 500, 250);
         hold(who(71_201, "amalfa"), round * 6000 + 1000, 2000);
     }
     history.open(SampledLock::Write, at(600_000 - 840), who(71_201, "amalfa"));

@@ -4,7 +4,6 @@ use jiff::Timestamp;
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
-    style::Style,
     text::{Line, Span},
     widgets::{Clear, Paragraph},
 };
@@ -13,6 +12,7 @@ use super::{empty, framed, level, theme::Theme};
 
 mod lanes;
 mod log_size;
+mod readout;
 mod strips;
 use crate::{
     config::profile::Profile,
@@ -20,7 +20,7 @@ use crate::{
         app::{App, TimelineContent, TimelineView},
         screen_map::{ScreenMap, ScreenTarget},
     },
-    history::{LockOwner, Timeline, TimelineStep},
+    history::Timeline,
     keymap::Action,
     snapshot::Database,
     text, units,
@@ -32,6 +32,8 @@ const LABEL: usize = 20;
 const READOUT: u16 = 4;
 /// A cell in which a process waited for the lock and did not hold it.
 const WAITED: char = '╌';
+/// A cell in which a process may have waited for the lock.
+const MAY_HAVE_WAITED: char = '?';
 /// A cell in which a wait ended without the lock, or a single try was refused.
 const REFUSED: char = '×';
 /// A cell in which a process kept frames in the log, and did not hold the lock.
@@ -183,8 +185,9 @@ impl<'a> TimelinePanel<'a> {
     fn figures(&self) -> Vec<Line<'static>> {
         let figures = &self.timeline.figures;
         let mut holds = format!(
-            "held {:.0} % of it   {}",
+            "held {:.0} % of {}   {}",
             figures.held_ratio * 100.0,
+            self.watched(),
             units::plural(figures.count, "hold")
         );
         if figures.count > 0 {
@@ -200,6 +203,16 @@ impl<'a> TimelinePanel<'a> {
             Line::styled(text::fit(&holds, self.width), self.theme.title),
             Line::raw(text::fit(&(waits + &self.rates()), self.width)),
         ]
+    }
+
+    /// The time that the figures are about: the period, or the part of it that was watched.
+    fn watched(&self) -> String {
+        let known = self.timeline.end.saturating_duration_since(self.timeline.oldest);
+        if known < self.timeline.span {
+            format!("the {} watched", units::duration(known.as_secs_f64().round() * 1e3))
+        } else {
+            "it".to_owned()
+        }
     }
 
     /// The trend of the log at the time of the sample.
@@ -244,99 +257,6 @@ impl<'a> TimelinePanel<'a> {
         Line::styled(text::fit(&axis, self.width), self.theme.muted)
     }
 
-    fn readout(&self) -> Vec<Line<'static>> {
-        #[expect(clippy::cast_precision_loss, reason = "one of sixty")]
-        let share = |step: usize| step as f64 / Timeline::STEPS as f64;
-        let (from, to) = (self.timeline.at(share(self.cursor)), self.timeline.at(share(self.cursor + 1)));
-        let mut heading = format!("{} to {}", self.clock(from, true), self.clock(to, true));
-        let room = self.width.saturating_sub(heading.chars().count() + 3);
-        if let Some(legend) = self.legend(room) {
-            heading.push_str(&format!("{legend:>width$}", width = room + 3));
-        }
-        let mut held: Vec<(&LockOwner, TimelineStep)> = self
-            .timeline
-            .lanes
-            .iter()
-            .filter_map(|lane| Some((&lane.who, lane.moments[self.cursor]?)))
-            .collect();
-        held.sort_by(|a, b| b.1.longest_ms.total_cmp(&a.1.longest_ms));
-        let mut sentences: Vec<(String, Style)> =
-            held.iter().map(|(who, moment)| (self.sentence(who, moment), self.theme.warning)).collect();
-        let is_free = sentences.is_empty();
-        sentences.extend(self.waits().map(|sentence| (sentence, self.theme.accent)));
-        let is_unknown = Timeline::cells(self.cursor).end <= self.timeline.unknown_cells();
-        if is_free {
-            sentences.insert(
-                0,
-                if is_unknown {
-                    ("not known: nothing was sampled then".to_owned(), self.theme.muted)
-                } else {
-                    ("free".to_owned(), self.theme.good)
-                },
-            );
-        }
-        let room = usize::from(READOUT) - 1;
-        if sentences.len() > room {
-            let more = sentences.len() + 1 - room;
-            sentences.truncate(room - 1);
-            sentences.push((format!("and {more} more processes, each for less"), self.theme.muted));
-        }
-        let lines =
-            sentences.into_iter().map(|(text, style)| Line::styled(text::fit(&text, self.width), style));
-        std::iter::once(Line::styled(text::fit(&heading, self.width), self.theme.title))
-            .chain(lines)
-            .collect()
-    }
-
-    /// What the marks in the lanes mean, in `room` columns: in words, in short, or the first ones.
-    fn legend(&self, room: usize) -> Option<String> {
-        let is_refused = self.timeline.lanes.iter().any(|lane| lane.refused.contains(&true));
-        let marks = [
-            (true, WAITED, "waited", "wait"),
-            (is_refused, REFUSED, "did not get it", "refused"),
-            (true, PINNED, "pins the log", "pin"),
-            (true, CHECKPOINTED, "checkpoint", "checkpoint"),
-        ];
-        let marks: Vec<_> = marks.into_iter().filter(|(is_shown, ..)| *is_shown).collect();
-        let long: Vec<_> = marks.iter().map(|(_, sign, words, _)| format!("{sign} {words}")).collect();
-        let short: Vec<_> = marks.iter().map(|(_, sign, _, word)| format!("{sign} {word}")).collect();
-        let fewer = (1..=short.len()).rev().map(|count| short[..count].join(" "));
-        let mut all = std::iter::once(long.join("  ")).chain(fewer);
-        all.find(|legend| legend.chars().count() <= room)
-    }
-
-    /// What the processes that did not hold it did under the cursor: waits, and those that ended without the lock.
-    fn waits(&self) -> impl Iterator<Item = String> {
-        let cells = Timeline::cells(self.cursor);
-        let is_marked =
-            move |marks: &[bool]| marks.get(cells.clone()).is_some_and(|marks| marks.contains(&true));
-        self.timeline.lanes.iter().filter_map(move |lane| {
-            let end = match (is_marked(&lane.waited), is_marked(&lane.refused)) {
-                (true, true) => "waited for it and did not get it",
-                (true, false) => "waited for it",
-                (false, true) => "was refused it",
-                (false, false) => return None,
-            };
-            Some(format!("{} {end}", name(&lane.who)))
-        })
-    }
-
-    fn sentence(&self, who: &LockOwner, moment: &TimelineStep) -> String {
-        let name = name(who);
-        let long = units::duration(moment.longest_ms);
-        let began = moment.began.map_or_else(
-            || " (when exactly is no longer known)".to_owned(),
-            |began| format!(" from {}", self.clock(began, true)),
-        );
-        let of = match moment.count {
-            0 | 1 => String::new(),
-            count => format!(", the longest of {}", units::plural(count, "hold")),
-        };
-        let verb = if moment.goes_on { "has held it" } else { "held it" };
-        let so_far = if moment.goes_on { " so far" } else { "" };
-        format!("{name} {verb} for {long}{so_far}{began}{of}")
-    }
-
     fn clock(&self, at: Timestamp, exact: bool) -> String {
         let format = if exact { "%H:%M:%S%.3f" } else { "%H:%M:%S" };
         at.to_zoned(self.app.setup.time_zone.clone()).strftime(format).to_string()
@@ -360,14 +280,5 @@ impl<'a> TimelinePanel<'a> {
         let middle = usize::midpoint(cells.start, cells.end - 1);
         // On a narrow screen a column covers several steps.
         step.contains(&middle) || cells.contains(&usize::midpoint(step.start, step.end))
-    }
-}
-
-fn name(who: &LockOwner) -> String {
-    match who.pid {
-        Some(pid) if who.name.is_empty() => pid.to_string(),
-        Some(pid) => format!("{pid} ({})", text::fit(&who.name, 15)),
-        None if who.name.is_empty() => "a process not visible from here".to_owned(),
-        None => who.name.clone(),
     }
 }

@@ -7,7 +7,9 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{CHECKPOINTED, LABEL, PINNED, REFUSED, TimelinePanel, WAITED, level, strips::has_strip};
+use super::{
+    CHECKPOINTED, LABEL, MAY_HAVE_WAITED, PINNED, REFUSED, TimelinePanel, WAITED, level, strips::has_strip,
+};
 use crate::{
     console::{
         screen_map::{RowList, ScreenMap, ScreenTarget},
@@ -99,6 +101,8 @@ impl TimelinePanel<'_> {
             (CHECKPOINTED, self.theme.accent)
         } else if is_marked(&lane.waited) {
             (WAITED, self.theme.accent)
+        } else if is_marked(&lane.may_have_waited) {
+            (MAY_HAVE_WAITED, self.theme.accent)
         } else if is_marked(&lane.pinned) {
             (PINNED, self.theme.warning)
         } else {

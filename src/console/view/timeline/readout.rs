@@ -1,0 +1,125 @@
+//! In words: the values under the cursor of the timeline.
+
+use ratatui::{style::Style, text::Line};
+
+use super::{CHECKPOINTED, MAY_HAVE_WAITED, PINNED, READOUT, REFUSED, TimelinePanel, WAITED};
+use crate::{
+    console::view::header::is_only_sampled,
+    history::{LockOwner, Timeline, TimelineLane, TimelineStep},
+    text, units,
+};
+
+impl TimelinePanel<'_> {
+    pub(super) fn readout(&self) -> Vec<Line<'static>> {
+        #[expect(clippy::cast_precision_loss, reason = "one of sixty")]
+        let share = |step: usize| step as f64 / Timeline::STEPS as f64;
+        let (from, to) = (self.timeline.at(share(self.cursor)), self.timeline.at(share(self.cursor + 1)));
+        let mut heading = format!("{} to {}", self.clock(from, true), self.clock(to, true));
+        let room = self.width.saturating_sub(heading.chars().count() + 3);
+        if let Some(legend) = self.legend(room) {
+            heading.push_str(&format!("{legend:>width$}", width = room + 3));
+        }
+        let mut held: Vec<(&LockOwner, TimelineStep)> = self
+            .timeline
+            .lanes
+            .iter()
+            .filter_map(|lane| Some((&lane.who, lane.moments[self.cursor]?)))
+            .collect();
+        held.sort_by(|a, b| b.1.longest_ms.total_cmp(&a.1.longest_ms));
+        let mut sentences: Vec<(String, Style)> =
+            held.iter().map(|(who, moment)| (self.sentence(who, moment), self.theme.warning)).collect();
+        let is_free = sentences.is_empty();
+        sentences.extend(self.waits().map(|sentence| (sentence, self.theme.accent)));
+        if sentences.len() == held.len() && !is_free && is_only_sampled(self.app) {
+            let hint = "who waited for it is known only with the kernel's trace: waltop --trace on";
+            sentences.push((hint.to_owned(), self.theme.muted));
+        }
+        let is_unknown = Timeline::cells(self.cursor).end <= self.timeline.unknown_cells();
+        if is_free {
+            sentences.insert(
+                0,
+                if is_unknown {
+                    ("not known: nothing was sampled then".to_owned(), self.theme.muted)
+                } else {
+                    ("free".to_owned(), self.theme.good)
+                },
+            );
+        }
+        let room = usize::from(READOUT) - 1;
+        if sentences.len() > room {
+            let more = sentences.len() + 1 - room;
+            sentences.truncate(room - 1);
+            sentences.push((format!("and {more} more processes, each for less"), self.theme.muted));
+        }
+        let lines =
+            sentences.into_iter().map(|(text, style)| Line::styled(text::fit(&text, self.width), style));
+        std::iter::once(Line::styled(text::fit(&heading, self.width), self.theme.title))
+            .chain(lines)
+            .collect()
+    }
+
+    /// What the marks in the lanes mean, in `room` columns: in words, in short, or the first ones.
+    fn legend(&self, room: usize) -> Option<String> {
+        let is_marked = |marks: fn(&TimelineLane) -> &[bool]| {
+            self.timeline.lanes.iter().any(|lane| marks(lane).contains(&true))
+        };
+        let may_have_waited = is_marked(|lane| &lane.may_have_waited);
+        let waited = !may_have_waited || is_marked(|lane| &lane.waited);
+        let is_refused = is_marked(|lane| &lane.refused);
+        let marks = [
+            (waited, WAITED, "waited", "wait"),
+            (may_have_waited, MAY_HAVE_WAITED, "may have waited", "may wait"),
+            (is_refused, REFUSED, "did not get it", "refused"),
+            (true, PINNED, "pins the log", "pin"),
+            (true, CHECKPOINTED, "checkpoint", "checkpoint"),
+        ];
+        let marks: Vec<_> = marks.into_iter().filter(|(is_shown, ..)| *is_shown).collect();
+        let long: Vec<_> = marks.iter().map(|(_, sign, words, _)| format!("{sign} {words}")).collect();
+        let short: Vec<_> = marks.iter().map(|(_, sign, _, word)| format!("{sign} {word}")).collect();
+        let fewer = (1..=short.len()).rev().map(|count| short[..count].join(" "));
+        let mut all = std::iter::once(long.join("  ")).chain(fewer);
+        all.find(|legend| legend.chars().count() <= room)
+    }
+
+    /// What the processes that did not hold it did under the cursor: waits, and those that ended without the lock.
+    fn waits(&self) -> impl Iterator<Item = String> {
+        let cells = Timeline::cells(self.cursor);
+        let is_marked =
+            move |marks: &[bool]| marks.get(cells.clone()).is_some_and(|marks| marks.contains(&true));
+        self.timeline.lanes.iter().filter_map(move |lane| {
+            let end = match (is_marked(&lane.waited), is_marked(&lane.refused)) {
+                (true, true) => "waited for it and did not get it",
+                (true, false) => "waited for it",
+                (false, true) => "was refused it",
+                (false, false) if is_marked(&lane.may_have_waited) => "may have waited for it",
+                (false, false) => return None,
+            };
+            Some(format!("{} {end}", name(&lane.who)))
+        })
+    }
+
+    fn sentence(&self, who: &LockOwner, moment: &TimelineStep) -> String {
+        let name = name(who);
+        let long = units::duration(moment.longest_ms);
+        let began = moment.began.map_or_else(
+            || " (when exactly is no longer known)".to_owned(),
+            |began| format!(" from {}", self.clock(began, true)),
+        );
+        let of = match moment.count {
+            0 | 1 => String::new(),
+            count => format!(", the longest of {}", units::plural(count, "hold")),
+        };
+        let verb = if moment.goes_on { "has held it" } else { "held it" };
+        let so_far = if moment.goes_on { " so far" } else { "" };
+        format!("{name} {verb} for {long}{so_far}{began}{of}")
+    }
+}
+
+fn name(who: &LockOwner) -> String {
+    match who.pid {
+        Some(pid) if who.name.is_empty() => pid.to_string(),
+        Some(pid) => format!("{pid} ({})", text::fit(&who.name, 15)),
+        None if who.name.is_empty() => "a process not visible from here".to_owned(),
+        None => who.name.clone(),
+    }
+}
