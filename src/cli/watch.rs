@@ -21,7 +21,7 @@ use crate::{
     },
     json,
     snapshot::Versioned,
-    text, threads,
+    text, threads, units,
 };
 
 use self::checkpoints::CheckpointTimer;
@@ -51,11 +51,10 @@ pub fn run(args: WatchArgs, config: &Config) -> anyhow::Result<u8> {
     let bell = WakeSignal::default();
     let ending = end_on_signals(bell.clone())?;
     let checkpoints = CheckpointTimer::of(&request.database, config)?;
-    watch::watch(
-        &request,
-        &bell,
-        &mut WatchReporter { config, json: args.json, bell: bell.clone(), checkpoints },
-    )?;
+    let mut reporter =
+        WatchReporter { config, json: args.json, bell: bell.clone(), checkpoints, runs: 0, ingested: 0 };
+    watch::watch(&request, &bell, &mut reporter)?;
+    notice(&reporter.totals());
     Ok(match ending.get() {
         None | Some(&Signal::TERM) => 0,
         Some(&signal) => endings::exit_code(signal),
@@ -68,6 +67,16 @@ struct WatchReporter<'a> {
     json: bool,
     bell: WakeSignal,
     checkpoints: Option<CheckpointTimer<'a>>,
+    /// Runs so far, and the documents that they ingested.
+    runs: u64,
+    ingested: u64,
+}
+
+impl WatchReporter<'_> {
+    fn totals(&self) -> String {
+        let (runs, documents) = (units::plural(self.runs, "run"), units::plural(self.ingested, "document"));
+        format!("ended after {runs}, {documents} ingested")
+    }
 }
 
 impl WatchHost for WatchReporter<'_> {
@@ -76,6 +85,8 @@ impl WatchHost for WatchReporter<'_> {
     }
 
     fn ran(&mut self, summary: &RunSummary) {
+        self.runs += 1;
+        self.ingested += summary.ingested;
         let line = if self.json {
             json::line(&Versioned::new(summary)).unwrap_or_default()
         } else {

@@ -56,6 +56,12 @@ fn add_ingestions(lines: &mut Lines) {
         held_ms: 1.0,
         error: None,
     };
+    let one = RunSummary {
+        ingested: 1,
+        ingested_file: Some("/srv/notes/a.md".to_owned()),
+        unchanged: 1_199,
+        ..whole.clone()
+    };
     let part = RunSummary {
         removed: 1,
         failed: vec![file.clone()],
@@ -65,6 +71,7 @@ fn add_ingestions(lines: &mut Lines) {
         ..whole.clone()
     };
     lines.add("waltop ingest", &whole);
+    lines.add("waltop ingest", &one);
     lines.add("waltop ingest", &part);
     let before = |files_total| CarriesOn {
         run: "20260101T000000Z-7".to_owned(),

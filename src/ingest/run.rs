@@ -280,7 +280,9 @@ impl<'a> IngestRun<'a> {
     ) -> Result<(), IngestError> {
         let (gap, sharing) = gap_after(written.cost, neighbours);
         self.report_unchanged()?;
+        let is_only = self.summary.ingested == 0 && written.ingested == 1;
         self.summary.ingested += written.ingested;
+        self.summary.ingested_file = written.first.clone().filter(|_| is_only);
         self.record(JournalEvent::Batch {
             files: written.ingested,
             bytes: written.bytes,

@@ -97,6 +97,8 @@ impl From<TransactionCost> for RecordedCost {
 pub struct BatchResult {
     /// Documents that were ingested.
     pub ingested: u64,
+    /// The path of the first of them.
+    pub first: Option<String>,
     pub bytes: u64,
     /// Documents that the database rejected.
     pub failed: Vec<FailedFile>,

@@ -18,6 +18,9 @@ pub struct RunSummary {
     /// Documents that were found, and paths that could not be read.
     pub files_total: u64,
     pub ingested: u64,
+    /// The path of the document that was ingested, if it was one only.
+    #[serde(default)]
+    pub ingested_file: Option<String>,
     /// Documents that needed no write.
     pub unchanged: u64,
     /// Documents that were deleted because they are no longer in the folder.
@@ -48,6 +51,7 @@ impl RunSummary {
             run,
             files_total: 0,
             ingested: 0,
+            ingested_file: None,
             unchanged: 0,
             removed: 0,
             failed: Vec::new(),
@@ -84,7 +88,11 @@ impl fmt::Display for RunSummary {
         };
         let [ingested, total, unchanged] =
             [self.ingested, self.files_total, self.unchanged].map(units::count);
-        write!(f, "{ended}{ingested} of {total} ingested, {unchanged} unchanged")?;
+        write!(f, "{ended}{ingested} of {total} ingested")?;
+        if let Some(path) = &self.ingested_file {
+            write!(f, " ({path})")?;
+        }
+        write!(f, ", {unchanged} unchanged")?;
         for (count, what) in [
             (self.removed, "removed"),
             (self.failed.len() as u64, "failed"),

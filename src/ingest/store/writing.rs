@@ -43,6 +43,7 @@ impl DocumentStore {
             written.bytes += document.stamp.bytes;
             let warned = document.warnings.into_iter();
             written.warned.extend(warned.map(|reason| FailedFile { path: path.clone(), reason }));
+            written.first.get_or_insert(path);
         }
         Ok(written)
     }

@@ -163,7 +163,8 @@ fn a_folder_that_may_not_be_entered_is_reported_and_what_is_known_of_it_stays() 
     home.document("new.md", "new");
     let said = home.run_as(user, &["ingest", "notes", "--db", "notes.db"]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.out.starts_with("1 of 5 ingested, 3 unchanged, 1 failed in "), "{said:?}");
+    let new = format!("1 of 5 ingested ({}), 3 unchanged, 1 failed in ", home.at("notes/new.md").display());
+    assert!(said.out.starts_with(&new), "{said:?}");
     let told = format!("failed: {}: Permission denied", closed.display());
     assert!(said.err.contains(&told), "{said:?}");
     assert_eq!(home.run_as(user, &["search", "badgers", "--db", "notes.db"]).code, Some(0));

@@ -10,8 +10,13 @@ fn a_signal_ends_it_and_nothing_is_left() {
         let pidfiles = scene.state("watch");
         let pid = fs::read_to_string(&pidfiles[0]).expect("the pidfile");
         assert_eq!((pidfiles.len(), pid.lines().next()), (1, Some(&*watch.pid().to_string())));
+        watch.ran(1);
+        let said = Arc::clone(&watch.err);
         watch.signal(signal);
         assert_eq!(watch.ends().code(), Some(code));
+        eventually("its last line", || {
+            lines(&said).last().is_some_and(|line| line.contains("ended after 1 run, ")).then_some(())
+        });
         assert_eq!((scene.state("watch").len(), scene.state("lock").len()), (0, 0));
     }
 }
