@@ -303,7 +303,7 @@ fn reader_line(database: &Database, reader: &LogReader) -> String {
 
 fn process_line(process: &Process) -> String {
     let holds: Vec<String> = process.holds.iter().map(ToString::to_string).collect();
-    let locks = if holds.is_empty() { "no lock to speak of".to_owned() } else { holds.join(" ") };
+    let locks = if holds.is_empty() { "no lock on its data".to_owned() } else { holds.join(" ") };
     let read_only = if process.read_only == Some(true) { ", read-only" } else { "" };
     let user = process.user.as_deref().unwrap_or("?");
     format!(

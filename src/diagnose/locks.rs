@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, is_held_by, no_remedy, step, terminate, who};
+use super::{Rule, RuleFacts, RuleInput, evidence, explain, is_held_by, no_remedy, step, terminate, who};
 use crate::{
     snapshot::{Finding, FindingKind, HolderWait, Process, Remedy, RemedyAction, Severity},
     units,
@@ -120,8 +120,8 @@ impl LongHold<'_> {
                 ("busy_timeout_ms", budget_ms.into()),
                 ("now", self.is_now.into()),
             ]),
-            // If the hold is over, only the program that made it can be fixed.
-            remedy: if self.is_now { stop(pid, look) } else { no_remedy() },
+            // If the hold is over, only the program that made it can be fixed: its page says how.
+            remedy: if self.is_now { stop(pid, look) } else { explain(FindingKind::LongWriteLock) },
         })
     }
 

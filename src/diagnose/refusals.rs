@@ -69,8 +69,9 @@ fn message(worst: &RefusedWriter, refusals: &WriterRefusals, gave_up: u32, look:
         (_, RefusalReason::Waited) => format!("and gave up after {}", units::duration(worst.longest_ms)),
         (_, reason) => format!("and did not get it: {reason}"),
     };
+    let lost = if gave_up > 0 { format!(", {gave_up} never got the lock") } else { String::new() };
     format!(
-        "{} in the last {}, {gave_up} without the lock; {} was refused the write lock{by}, {outcome}",
+        "{} in the last {}{lost}; {} was refused the write lock{by}, {outcome}",
         units::plural(waits.into(), "refused write"),
         units::duration(refusals.window_ms),
         who(database, Some(worst.pid)),

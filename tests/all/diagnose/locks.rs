@@ -81,7 +81,8 @@ fn a_long_hold_is_found_after_it_is_over() {
         let finding = found(&mut watch, FindingKind::LongWriteLock, Some(writer.pid()));
         (finding.evidence["now"] == false).then_some(finding)
     });
-    assert_eq!(finding.remedy.command, None, "it is over");
+    assert_eq!(finding.remedy.action, None, "it is over");
+    assert_eq!(finding.remedy.command.as_deref(), Some("waltop explain long-write-lock"));
 }
 
 /// A control group of its own that can be frozen.
