@@ -347,3 +347,8 @@ fn usage(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
 fn from_one(text: &str) -> Result<NonZeroUsize, &'static str> {
     text.parse().map_err(|_| "give a number from 1")
 }
+
+/// A process ID.
+fn pid_of(text: &str) -> Result<i32, &'static str> {
+    text.parse().map_err(|_| "give the PID of a process, a number")
+}

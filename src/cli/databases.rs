@@ -48,18 +48,53 @@ pub fn unnamed(config: &Config) -> &[PathBuf] {
     if listed.is_empty() { std::slice::from_ref(&config.places.default_database) } else { listed }
 }
 
+/// Words that other tools have for what a command does.
+const HABITS: &[(&str, &str)] = &[
+    ("stop", "reap"),
+    ("kill", "reap"),
+    ("list", "status"),
+    ("ls", "status"),
+    ("ps", "status"),
+    ("top", "status"),
+    ("info", "stats"),
+    ("log", "runs"),
+    ("logs", "runs"),
+    ("history", "runs"),
+    ("import", "ingest"),
+    ("find", "search"),
+    ("grep", "search"),
+    ("vacuum", "optimize"),
+    ("analyze", "optimize"),
+    ("repair", "rescue"),
+    ("recover", "rescue"),
+    ("why", "explain"),
+    ("monitor", "status"),
+];
+
 /// A single word that names no file was most likely meant as a command.
 fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     let word = named[0].to_string_lossy();
     let is_bare = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
-    if !is_bare || named[0].exists() {
+    if named[0].exists() {
         return error;
+    }
+    if !is_bare {
+        return match error.downcast_ref() {
+            Some(observe::UnfitPath::Missing { nearest: None, .. }) => {
+                let database = text::shell_word(&word);
+                anyhow!("{error}, or make it: waltop ingest FOLDER --db {database}")
+            }
+            _ => error,
+        };
     }
     let commands = Cli::command();
     if commands.find_subcommand(&*word).is_some() {
         return anyhow!(
             "options must follow the subcommand: `waltop {word} …`; --readonly stands before databases only"
         );
+    }
+    if let Some((_, command)) = HABITS.iter().find(|(habit, _)| *habit == word) {
+        return anyhow!("no such file or command: {word}; did you mean `waltop {command}`?");
     }
     let visible = commands.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);
     if let Some(command) = text::similar(&word, visible) {

@@ -24,7 +24,7 @@ use crate::{
     text, units,
 };
 
-use super::{BETWEEN_LOOKS, databases, output::answer, print_json, print_line};
+use super::{BETWEEN_LOOKS, databases, output::answer, pid_of, print_json, print_line};
 
 mod report;
 
@@ -55,7 +55,7 @@ pub struct ReapArgs {
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     watch: Duration,
     /// Stop only this process; can be repeated.
-    #[arg(long, value_name = "PID")]
+    #[arg(long, value_name = "PID", value_parser = pid_of)]
     pid: Vec<i32>,
     /// Print the result as JSON.
     #[arg(long)]

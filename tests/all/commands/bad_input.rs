@@ -327,6 +327,11 @@ fn a_mistyped_command_or_file_is_answered_with_the_nearest() {
     for (args, nearest) in [
         (&["chek"][..], "did you mean `waltop check`?"),
         (&["statsu"], "did you mean `waltop status`?"),
+        (&["stop", "12"], "did you mean `waltop reap`?"),
+        (&["log"], "did you mean `waltop runs`?"),
+        (&["ps"], "did you mean `waltop status`?"),
+        (&["books of 2026.db"], "or make it: waltop ingest FOLDER --db 'books of 2026.db'"),
+        (&["reap", "--pid", "abc"], "give the PID of a process, a number; see waltop reap --help"),
         (&["notse.db"], "did you mean notes.db?"),
         (&["status", "note.db"], "did you mean notes.db?"),
         (&["status", "missing.db"], "name a SQLite database that exists"),
