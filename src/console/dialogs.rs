@@ -230,6 +230,12 @@ impl Dialog {
         Self { focus: kind.content().first_focus(), kind, number: 0, complaint: None, is_proposal: true }
     }
 
+    /// Whether a text field has the focus.
+    pub fn is_typed_into(&self) -> bool {
+        let DialogFocus::Field(index) = self.focus else { return false };
+        matches!(self.kind.content().fields().get(index), Some(DialogField::Text { .. }))
+    }
+
     pub(in crate::console) fn key(&mut self, key: KeyEvent) -> DialogReply {
         if is_typing(key) && self.kind.content_mut().list_key(key) {
             self.complaint = None;

@@ -51,6 +51,7 @@ fn add_notices(lines: &mut Lines) {
         Notice::HolderGone { .. } => [Notice::HolderGone { who: "7 (bun)".to_owned() }],
         Notice::HolderUnseen => [Notice::HolderUnseen],
         Notice::NoHoldSelected { .. } => [Notice::NoHoldSelected { before: ",".to_owned(), next: ".".to_owned() }],
+        Notice::NothingFound { .. } => [Notice::NothingFound { key: key() }],
         Notice::WorstNamesNobody => [Notice::WorstNamesNobody],
         Notice::NoProcessSelected => [Notice::NoProcessSelected],
         Notice::NotTaggable { .. } => [Notice::NotTaggable { key: key() }],

@@ -187,6 +187,25 @@ fn a_finding_of_real_processes_comes_is_explained_and_goes() {
 }
 
 #[test]
+fn free_lines_of_the_panel_show_the_selected_sentence_whole_and_then_the_worst() {
+    let mut database = contended();
+    database.findings.truncate(3);
+    let sentences: Vec<String> = database.findings.iter().map(|it| it.message.clone()).collect();
+    let mut stage = Stage::new(look(vec![database]), USUAL);
+    let shows = |stage: &Stage, sentence: &str| {
+        let screen = stage.screen();
+        let words: Vec<&str> = screen.split_whitespace().collect();
+        sentence.split_whitespace().all(|word| words.contains(&word))
+    };
+    assert!(sentences.iter().all(|sentence| shows(&stage, sentence)), "{}", stage.screen());
+    // With six lines for six findings there is no room: each has one line.
+    let mut all = contended();
+    all.findings.truncate(6);
+    stage.look(look(vec![all]));
+    assert!(stage.screen().contains('…'), "{}", stage.screen());
+}
+
+#[test]
 fn the_zoomed_panel_continues_a_long_sentence_on_the_next_line() {
     for size in [USUAL, LARGE] {
         let mut stage = Stage::new(look(vec![contended()]), size);

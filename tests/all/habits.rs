@@ -175,13 +175,15 @@ fn a_text_is_searched_and_n_goes_from_match_to_match() {
     let mut stage = Stage::new(look(vec![contended()]), (80, 24));
     stage.keys("?/panel<Enter>");
     let first = stage.screen();
-    assert!(first.contains("n next match"), "{first}");
+    assert!(first.contains("n next match") && first.contains("search: panel   1 of "), "{first}");
     stage.keys("n");
-    assert_ne!(stage.screen(), first);
+    assert!(stage.screen().contains("search: panel   2 of "), "{}", stage.screen());
     stage.keys("N");
     assert_eq!(stage.screen(), first);
     stage.keys("<Esc>");
     assert!(!stage.screen().contains("next match"));
+    stage.keys("?/zebra<Enter>");
+    assert!(stage.screen().contains("search: zebra   not found"), "{}", stage.screen());
 }
 
 #[test]

@@ -228,6 +228,10 @@ impl App {
             Action::Suspend => return vec![Effect::Suspend],
             Action::Timeline => return self.toggle_timeline(),
             Action::Earlier | Action::Later | Action::PreviousHold | Action::NextHold => {
+                if self.timeline().is_some() {
+                    let key = self.key_of(Action::Back).to_owned();
+                    return vec![self.notify(Notice::RowsHidden { by: RowCover::Other, key })];
+                }
                 let key = self.key_of(Action::Timeline).to_owned();
                 return vec![self.notify(Notice::NoTimeline { key })];
             }

@@ -35,6 +35,11 @@ pub enum Notice {
     /// No details of a Python process are open, or `py-spy` is not installed.
     NoStack,
     NoProcessSelected,
+    /// The selected database has no finding whose process could be stopped.
+    NothingFound {
+        /// Opens the database, where each process can be selected.
+        key: String,
+    },
     /// The worst finding of the selected database names no process.
     WorstNamesNobody,
     /// The process of the selected hold has exited.
@@ -174,6 +179,7 @@ impl Notice {
             | Self::NoTimeline { .. }
             | Self::NoStack
             | Self::WorstNamesNobody
+            | Self::NothingFound { .. }
             | Self::HolderGone { .. }
             | Self::HolderUnseen
             | Self::NoHoldSelected { .. }
@@ -216,6 +222,9 @@ impl fmt::Display for Notice {
             Self::HolderUnseen => f.write_str("the process of this hold is not visible from here"),
             Self::NoHoldSelected { before, next } => {
                 write!(f, "no hold is selected: {before} and {next} select one")
+            }
+            Self::NothingFound { key } => {
+                write!(f, "nothing is found here that would call for a stop: {key} shows the processes")
             }
             Self::WorstNamesNobody => {
                 f.write_str("the worst finding here names no process that can be stopped")

@@ -138,7 +138,10 @@ impl App {
                 return Some(Vec::new());
             }
             Action::Stop if self.stop_subject().is_none() => {
-                return Some(vec![self.notify(Notice::WorstNamesNobody)]);
+                let is_healthy = self.database().is_some_and(|database| database.findings.is_empty());
+                let key = self.key_of(Action::Details).to_owned();
+                let notice = if is_healthy { Notice::NothingFound { key } } else { Notice::WorstNamesNobody };
+                return Some(vec![self.notify(notice)]);
             }
             // The area below the list replaces it.
             Action::Zoom(_) | Action::NextPanel | Action::PreviousPanel | Action::Timeline => {

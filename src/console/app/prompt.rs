@@ -165,6 +165,11 @@ impl App {
         true
     }
 
+    /// Which match of the search is selected, counted from 0, and how many there are.
+    pub fn search_matches(&self) -> (usize, usize) {
+        (self.search.selected, self.extent.matches.len())
+    }
+
     /// Inserts `text` into the open prompt, if any.
     pub(super) fn paste_into_prompt(&mut self, text: &str) {
         let typed = text.chars().filter(|character| !character.is_control());

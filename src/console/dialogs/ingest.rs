@@ -82,8 +82,8 @@ impl IngestDialog {
         }
         match self.known().map(|preview| &preview.documents) {
             None => page.muted("counting the documents…"),
-            // The refusal of this folder says the same.
-            Some(Err(why)) if page.complaint.is_some_and(|it| it.contains(why.as_str())) => Vec::new(),
+            // The refusal of this folder gives the reason.
+            Some(Err(_)) if page.complaint.is_some_and(|it| it.contains(self.folder.value())) => Vec::new(),
             Some(Err(why)) => page.sentence(Level::Warn, &format!("▲ {why}")),
             Some(Ok(count)) if count.files == 0 && count.is_complete => page.sentence(
                 Level::Warn,
@@ -201,16 +201,13 @@ mod tests {
     #[test]
     fn a_folder_that_was_refused_has_its_reason_once() {
         let mut dialog = IngestDialog::new(&live(), &[], Path::new("/none"));
-        let why = "/none does not exist".to_owned();
-        dialog.previewed(FolderPreview {
-            typed: "/none".to_owned(),
-            documents: Err(why.clone()),
-            names: vec![],
-        });
+        let why = "there is no folder /none; check the path".to_owned();
+        let refusal = "cannot read /none: No such file or directory";
+        dialog.previewed(FolderPreview { typed: "/none".to_owned(), documents: Err(why), names: vec![] });
         let theme = Theme::of(Palette::None);
         let lines =
             |complaint| dialog.contents(DialogPage { theme: &theme, room: 60, height: 20, complaint }).len();
-        assert_eq!((lines(None), lines(Some(why.as_str())), lines(Some("no room"))), (1, 0, 1));
+        assert_eq!((lines(None), lines(Some(refusal)), lines(Some("no room"))), (1, 0, 1));
     }
 
     #[test]

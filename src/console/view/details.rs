@@ -50,33 +50,14 @@ fn yes(value: Option<bool>) -> String {
 fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows {
     let found = database.process(target.pid).filter(|it| it.start_ticks == Some(target.start_ticks));
     let Some(process) = found else { return gone_rows(&format!("Process {}", target.pid)) };
-    let handles = process.handles.map_or_else(
-        || "unknown: its descriptors cannot be read".to_owned(),
-        |handles| format!("{} on the database, {} on -wal, {} on -shm", handles.db, handles.wal, handles.shm),
-    );
-    let mut rows = vec![
-        row("process", process.who()),
-        row("name", &process.name),
-        row("command", process.command_line()),
-        row("user", known(process.user.clone())),
-        row("parent", known(process.parent)),
-        row(
-            "started",
-            format!("{}, {} ago", known(process.started_at), known(process_columns::age(process, app.now))),
-        ),
-        row("state", process.state.to_string()),
-        row("CPU", known(process.cpu_percent.map(|cpu| format!("{cpu:.1} %")))),
-        row("memory", known(process.memory_bytes.map(units::bytes))),
-        row("descriptors", handles),
-        row("read-only", yes(process.read_only)),
-        row("maps file", yes(process.maps_database)),
-        row("temp files", known(process.temp_files.map(temporary))),
-        row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
-        row("locks", process_columns::locks(database, process)),
-    ];
+    // First what is wrong with it and what it does: on a small screen the rest is below the edge.
+    let mut rows = vec![row("process", process.who())];
+    rows.extend(about(database, process));
+    rows.push(row("locks", process_columns::locks(database, process)));
     rows.extend(process.activity.iter().map(|activity| row("activity", activity.to_string())));
     rows.extend(stack(app, process, target));
     rows.extend(super::refused::rows(database, process.pid));
+    rows.extend(facts(app, process));
     let fate = if process.moved_to.is_empty() { "deleted or replaced" } else { "moved, deleted or replaced" };
     for path in &process.replaced {
         rows.push(row("replaced", format!("it still has {path} open, which was {fate}")));
@@ -86,8 +67,36 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
     }
     rows.extend(origin(process));
     rows.extend(verdict(process));
-    rows.extend(about(database, process));
     rows
+}
+
+fn facts(app: &App, process: &Process) -> LabelledRows {
+    let handles = process.handles.map_or_else(
+        || "unknown: its descriptors cannot be read".to_owned(),
+        |handles| format!("{} on the database, {} on -wal, {} on -shm", handles.db, handles.wal, handles.shm),
+    );
+    vec![
+        row("name", &process.name),
+        row("command", process.command_line()),
+        row("user", known(process.user.clone())),
+        row("parent", known(process.parent)),
+        row(
+            "started",
+            format!(
+                "{}, {} ago",
+                known(process.started_at.map(|at| labelled::clock(app, at))),
+                known(process_columns::age(process, app.now))
+            ),
+        ),
+        row("state", process.state.to_string()),
+        row("CPU", known(process.cpu_percent.map(|cpu| format!("{cpu:.1} %")))),
+        row("memory", known(process.memory_bytes.map(units::bytes))),
+        row("descriptors", handles),
+        row("read-only", yes(process.read_only)),
+        row("maps file", yes(process.maps_database)),
+        row("temp files", known(process.temp_files.map(temporary))),
+        row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
+    ]
 }
 
 // The stack of a Python process that was asked for, or the key that asks for it, where it would help.

@@ -78,7 +78,7 @@ fn sentence(app: &App, found: FindingRow<'_>) -> LabelledRows {
     let Finding { kind, severity, message, remedy, .. } = found.finding();
     let mut rows = vec![row(severity.to_string().as_str(), kind.as_str()), row("", message)];
     match found {
-        FindingRow::Gone(gone) => rows.push(row("holds", super::findings::end(app, gone))),
+        FindingRow::Gone(gone) => rows.push(row("state", super::findings::end(app, gone))),
         FindingRow::Now(_) => {
             rows.extend(remedy.action.map(|action| {
                 let key = app.key_of(action.into());

@@ -1,4 +1,5 @@
-//! Panel 1: what is wrong, worst first, one line each, or in full where it is zoomed and has the room; below it, dimmed, the resolved findings.
+//! Panel 1: what is wrong, worst first, one line each, or in full where lines are free; below it, dimmed, the resolved
+//! findings.
 
 use ratatui::{
     Frame,
@@ -31,8 +32,11 @@ const AGE: usize = 10;
 const KEY: usize = 12;
 /// The narrowest column in which a sentence is continued on the next line.
 const WRAPPED: usize = 20;
-/// From this width on a row also has the name of its finding.
+/// From this width on a row also has the name of its finding; a panel with room for long sentences from a smaller one
+/// on.
 const NAMED: usize = 110;
+const NAMED_IF_TALL: usize = 90;
+const TALL: usize = 10;
 const NAME: usize = 18;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
@@ -41,10 +45,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
         return empty(frame, inner, theme, "looking…");
     }
     let room = usize::from(inner.height);
-    let in_full = app.zoomed.then(|| lines(app, theme, inner.width.into(), true));
-    let lines = in_full
-        .filter(|lines| lines.len() <= room)
-        .unwrap_or_else(|| lines(app, theme, inner.width.into(), false));
+    let lines = lines(app, theme, (inner.width.into(), room));
     if lines.len() <= room {
         add_rows(map, inner, &lines);
         let lines: Vec<Line> = lines.into_iter().map(|(_, line)| line).collect();
@@ -112,31 +113,39 @@ fn title(app: &App) -> String {
     }
 }
 
-/// All lines of the panel, each with the index of its row; a remark is no row. A row is one line, unless it is shown
-/// `in_full`.
-fn lines(app: &App, theme: &Theme, width: usize, in_full: bool) -> Vec<(Option<usize>, Line<'static>)> {
+/// All lines of the panel, each with the index of its row; a remark is no row. A row is one line. While all rows leave
+/// some of the `room` lines free, the sentence of the selected one goes on there, and then those of the first ones.
+fn lines(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Vec<(Option<usize>, Line<'static>)> {
     let rows = app.finding_rows();
     let selected = app.selected_row(Panel::Findings);
     let has_focus = app.focus == Panel::Findings;
     let is_gone = |row: &FindingRow| matches!(row, FindingRow::Gone(_));
     let current = rows.iter().position(is_gone).unwrap_or(rows.len());
-    let mut lines: Vec<_> = rows
-        .iter()
-        .enumerate()
-        .flat_map(|(at, row)| {
-            let mark = match (at == selected, has_focus) {
-                (false, _) => " ",
-                (true, true) => "▸",
-                (true, false) => "▹",
-            };
-            let is_marked = at == selected && has_focus;
-            let marked =
-                move |line: Line<'static>| if is_marked { selected_line(&line, theme) } else { line };
-            row_lines(app, *row, mark, theme, (width, in_full))
-                .into_iter()
-                .map(move |line| (Some(at), marked(line)))
-        })
-        .collect();
+    let is_named = width >= NAMED || (width >= NAMED_IF_TALL && room >= TALL);
+    let drawn = |at: usize, in_full: bool| {
+        let mark = match (at == selected, has_focus) {
+            (false, _) => " ",
+            (true, true) => "▸",
+            (true, false) => "▹",
+        };
+        row_lines(app, rows[at], mark, theme, RowShape { width, is_named, in_full })
+    };
+    let mut drawings: Vec<_> = (0..rows.len()).map(|at| drawn(at, false)).collect();
+    let mut free = room.saturating_sub(rows.len() + remarks(app, current).count());
+    let longer = if app.zoomed { rows.len() } else { current };
+    for at in std::iter::once(selected).chain((0..longer).filter(|at| *at != selected)) {
+        let Some(short) = drawings.get_mut(at) else { continue };
+        let full = drawn(at, true);
+        if let Some(left) = free.checked_sub(full.len() - 1) {
+            (free, *short) = (left, full);
+        }
+    }
+    let mut lines = Vec::new();
+    for (at, drawing) in drawings.into_iter().enumerate() {
+        let is_marked = at == selected && has_focus;
+        let marked = |line: Line<'static>| if is_marked { selected_line(&line, theme) } else { line };
+        lines.extend(drawing.into_iter().map(|line| (Some(at), marked(line))));
+    }
     let ended = lines.iter().position(|(row, _)| *row == Some(current)).unwrap_or(lines.len());
     let remarks = remarks(app, current).map(|remark| {
         let remark = format!("   {}", text::fit(&remark, width.saturating_sub(MARK)));
@@ -163,13 +172,22 @@ fn remarks(app: &App, count: usize) -> impl Iterator<Item = String> {
     nothing.into_iter().chain(unseen)
 }
 
-/// The line of a finding; `in_full` also the rest of a sentence that is too long for it.
+/// The form of a row.
+struct RowShape {
+    width: usize,
+    /// Whether it has the name of its finding.
+    is_named: bool,
+    /// Whether more lines have the rest of a sentence that is too long for the first.
+    in_full: bool,
+}
+
+/// The lines of a finding.
 fn row_lines(
     app: &App,
     row: FindingRow<'_>,
     mark: &str,
     theme: &Theme,
-    (width, in_full): (usize, bool),
+    RowShape { width, is_named, in_full }: RowShape,
 ) -> Vec<Line<'static>> {
     let finding = row.finding();
     let (sign, sentence, age, key, style) = match row {
@@ -183,7 +201,7 @@ fn row_lines(
             ("–", sentence, String::new(), String::new(), theme.muted)
         }
     };
-    let name = if width >= NAMED { text::pad(finding.kind.as_str(), NAME) } else { String::new() };
+    let name = if is_named { text::pad(finding.kind.as_str(), NAME) } else { String::new() };
     let tail = format!("{age:>AGE$}  {}", text::pad(&key, KEY));
     let room = width.saturating_sub(MARK + name.len() + tail.width());
     // A cut sentence keeps the columns beside it readable; a resolved one has none.

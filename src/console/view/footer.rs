@@ -27,8 +27,13 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
             prompt(" search: ", &app.search.query, "  Enter keeps it, n N next, Esc ends", theme, room)
         }
         _ if !app.search.query.is_empty() => {
-            let keys = "   n next match, N the one before, Esc closes";
-            Line::styled(text::fit(&format!(" search: {}{keys}", app.search.query), room), theme.muted)
+            let found = match app.search_matches() {
+                (_, 0) => "not found, Esc closes".to_owned(),
+                (selected, count) => {
+                    format!("{} of {count}, n next match, N the one before, Esc closes", selected + 1)
+                }
+            };
+            Line::styled(text::fit(&format!(" search: {}   {found}", app.search.query), room), theme.muted)
         }
         Mode::Filter(target) => {
             let label = match target {
@@ -59,8 +64,13 @@ fn overlay_keys(app: &App) -> Option<&'static str> {
         Overlay::Dialog(dialog) => {
             let content = dialog.kind.content();
             // The dialog itself names its only key.
-            let is_question = content.hint().is_none();
-            Some(if is_question { "Enter presses   Tab ← → move   Esc leaves" } else { "Esc leaves" })
+            Some(if content.hint().is_some() {
+                "Esc leaves"
+            } else if dialog.is_typed_into() {
+                "Enter confirms   Tab completes or moves   ↑ ↓ move   Esc leaves"
+            } else {
+                "Enter presses   Tab ← → move   Esc leaves"
+            })
         }
         Overlay::Help | Overlay::Details(_) | Overlay::Documents(_) => None,
     }

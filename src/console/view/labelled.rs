@@ -1,5 +1,6 @@
 //! Labels and their values over the panels, as a long text that scrolls.
 
+use jiff::Timestamp;
 use ratatui::{
     Frame,
     layout::Rect,
@@ -60,7 +61,11 @@ pub fn show(
     super::scrolled(frame, inner, app, theme, lines)
 }
 
-/// A row with `label`.
+/// The date and the time of `at` in the time zone of the console.
+pub fn clock(app: &App, at: Timestamp) -> String {
+    at.to_zoned(app.setup.time_zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
+}
+
 pub fn known<T: ToString>(value: Option<T>) -> String {
     value.map_or_else(|| "unknown".to_owned(), |value| value.to_string())
 }
@@ -69,6 +74,7 @@ pub fn gone_rows(what: &str) -> LabelledRows {
     vec![row("", format!("{what} is no longer there."))]
 }
 
+/// A row with `label`.
 pub fn row(label: &str, value: impl Into<String>) -> (String, String) {
     (label.to_owned(), value.into())
 }

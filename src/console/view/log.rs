@@ -13,6 +13,9 @@ use crate::{
 /// Columns of a line's time and level; continuation lines are indented by them.
 const LABEL: usize = "14:03:22 I ".len();
 
+/// Below this height a panel shows the beginning of each entry.
+const LOW: u16 = 6;
+
 /// Draws the lines; returns how many the log can be scrolled back by.
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> usize {
     let back = app.log_back();
@@ -25,7 +28,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> usize 
         if rows.len() >= room {
             break;
         }
-        rows.extend(line_rows(app, line, theme, inner.width.into()).into_iter().rev());
+        rows.extend(line_rows(app, line, theme, inner).into_iter().rev());
     }
     rows.truncate(room);
     rows.reverse();
@@ -48,7 +51,7 @@ fn end(app: &App, theme: &Theme, area: Rect) -> usize {
     let lines: Vec<&LogLine> = app.log_lines().collect();
     let mut room = usize::from(area.height);
     let oldest = lines.iter().rev().take_while(|line| {
-        let rows = line_rows(app, line, theme, area.width.into()).len();
+        let rows = line_rows(app, line, theme, area).len();
         let fits = rows <= room;
         room = room.saturating_sub(rows);
         fits
@@ -56,7 +59,8 @@ fn end(app: &App, theme: &Theme, area: Rect) -> usize {
     lines.len() - oldest.count()
 }
 
-fn line_rows(app: &App, line: &LogLine, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+/// One line in a low panel, where the end of a long entry would take the place of the entries before it.
+fn line_rows(app: &App, line: &LogLine, theme: &Theme, area: Rect) -> Vec<Line<'static>> {
     let (sign, style) = match line.level {
         Level::Error => ('E', theme.danger),
         Level::Warn => ('W', theme.warning),
@@ -64,9 +68,12 @@ fn line_rows(app: &App, line: &LogLine, theme: &Theme, width: usize) -> Vec<Line
         Level::Debug => ('D', theme.muted),
         Level::Trace => ('T', theme.muted),
     };
+    let width = usize::from(area.width).saturating_sub(LABEL);
     let time = line.at.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S");
     let mut label = format!("{time} {sign} ");
-    text::wrap(&line.text, width.saturating_sub(LABEL))
+    let parts =
+        if area.height < LOW { vec![text::fit(&line.text, width)] } else { text::wrap(&line.text, width) };
+    parts
         .into_iter()
         .map(|row| {
             let label = std::mem::replace(&mut label, " ".repeat(LABEL));

@@ -46,7 +46,7 @@ fn figures(app: &App, ingestion: &Ingestion) -> LabelledRows {
     let counted =
         format!("{}, {} of them unchanged", units::count(*files_done), units::count(*files_unchanged));
     let finished = match (ingestion.finished_at, ingestion.state) {
-        (Some(at), _) => at.to_string(),
+        (Some(at), _) => labelled::clock(app, at),
         (None, IngestionState::Crashed) => "never: its process is gone".to_owned(),
         (None, _) => "not yet".to_owned(),
     };
@@ -56,7 +56,7 @@ fn figures(app: &App, ingestion: &Ingestion) -> LabelledRows {
         row("state", ingestion.state.to_string()),
         row("process", ingestion.pid.to_string()),
         row("folders", ingestion.folders.join(", ")),
-        row("started", ingestion.started_at.to_string()),
+        row("started", labelled::clock(app, ingestion.started_at)),
         row("finished", finished),
         row(spent, units::duration(ingestion.elapsed_ms(app.now))),
     ];
