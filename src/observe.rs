@@ -255,7 +255,7 @@ impl Observer {
     // this look sees.
     fn note_idleness(&mut self, databases: &mut [Database], now: SampleTime) {
         let mut writers = vec![Vec::new(); databases.len()];
-        if let Some(before) = self.idleness.sampled_at().filter(|_| self.lock_watch.is_sampling()) {
+        if let Some(before) = self.idleness.sampled_at() {
             let window = now.instant.saturating_duration_since(before);
             for (watched, writers) in self.watched.iter().zip(&mut writers) {
                 let holds = watched.history().write_holds(now.instant, window);

@@ -93,11 +93,6 @@ impl LockWatch {
         self.tracer.iter().for_each(|tracer| tracer.set_label_rules(rules.clone()));
     }
 
-    /// Whether holds between two samples are known.
-    pub fn is_sampling(&self) -> bool {
-        self.sampler.is_some()
-    }
-
     /// Whether each lock request is known.
     pub fn is_tracing(&self) -> bool {
         self.tracer.is_some()

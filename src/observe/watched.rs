@@ -101,7 +101,7 @@ impl DatabaseWatch {
         let [main, _, index] = self.paths.clone();
         let inner = self.inside.as_ref().map_or(&main, |inside| &inside.inner);
         let [mounted_main, _, mounted_index] = files::with_sidecars(inner);
-        let owner = self.inside.as_ref().map(InsidePath::owner);
+        let owner = self.inside.as_ref().map(|inside| inside.owner);
         let mounted = [mounted_main, mounted_index];
         TraceTarget { main, index, mounted, owner, history: Arc::clone(&self.history) }
     }

@@ -32,7 +32,8 @@ const MOST_LINKS: usize = 40;
 /// A database in the files of another process.
 #[derive(Debug)]
 pub struct InsidePath {
-    pid: i32,
+    /// The process in whose files it is.
+    pub owner: i32,
     start_ticks: Option<u64>,
     /// The mount namespace of that process, as the kernel names it.
     pub namespace: Option<PathBuf>,
@@ -63,23 +64,18 @@ impl InsidePath {
         let access = own_descriptor(directory.as_raw_fd()).join(name);
         let namespace = process.mount_namespace().ok();
         let start_ticks = process_start(proc, pid);
-        Some(Self { pid, start_ticks, namespace, inner, access, _directory: directory })
+        Some(Self { owner: pid, start_ticks, namespace, inner, access, _directory: directory })
     }
 
     /// How the path currently leads there.
     pub fn reach(&self, proc: &Path) -> PathReach {
-        let now = process_start(proc, self.pid);
-        PathReach::ThroughProcess { pid: self.pid, has_ended: now.is_none() || now != self.start_ticks }
-    }
-
-    /// The process in whose files it is.
-    pub fn owner(&self) -> i32 {
-        self.pid
+        let now = process_start(proc, self.owner);
+        PathReach::ThroughProcess { pid: self.owner, has_ended: now.is_none() || now != self.start_ticks }
     }
 
     /// The mounts of that process; none after it has exited.
     pub fn mounts(&self, proc: &Path) -> MountTable {
-        MountTable::of_process(&ProcessFolder::of(proc, self.pid))
+        MountTable::of_process(&ProcessFolder::of(proc, self.owner))
     }
 }
 

@@ -70,15 +70,13 @@ impl TraceInstances {
     }
 }
 
-/// The instance of each database: as many as fit into the first, then the next. The files of one stay together, because
-/// the order of requests is only known within an instance.
+/// The instance of each database: as many as fit into the first, then the next. The files of one, at most two, stay
+/// together, because the order of requests is only known within an instance.
 fn places(databases: &[Vec<TracedFile>]) -> Vec<usize> {
     let (mut number, mut files) = (0, Vec::new());
     let place = |its: &Vec<TracedFile>| {
-        let before = files.len();
         files.extend_from_slice(its);
-        let is_full = files.len() > MOST_FILES || tracefs::filter(&files).len() > LONGEST_FILTER;
-        if is_full && before > 0 {
+        if files.len() > MOST_FILES || tracefs::filter(&files).len() > LONGEST_FILTER {
             number += 1;
             files.clone_from(its);
         }
