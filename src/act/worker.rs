@@ -300,6 +300,15 @@ mod tests {
         });
     }
 
+    // The program of a test is no waltop, and refuses the options of one.
+    #[test]
+    fn pragmas_that_a_worker_refuses_are_not_made_up() {
+        let (answer, lingering) =
+            run(async { pragmas("/srv/a.db".as_ref(), Presence::Live, Some("waltop")).await });
+        assert!(matches!(answer, Err(WorkerError::Refused(_))), "{answer:?}");
+        assert!(lingering.0.is_none(), "it has exited");
+    }
+
     #[test]
     fn a_late_worker_is_killed_and_can_be_waited_for() {
         run(async {

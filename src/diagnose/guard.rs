@@ -124,3 +124,30 @@ fn unconfirmed(database: &Database) -> Option<GuardRefusal> {
     };
     Some(GuardRefusal { fact: ForbiddingFact::Unconfirmed, pid: suspicion.pid, what })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::fixture::live;
+
+    #[test]
+    fn a_connection_that_could_change_an_owner_is_refused() {
+        // Of the log its user, its group and its mode: is a connection refused to its user, and to root?
+        for (uid, gid, mode, refused) in [
+            (1000, 1000, 0o644, [false, false]),
+            (1000, 1001, 0o644, [false, true]),
+            (1001, 1000, 0o644, [true, true]),
+            // A group shares them.
+            (1001, 1000, 0o664, [false, true]),
+        ] {
+            let mut database = live();
+            database.files.db.as_mut().expect("a database").mode = mode;
+            let log = database.files.wal.as_mut().expect("a log");
+            (log.uid, log.gid, log.mode) = (uid, Some(gid), mode);
+            let found = [false, true].map(|as_root| refusal(&database, as_root));
+            assert_eq!(found.each_ref().map(Option::is_some), refused, "{uid}:{gid} {mode:o}");
+            let fact = ForbiddingFact::Finding(FindingKind::ForeignOwner);
+            assert!(found.into_iter().flatten().all(|it| it.fact == fact));
+        }
+    }
+}

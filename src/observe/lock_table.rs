@@ -50,13 +50,22 @@ pub struct LockTable {
 /// If the table cannot be read.
 pub fn read(proc: &Path, inodes: &[u64]) -> io::Result<LockTable> {
     let path = proc.join("locks");
+    read_for_missed_rows(|| File::open(&path), inodes, BOUNDS)
+}
+
+// `open` is called again if rows may have been missed.
+fn read_for_missed_rows<R: io::Read>(
+    mut open: impl FnMut() -> io::Result<R>,
+    inodes: &[u64],
+    bounds: ReadLimits,
+) -> io::Result<LockTable> {
     let begin = clock::cpu_time();
-    let (mut table, bytes) = read_once(File::open(&path)?, inodes, BOUNDS)?;
+    let (mut table, bytes) = read_once(open()?, inodes, bounds)?;
     let took = clock::cpu_time().saturating_sub(begin);
     if bytes < PAGE || table.rows.is_empty() || took > CHEAP || table.cut.is_some() {
         return Ok(table);
     }
-    let (again, _) = read_once(File::open(&path)?, inodes, BOUNDS)?;
+    let (again, _) = read_once(open()?, inodes, bounds)?;
     // The other reading has the rows that one reading missed. For a lock that moved, the newer row comes first.
     let known: HashSet<&LockRow> = again.rows.iter().collect();
     table.rows.retain(|row| !known.contains(row));
@@ -195,6 +204,19 @@ mod tests {
         );
         assert_eq!(rows.rows.iter().map(|row| *row.bytes.start()).collect::<Vec<_>>(), [128, 0x4000_0001]);
         assert_eq!(rows.cut, None);
+    }
+
+    #[test]
+    fn only_a_table_of_several_pages_is_read_again_for_missed_rows() {
+        let foreign = "1: POSIX  ADVISORY  WRITE 7 fe:00:43 2 2\n";
+        let long = foreign.repeat(100);
+        for (before, expected) in [(foreign, &[Some(10)][..]), (&long, &[Some(20), Some(10)])] {
+            let mut readings = [OTHER.to_owned(), format!("{before}{OWN}")].to_vec();
+            let open = || Ok(io::Cursor::new(readings.pop().expect("at most twice")));
+            let table = read_for_missed_rows(open, &[42], PATIENT).expect("it can be read");
+            let pids: Vec<_> = table.rows.iter().map(|row| row.pid).collect();
+            assert_eq!(pids, expected, "{} bytes", before.len());
+        }
     }
 
     #[test]

@@ -230,6 +230,19 @@ mod tests {
     }
 
     #[test]
+    fn a_file_whose_other_pages_prove_a_database_is_damaged_and_one_of_zeros_is_none() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let main = folder.path().join("a.db");
+        let inspected = |pages: [Vec<u8>; 2]| {
+            fs::write(&main, pages.concat()).expect("written");
+            inspect(&main)
+        };
+        let nothing = vec![0; 4096];
+        assert!(matches!(inspected([nothing.clone(), fixture::tree_page(0)]), Err(UnfitPath::Damaged(_))));
+        assert!(matches!(inspected([nothing.clone(), nothing]), Err(UnfitPath::NotADatabase(_))));
+    }
+
+    #[test]
     fn the_reason_of_the_operating_system_is_told() {
         let unfit = |kind: io::ErrorKind| unreadable("/srv/a.db", kind.into());
         assert!(

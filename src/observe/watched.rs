@@ -320,3 +320,6 @@ fn note(unseen: &mut Vec<Unseen>, what: &str, path: &Path, error: &io::Error) {
         unseen.push(Unseen { what: format!("{what} {}", path.display()), why: error.to_string() });
     }
 }
+
+#[cfg(test)]
+mod tests;

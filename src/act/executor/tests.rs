@@ -1,6 +1,9 @@
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::*;
+use super::{
+    super::preview::{FolderQuery, MOST_RUNNING},
+    *,
+};
 use crate::{config::Config, snapshot::CheckpointMode};
 
 fn executor() -> (EffectExecutor, UnboundedReceiver<EffectReport>) {
@@ -101,7 +104,7 @@ fn a_document_is_read_and_a_folder_is_previewed_for_the_path_that_was_asked_for(
         };
         assert_eq!((read, text.map(|it| it.text)), (path, Ok("# Zebra".to_owned())));
         let typed = folder.path().display().to_string();
-        let query = super::super::preview::FolderQuery {
+        let query = FolderQuery {
             typed: typed.clone(),
             folder: folder.path().to_owned(),
             database: folder.path().join("a.db"),
@@ -110,6 +113,29 @@ fn a_document_is_read_and_a_folder_is_previewed_for_the_path_that_was_asked_for(
         let Some(EffectReport::Preview(preview)) = reports.recv().await else { panic!("it is previewed") };
         assert_eq!((preview.typed, preview.documents.map(|it| it.files)), (typed, Ok(1)));
     });
+}
+
+#[test]
+fn as_many_previews_as_may_run_do_and_one_more_is_refused() {
+    let folder = tempfile::TempDir::new().expect("a folder");
+    std::fs::write(folder.path().join("a.md"), "# Zebra").expect("written");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let previewed = |running: usize| {
+        runtime.block_on(async {
+            let (mut executor, mut reports) = executor();
+            let others = vec![Arc::clone(&executor.previews); running];
+            executor.preview(FolderQuery {
+                typed: folder.path().display().to_string(),
+                folder: folder.path().to_owned(),
+                database: folder.path().join("a.db"),
+            });
+            let Some(EffectReport::Preview(preview)) = reports.recv().await else { panic!("it is answered") };
+            drop(others);
+            preview.documents.map(|it| it.files)
+        })
+    };
+    assert_eq!(previewed(MOST_RUNNING - 1), Ok(1));
+    assert!(previewed(MOST_RUNNING).is_err_and(|why| why.starts_with("earlier counts have not ended")));
 }
 
 #[test]

@@ -168,20 +168,9 @@ mod tests {
     use std::{fs, os::unix::fs::FileExt, path::PathBuf};
 
     use super::*;
-    use crate::observe::content::fixture::{index, log};
+    use crate::observe::content::fixture::{index, log, tree_page};
 
     const PAGE: usize = 4096;
-
-    /// A page of a table with three rows at its end.
-    fn tree_page(start: usize) -> Vec<u8> {
-        let mut page = vec![0; PAGE];
-        page[start] = 13;
-        page[start + 3..start + 7].copy_from_slice(&[0, 3, 0x0f, 0x00]);
-        for (cell, at) in [0x0fc0_u16, 0x0f80, 0x0f00].into_iter().enumerate() {
-            page[start + 8 + 2 * cell..][..2].copy_from_slice(&at.to_be_bytes());
-        }
-        page
-    }
 
     fn good_page() -> Vec<u8> {
         let mut page = tree_page(100);
@@ -303,6 +292,17 @@ mod tests {
             let pages: Vec<u32> = frames.iter().map(|(page, ..)| *page).collect();
             fs::write(scene.path("a.db-shm"), index(4096, &pages, 2, 0)).expect("written");
             assert_eq!(scene.examine().log_has_it, Some(expected), "{} with an index", frames.len());
+        }
+    }
+
+    #[test]
+    fn frames_past_those_of_the_index_are_not_read_for_page_1() {
+        let (start, other) = (good_page(), tree_page(0));
+        let scene = Scene::new(&[vec![0; PAGE], other.clone()].concat());
+        fs::write(scene.path("a.db-wal"), log(4096, &[(2, 2, &other), (1, 2, &start)])).expect("written");
+        for (pages, expected) in [(&[2, 1][..], true), (&[2], false)] {
+            fs::write(scene.path("a.db-shm"), index(4096, pages, 2, 0)).expect("written");
+            assert_eq!(scene.examine().log_has_it, Some(expected), "{pages:?}");
         }
     }
 

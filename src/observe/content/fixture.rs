@@ -61,3 +61,14 @@ pub fn page_of(page_size: u32, data: &[u8]) -> Vec<u8> {
     page.resize(page_size as usize, 0);
     page
 }
+
+/// A page of 4096 bytes of a table with three rows at its end; its b-tree header is at `start`.
+pub fn tree_page(start: usize) -> Vec<u8> {
+    let mut page = vec![0; 4096];
+    page[start] = 13;
+    page[start + 3..start + 7].copy_from_slice(&[0, 3, 0x0f, 0x00]);
+    for (cell, at) in [0x0fc0_u16, 0x0f80, 0x0f00].into_iter().enumerate() {
+        page[start + 8 + 2 * cell..][..2].copy_from_slice(&at.to_be_bytes());
+    }
+    page
+}

@@ -97,6 +97,24 @@ fn a_database_in_use_is_checked_against_its_index() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn while_a_checkpoint_copies_a_page_may_differ_and_none_may_be_missing() {
+    use crate::observe::lock_probe::tests::lock;
+
+    let log = log(PAGE, &[(1, 3, &main_header(3)), (2, 3, b"two")]);
+    for (pages, kind) in [(3, ContradictionKind::OtherContent), (2, ContradictionKind::MissingPage)] {
+        let scene = Scene::new([&main_file(pages), &log, &index(4096, &[1, 2], 3, 2)]);
+        let found = || scene.contradiction(true, None).map(|it| it.kind);
+        assert_eq!(found(), Some(kind));
+        for byte in COPYING {
+            let _checkpoint = lock(&scene.paths[2], &(byte..=byte));
+            let expected = (kind == ContradictionKind::MissingPage).then_some(kind);
+            assert_eq!(found(), expected, "byte {byte}");
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_journal_is_left_over_unless_a_process_writes_or_the_database_is_empty() {
     use crate::{file_format::RESERVED_BYTE, observe::lock_probe::tests::lock};
 

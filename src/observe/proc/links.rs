@@ -98,6 +98,13 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_own_program_is_the_one_that_runs() {
+        let running = std::env::current_exe().expect("it has a path");
+        assert_eq!(crate::paths::FileId::at(&own_program()), crate::paths::FileId::at(&running));
+    }
+
     #[test]
     fn a_namespace_other_than_the_kernels_first_is_another() {
         let proc = crate::observe::proc::fake::FakeProc::new();

@@ -117,6 +117,16 @@ mod tests {
     }
 
     #[test]
+    fn a_process_of_exactly_the_allowed_age_is_too_old() {
+        let idling = old(idle(5000.0, 5000.0));
+        let age = Duration::from_secs(172_801);
+        for (max_age, expected) in [(age, &["max-age"][..]), (age + Duration::from_millis(1), &[])] {
+            let rules = ruled(vec![rule("bun", |rule| rule.max_age = Some(max_age))]);
+            assert_eq!(against(&idling, &rules), expected, "{max_age:?}");
+        }
+    }
+
+    #[test]
     fn idleness_is_that_of_the_whole_window() {
         let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
         let unknown = ProcessIdleness { idle_ms: None, ..idle(5000.0, 5000.0) };

@@ -207,6 +207,24 @@ fn a_write_to_the_log_ends_the_watch_of_its_own_hold() {
 }
 
 #[test]
+fn after_a_commit_the_lock_is_in_another_hold_whose_own_commit_is_not_watched_yet() {
+    let mut scene = Sampled::new();
+    let SampledDatabase { index, log, .. } = scene.samples.target.clone();
+    Sampled::write(&index, 0, &[]);
+    fs::write(log, "").expect("written");
+    let ear = CommitWatcher::open().expect("a watcher");
+    let _writer = lock(&index, &(120..=120));
+    scene.samples.sample(&mut scene.names, Some(&ear));
+    let hold = scene.samples.hold.as_mut().expect("it is held");
+    hold.deaf_until = Instant::now();
+    scene.samples.sample(&mut scene.names, Some(&ear));
+    assert!(scene.samples.is_listening(), "it is a long hold");
+    Sampled::write(&index, 8, &[1, 0, 0, 0]);
+    scene.samples.sample(&mut scene.names, Some(&ear));
+    assert!(scene.held()[0] && !scene.samples.is_listening(), "it has committed");
+}
+
+#[test]
 fn a_hold_begins_and_ends_between_two_samples() {
     let mut scene = Sampled::new();
     let (start, milliseconds) = (Instant::now(), Duration::from_millis);
