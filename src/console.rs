@@ -9,6 +9,7 @@ mod runtime;
 pub mod screen_map;
 mod terminal;
 pub mod view;
+pub mod widgets;
 
 use std::{
     io::{self, IsTerminal},
@@ -28,7 +29,7 @@ use crate::{
 };
 
 use app::{App, AppSetup};
-use view::theme::Theme;
+use widgets::theme::Theme;
 
 /// Why the console did not open, or ended.
 #[derive(Debug, thiserror::Error)]

@@ -32,7 +32,7 @@ mod waiting;
 pub use checking::CheckingDialog;
 pub use checkpoint::CheckpointDialog;
 pub use fix::FixDialog;
-pub use frame::{DialogPage, DialogRows, centred, render, typed};
+pub use frame::{DialogPage, DialogRows, render};
 pub use health::HealthDialog;
 pub use ingest::IngestDialog;
 pub use kill::KillDialog;

@@ -30,7 +30,8 @@ use super::{
     app::{App, DrawnFrame, Message},
     log_lines,
     terminal::TerminalGuard,
-    view::{self, theme::Theme},
+    view,
+    widgets::theme::Theme,
 };
 
 /// How often the clock on the screen advances if no sample brings the time.

@@ -3,15 +3,15 @@
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Rect},
-    style::Style,
     text::{Line, Span},
-    widgets::{Block, BorderType, Paragraph},
+    widgets::Paragraph,
 };
 
 use super::{
     app::{App, DrawnFrame, FilterTarget, Mode, Overlay, TextExtent},
     dialogs,
     screen_map::{RowList, ScreenMap, ScreenTarget},
+    widgets::{framed, theme::Theme},
 };
 use crate::{
     keymap::{Action, Panel},
@@ -42,11 +42,9 @@ mod refused;
 mod run;
 mod strip;
 mod table;
-pub mod theme;
 mod timeline;
 
 use layout::ScreenLayout;
-use theme::Theme;
 
 /// The minimum size for the panels, in columns and rows.
 pub const SMALLEST: (u16, u16) = (60, 16);
@@ -178,14 +176,6 @@ fn scrolling(app: &App) -> String {
     format!("{down} {up} scroll, {search} searches")
 }
 
-/// Draws a frame in `style` with `title`; returns the area inside it.
-pub(super) fn framed(frame: &mut Frame, area: Rect, style: Style, title: Span<'static>) -> Rect {
-    let block = Block::bordered().border_type(BorderType::Rounded).border_style(style).title(title);
-    let inner = block.inner(area);
-    frame.render_widget(block, area);
-    inner
-}
-
 /// The process `pid` in one or two words.
 fn who(database: &Database, pid: Option<i32>) -> String {
     match pid {
@@ -221,11 +211,6 @@ fn empty(frame: &mut Frame, area: Rect, theme: &Theme, sentence: &str) {
         .map(|line| Line::styled(line, theme.muted))
         .collect();
     frame.render_widget(Paragraph::new(lines), area);
-}
-
-/// The first row to draw so that `selected` is among `height` rows.
-pub(super) fn first_row(selected: usize, height: u16) -> usize {
-    (selected + 1).saturating_sub(height.max(1).into())
 }
 
 /// `line` as the selected one, in a single style: its own colours would break the highlight.

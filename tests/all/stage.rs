@@ -17,7 +17,8 @@ use waltop::{
     console::{
         app::{App, AppSetup, DrawnFrame, LogLine, Message},
         screen_map::ScreenTarget,
-        view::{self, theme::Theme},
+        view,
+        widgets::theme::Theme,
     },
     diagnose,
     history::{DatabaseTrend, LockHistory, WriteLane},

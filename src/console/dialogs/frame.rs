@@ -8,13 +8,12 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Clear, Paragraph},
 };
-use tui_input::Input;
 
 use super::{Dialog, DialogButton, DialogField, DialogFocus, DialogScene};
 use crate::{
     console::{
         screen_map::{RowList, ScreenMap, ScreenTarget},
-        view::{framed, theme::Theme},
+        widgets::{around_cursor, centred, framed, theme::Theme, typed},
     },
     text,
 };
@@ -98,12 +97,6 @@ fn row(at: usize) -> u16 {
     u16::try_from(at).unwrap_or(u16::MAX)
 }
 
-/// A rectangle in the middle of `area`, at most as large as it.
-pub fn centred(area: Rect, width: u16, height: u16) -> Rect {
-    let (width, height) = (width.min(area.width), height.min(area.height));
-    Rect { x: area.x + (area.width - width) / 2, y: area.y + (area.height - height) / 2, width, height }
-}
-
 impl DialogPage<'_> {
     /// `text` as wrapped lines, in the style of `level`.
     pub fn sentence(self, level: Level, text: &str) -> Vec<Line<'static>> {
@@ -163,21 +156,6 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
         Line::from(spans)
     };
     dialog.kind.content().fields().into_iter().enumerate().map(draw).collect()
-}
-
-/// A typed text with its cursor, in `room` columns and the cursor's own.
-pub fn typed(input: &Input, room: usize, style: Style, theme: &Theme) -> [Span<'static>; 3] {
-    let (before, after) = around_cursor(input, room);
-    [Span::styled(before, style), Span::styled("▏", theme.accent), Span::styled(after, style)]
-}
-
-/// The parts of a long value before and after the cursor that fit in `room` columns. The cursor is always visible.
-fn around_cursor(input: &Input, room: usize) -> (String, String) {
-    let hidden = input.cursor().saturating_sub(room);
-    let before: String = input.value().chars().take(input.cursor()).skip(hidden).collect();
-    let left = room - (input.cursor() - hidden);
-    let after: String = input.value().chars().skip(input.cursor()).take(left).collect();
-    (text::clean(&before), text::clean(&after))
 }
 
 /// The line of the buttons; of each button the first column and the width.

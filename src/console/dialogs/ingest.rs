@@ -196,7 +196,7 @@ fn common_start(names: &[String]) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Palette, console::view::theme::Theme, diagnose::fixture::live};
+    use crate::{config::Palette, console::widgets::theme::Theme, diagnose::fixture::live};
 
     #[test]
     fn a_folder_that_was_refused_has_its_reason_once() {

@@ -13,7 +13,7 @@ use crate::{
         ConfirmedAction, reap,
         signal::{SignalRefusal, SignalTarget, StopSignal},
     },
-    console::{process_columns, view},
+    console::{process_columns, widgets::first_row},
     snapshot::{Process, StaleCause},
     text, units,
 };
@@ -169,7 +169,7 @@ impl ReapList {
     /// The rows that fit beside `beside` other lines, from the line `line` of the body on.
     pub(super) fn rows_at(&self, line: usize, page: DialogPage<'_>, beside: usize) -> DialogRows {
         let shown = page.height.saturating_sub(beside).clamp(1, self.rows.len().max(1));
-        let first = view::first_row(self.cursor, u16::try_from(shown).unwrap_or(u16::MAX));
+        let first = first_row(self.cursor, u16::try_from(shown).unwrap_or(u16::MAX));
         DialogRows { line, first, shown }
     }
 

@@ -7,6 +7,7 @@ use crate::{
     console::{
         app::{App, DetailsSubject, TextExtent},
         process_columns,
+        widgets::theme::Theme,
     },
     keymap::Action,
     snapshot::{
@@ -16,10 +17,7 @@ use crate::{
     units,
 };
 
-use super::{
-    labelled::{self, LabelledRows, gone_rows, known, row},
-    theme::Theme,
-};
+use super::labelled::{self, LabelledRows, gone_rows, known, row};
 
 /// Idle times below this are only the gap since the last sample.
 const IDLE_MS: f64 = 5000.0;

@@ -8,13 +8,12 @@ use ratatui::{
     widgets::{Clear, Paragraph},
 };
 
-use super::{first_row, framed, theme::Theme};
 use crate::{
     act::document_search,
     console::{
         app::{App, DocumentSearch, OpenDocument, SearchState, TextExtent},
-        dialogs::{self, typed},
         screen_map::{RowList, ScreenMap, ScreenTarget},
+        widgets::{centred, first_row, framed, theme::Theme, typed},
     },
     text, units,
 };
@@ -32,7 +31,7 @@ pub fn render(
     open: &DocumentSearch,
     map: &mut ScreenMap,
 ) -> TextExtent {
-    let area = dialogs::centred(area, area.width.min(110), area.height);
+    let area = centred(area, area.width.min(110), area.height);
     frame.render_widget(Clear, area);
     if let Some(document) = &open.open {
         return read(frame, area, app, theme, document);

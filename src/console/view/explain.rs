@@ -11,7 +11,10 @@ use serde_json::Value;
 use unicode_width::UnicodeWidthChar;
 
 use crate::{
-    console::app::{App, FindingId, FindingRow, TextExtent},
+    console::{
+        app::{App, FindingId, FindingRow, TextExtent},
+        widgets::{framed, theme::Theme},
+    },
     diagnose::pages::{FindingPage, PageBlock},
     keymap::Action,
     snapshot::{Finding, HolderActivity, RefusedWriter},
@@ -19,9 +22,8 @@ use crate::{
 };
 
 use super::{
-    empty, framed,
+    empty,
     labelled::{self, LabelledRows, row},
-    theme::Theme,
 };
 
 /// Columns by which commands to type are indented.

@@ -9,9 +9,9 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{bar, boxed, empty, theme::Theme};
+use super::{bar, boxed, empty};
 use crate::{
-    console::app::App,
+    console::{app::App, widgets::theme::Theme},
     diagnose,
     keymap::{Action, Panel},
     snapshot::{Database, LogReader, Presence, WalSource, WalState},

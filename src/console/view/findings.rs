@@ -10,14 +10,12 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{
-    boxed, empty, selected_line,
-    theme::{Theme, sign},
-};
+use super::{boxed, empty, selected_line};
 use crate::{
     console::{
         app::{App, FilterTarget, FindingRow, ResolvedFinding},
         screen_map::{RowList, ScreenMap, ScreenTarget},
+        widgets::theme::{Theme, sign},
     },
     keymap::{Action, Panel},
     snapshot::{Finding, FindingKind, RemedyAction, Severity},

@@ -10,11 +10,11 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::theme::Theme;
 use crate::{
     console::{
         app::{App, FilterTarget, Mode, Overlay},
         screen_map::{ScreenMap, ScreenTarget},
+        widgets::theme::Theme,
     },
     keymap::{Action, ActiveBinding, Panel},
     text,

@@ -8,9 +8,12 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::theme::{Theme, sign};
 use crate::{
-    console::{app::App, process_columns},
+    console::{
+        app::App,
+        process_columns,
+        widgets::theme::{Theme, sign},
+    },
     keymap::Action,
     snapshot::{Database, Severity},
     text, units,

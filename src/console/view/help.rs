@@ -7,11 +7,10 @@ use ratatui::{
     widgets::Clear,
 };
 
-use super::{framed, theme::Theme};
 use crate::{
     console::{
         app::{App, Mode, TextExtent},
-        dialogs,
+        widgets::{centred, framed, theme::Theme},
     },
     keymap::{KeyGroup, NamedKey},
     text,
@@ -20,7 +19,7 @@ use crate::{
 const KEYS: usize = 11;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) -> TextExtent {
-    let area = dialogs::centred(area, area.width.min(100), area.height);
+    let area = centred(area, area.width.min(100), area.height);
     frame.render_widget(Clear, area);
     let title = Span::styled(
         format!(" Keys that act here and now: Esc closes, {} ", super::scrolling(app)),

@@ -8,11 +8,12 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use super::{bar, boxed, empty, level, selected_line, theme::Theme};
+use super::{bar, boxed, empty, level, selected_line};
 use crate::{
     console::{
         app::App,
         screen_map::{RowList, ScreenMap, ScreenTarget},
+        widgets::theme::Theme,
     },
     keymap::{Action, Panel},
     snapshot::{

@@ -11,12 +11,10 @@ use ratatui::{
 use crate::{
     console::{
         app::{App, TextExtent},
-        dialogs,
+        widgets::{centred, framed, theme::Theme},
     },
     text,
 };
-
-use super::{framed, theme::Theme};
 
 const LABEL: usize = 18;
 
@@ -54,7 +52,7 @@ pub fn show(
     lines: Vec<Line<'static>>,
 ) -> TextExtent {
     let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(5);
-    let area = dialogs::centred(area, width(area), height);
+    let area = centred(area, width(area), height);
     frame.render_widget(Clear, area);
     let title = Span::styled(format!(" Details: Esc closes, {} ", super::scrolling(app)), theme.title);
     let inner = framed(frame, area, theme.focus, title);

@@ -8,9 +8,9 @@ use ratatui::{
     widgets::Paragraph,
 };
 
-use super::{theme::Theme, who};
+use super::who;
 use crate::{
-    console::app::App,
+    console::{app::App, widgets::theme::Theme},
     diagnose::checkpoint,
     snapshot::{Database, DatabaseLocks, LogReader},
     text, units,

@@ -3,9 +3,12 @@
 use log::Level;
 use ratatui::{Frame, layout::Rect, style::Style, text::Line, widgets::Paragraph};
 
-use super::{boxed, theme::Theme};
+use super::boxed;
 use crate::{
-    console::app::{App, FilterTarget, LogLine},
+    console::{
+        app::{App, FilterTarget, LogLine},
+        widgets::theme::Theme,
+    },
     keymap::{Action, Panel},
     text, units,
 };

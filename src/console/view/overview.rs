@@ -9,16 +9,16 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{
-    files, framed, header, selected_line,
-    strip::strip,
-    theme::{Theme, sign},
-};
+use super::{files, header, selected_line, strip::strip};
 use crate::{
     console::{
         app::App,
         process_columns,
         screen_map::{RowList, ScreenMap, ScreenTarget},
+        widgets::{
+            framed,
+            theme::{Theme, sign},
+        },
     },
     history::WriteLane,
     keymap::Action,

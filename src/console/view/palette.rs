@@ -8,12 +8,11 @@ use ratatui::{
     widgets::{Clear, Paragraph},
 };
 
-use super::{first_row, framed, theme::Theme};
 use crate::{
     console::{
         app::{App, CommandPalette},
-        dialogs::{self, typed},
         screen_map::{RowList, ScreenMap, ScreenTarget},
+        widgets::{centred, first_row, framed, theme::Theme, typed},
     },
     keymap::NamedKey,
     text,
@@ -35,7 +34,7 @@ pub fn render(
     map: &mut ScreenMap,
 ) {
     let height = (ROWS + BESIDE).min(area.height);
-    let area = dialogs::centred(area, area.width.min(100), height);
+    let area = centred(area, area.width.min(100), height);
     frame.render_widget(Clear, area);
     let title = Span::styled(" Commands: typing filters, Enter runs one, Esc closes ", theme.title);
     let inner = framed(frame, area, theme.focus, title);

@@ -6,11 +6,12 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use super::{boxed, empty, table::SelectableTable, theme::Theme};
+use super::{boxed, empty, table::SelectableTable};
 use crate::{
     console::{
         app::{App, PragmaLine},
         screen_map::{RowList, ScreenMap},
+        widgets::theme::Theme,
     },
     keymap::Panel,
     snapshot::PragmaSource,

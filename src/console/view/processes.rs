@@ -9,17 +9,13 @@ use ratatui::{
 
 use unicode_width::UnicodeWidthStr;
 
-use super::{
-    boxed, empty, locks,
-    strip::strip,
-    table::SelectableTable,
-    theme::{Theme, sign},
-};
+use super::{boxed, empty, locks, strip::strip, table::SelectableTable};
 use crate::{
     console::{
         app::{App, FilterTarget, TableRow, TreeBranch},
         process_columns::{CellInput, CellTone, ColumnWidth, PROCESS_COLUMNS, ProcessColumn},
         screen_map::{RowList, ScreenMap, ScreenTarget},
+        widgets::theme::{Theme, sign},
     },
     history::WriteLane,
     keymap::Panel,

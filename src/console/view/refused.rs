@@ -7,10 +7,10 @@ use ratatui::{
 
 use super::{
     labelled::{LabelledRows, row},
-    theme::Theme,
     who,
 };
 use crate::{
+    console::widgets::theme::Theme,
     snapshot::{Database, PossibleWaiter, RefusedWriter},
     text, units,
 };

@@ -7,7 +7,10 @@ use ratatui::{
 };
 
 use crate::{
-    console::app::{App, TextExtent},
+    console::{
+        app::{App, TextExtent},
+        widgets::theme::Theme,
+    },
     snapshot::{BatchDecision, DurationSpread, FailedFile, IngestedBatch, Ingestion, IngestionState},
     text, units,
 };
@@ -16,7 +19,6 @@ use super::{
     bar,
     ingestion::{sharing, spark, waits},
     labelled::{self, LabelledRows, gone_rows, known, row},
-    theme::Theme,
 };
 
 /// Columns of a spark line, one per batch.

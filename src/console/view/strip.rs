@@ -2,7 +2,8 @@
 
 use ratatui::text::Span;
 
-use super::{level, theme::Theme};
+use super::level;
+use crate::console::widgets::theme::Theme;
 
 /// A cell in which nothing was held.
 const NOTHING: char = '·';

@@ -8,7 +8,7 @@ use ratatui::{
     widgets::{Cell, Row, Table, TableState},
 };
 
-use super::theme::Theme;
+use crate::console::widgets::theme::Theme;
 
 pub struct SelectableTable {
     /// Cells of the terminal, including the gap to the next column.

@@ -8,7 +8,7 @@ use ratatui::{
     widgets::{Clear, Paragraph},
 };
 
-use super::{empty, framed, level, theme::Theme};
+use super::{empty, level};
 
 mod lanes;
 mod log_size;
@@ -19,6 +19,7 @@ use crate::{
     console::{
         app::{App, TimelineContent, TimelineView},
         screen_map::{ScreenMap, ScreenTarget},
+        widgets::{framed, theme::Theme},
     },
     history::Timeline,
     keymap::Action,
