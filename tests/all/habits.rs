@@ -86,7 +86,30 @@ fn the_first_x_means_the_process_of_the_worst_finding() {
 }
 
 #[test]
-fn until_a_key_is_pressed_the_selection_goes_to_the_first_worst_finding_and_then_it_stays() {
+fn until_a_key_is_pressed_only_a_worse_finding_moves_the_selection() {
+    // A warning about the first process, then an error about the third, then an equal one about the second alone.
+    let with = |severity, pid| {
+        let mut sample = look(vec![contended()]);
+        let findings = &mut sample.snapshot.databases[0].findings;
+        findings.truncate(1);
+        (findings[0].severity, findings[0].pid) = (severity, Some(pid));
+        sample
+    };
+    let selected = |stage: &Stage| stage.app.selected_process().map(|it| it.pid);
+    let mut stage = Stage::new(with(Severity::Warning, 71166), USUAL);
+    assert_eq!(selected(&stage), Some(71166));
+    stage.look(with(Severity::Error, 71300));
+    assert_eq!(selected(&stage), Some(71300));
+    stage.look(with(Severity::Error, 71168));
+    assert_eq!(selected(&stage), Some(71300), "among equals it stays");
+    let mut stage = Stage::new(with(Severity::Warning, 71166), USUAL);
+    stage.keys("?<Esc>");
+    stage.look(with(Severity::Error, 71300));
+    assert_eq!(selected(&stage), Some(71166), "the user has pressed a key");
+}
+
+#[test]
+fn until_a_key_is_pressed_the_selection_goes_to_the_worst_finding_and_then_it_stays() {
     let mut calm = look(vec![contended()]);
     calm.snapshot.databases[0].findings.clear();
     let mut stage = Stage::new(calm.clone(), USUAL);

@@ -8,7 +8,7 @@ use crate::{
     act::Effect,
     config::profile::Profile,
     sampler::Sample,
-    snapshot::{Database, FileHeader, Presence, ProcessId},
+    snapshot::{Database, FileHeader, Presence, ProcessId, Severity},
 };
 
 use super::{App, PanelCursors, findings::FindingHistory, prompt::RowFilters};
@@ -24,9 +24,10 @@ pub(super) struct DatabaseState {
     /// The profile that it is checked against.
     pub(super) profile: Option<Profile>,
     pub(super) cursor: PanelCursors,
-    /// Whether the selection stays where it is: a key was pressed while it was shown, or a finding about a process has
-    /// selected that process.
+    /// Whether a key was pressed while it was shown, so that no finding moves the selection.
     pub(super) is_settled: bool,
+    /// The severity of the finding that has selected a row so far.
+    pub(super) selected_for: Option<Severity>,
     /// The processes that the user tagged.
     pub(super) tags: BTreeSet<ProcessId>,
     /// The filters of the rows.

@@ -4,7 +4,7 @@ use crate::{
     act::signal::SignalTarget,
     console::process_columns,
     keymap::Panel,
-    snapshot::{Database, Finding, Process},
+    snapshot::{Database, Finding, Process, Severity},
 };
 
 use super::{App, FilterTarget, FindingRow, HolderRow, TableRow, findings, tree};
@@ -169,9 +169,8 @@ impl App {
     /// Keeps the selection on the same process. After it has left the table, no process is selected: a key must not hit
     /// one that the user has not chosen.
     pub(super) fn keep_selection(&mut self) {
-        let subject = if self.states.shown().is_settled { None } else { self.row_of_worst() };
-        if let Some(row) = subject {
-            self.states.shown_mut().is_settled = true;
+        if let Some((severity, row)) = self.row_to_select() {
+            self.states.shown_mut().selected_for = Some(severity);
             self.select_row(Panel::Processes, row);
         } else if self.has_selected_row() {
             self.select_row(Panel::Processes, self.selected_row(Panel::Processes));
@@ -183,10 +182,14 @@ impl App {
         }
     }
 
-    // The row of the process of the worst finding that is about a process.
-    fn row_of_worst(&self) -> Option<usize> {
-        let pid = self.database()?.findings.iter().find_map(|finding| finding.pid)?;
-        self.table_rows().iter().position(|row| row.process().is_some_and(|process| process.pid == pid))
+    // The row of the process of the worst finding that is about a process, with its severity. Only before the first key,
+    // and only if no finding of that severity has selected a row yet: the target of a key must not change among equals.
+    fn row_to_select(&self) -> Option<(Severity, usize)> {
+        let state = self.states.shown();
+        let is_about_one = |finding: &Finding| Some((finding.severity, finding.pid?));
+        let (severity, pid) = self.database()?.findings.iter().find_map(is_about_one)?;
+        let row = self.table_rows().iter().position(|row| row.process().is_some_and(|it| it.pid == pid))?;
+        (!state.is_settled && Some(severity) > state.selected_for).then_some((severity, row))
     }
 
     /// After the filter changed: if it hides the selected row, the first visible row is selected.
