@@ -21,6 +21,7 @@ mod each;
 mod embed;
 mod explain;
 mod fix;
+mod habits;
 mod health;
 mod help;
 mod ingest;
@@ -335,12 +336,14 @@ fn usage(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
     let what = paragraphs.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     let tips: Vec<String> = paragraphs.filter_map(|it| it.strip_prefix("tip: ").map(str::to_owned)).collect();
-    let tip = tips.first().map_or_else(String::new, |tip| format!("; {tip}"));
     let first = args.get(1).and_then(|it| it.to_str());
-    let of_command = first
-        .filter(|word| Cli::command().find_subcommand(word).is_some())
-        .map_or_else(String::new, |word| format!(" {word}"));
-    bail!("{what}{tip}; see waltop{of_command} --help");
+    let command = first.filter(|word| Cli::command().find_subcommand(word).is_some()).unwrap_or_default();
+    let tip = match habits::meant_by(error, command) {
+        Some(meant) => format!("; did you mean `{meant}`?"),
+        None => tips.first().map_or_else(String::new, |tip| format!("; {tip}")),
+    };
+    let space = if command.is_empty() { "" } else { " " };
+    bail!("{what}{tip}; see waltop{space}{command} --help");
 }
 
 /// A number from 1.

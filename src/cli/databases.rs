@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use clap::CommandFactory;
 
-use super::Cli;
+use super::{Cli, habits};
 use crate::{
     config::Config,
     diagnose, observe, paths,
@@ -48,29 +48,6 @@ pub fn unnamed(config: &Config) -> &[PathBuf] {
     if listed.is_empty() { std::slice::from_ref(&config.places.default_database) } else { listed }
 }
 
-/// Words that other tools have for what a command does.
-const HABITS: &[(&str, &str)] = &[
-    ("stop", "reap"),
-    ("kill", "reap"),
-    ("list", "status"),
-    ("ls", "status"),
-    ("ps", "status"),
-    ("top", "status"),
-    ("info", "stats"),
-    ("log", "runs"),
-    ("logs", "runs"),
-    ("history", "runs"),
-    ("import", "ingest"),
-    ("find", "search"),
-    ("grep", "search"),
-    ("vacuum", "optimize"),
-    ("analyze", "optimize"),
-    ("repair", "rescue"),
-    ("recover", "rescue"),
-    ("why", "explain"),
-    ("monitor", "status"),
-];
-
 /// A single word that names no file was most likely meant as a command.
 fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     let word = named[0].to_string_lossy();
@@ -93,7 +70,7 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
             "options must follow the subcommand: `waltop {word} …`; --readonly stands before databases only"
         );
     }
-    if let Some((_, command)) = HABITS.iter().find(|(habit, _)| *habit == word) {
+    if let Some(command) = habits::command_for(&word) {
         return anyhow!("no such file or command: {word}; did you mean `waltop {command}`?");
     }
     let visible = commands.get_subcommands().filter(|it| !it.is_hide_set()).map(clap::Command::get_name);

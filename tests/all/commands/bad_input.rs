@@ -330,6 +330,8 @@ fn a_mistyped_command_or_file_is_answered_with_the_nearest() {
         (&["stop", "12"], "did you mean `waltop reap`?"),
         (&["log"], "did you mean `waltop runs`?"),
         (&["ps"], "did you mean `waltop status`?"),
+        (&["--jsn"], "did you mean `waltop status --json`?; see waltop --help"),
+        (&["ingest", "--watch", "notes"], "did you mean `waltop watch`?; see waltop ingest --help"),
         (&["books of 2026.db"], "or make it: waltop ingest FOLDER --db 'books of 2026.db'"),
         (&["reap", "--pid", "abc"], "give the PID of a process, a number; see waltop reap --help"),
         (&["notse.db"], "did you mean notes.db?"),

@@ -1,0 +1,50 @@
+//! The words and options of other tools, and the command that does the same here.
+
+use clap::error::{ContextKind, ContextValue};
+
+use crate::text;
+
+const WORDS: &[(&str, &str)] = &[
+    ("stop", "reap"),
+    ("kill", "reap"),
+    ("list", "status"),
+    ("ls", "status"),
+    ("ps", "status"),
+    ("top", "status"),
+    ("info", "stats"),
+    ("log", "runs"),
+    ("logs", "runs"),
+    ("history", "runs"),
+    ("import", "ingest"),
+    ("find", "search"),
+    ("grep", "search"),
+    ("vacuum", "optimize"),
+    ("analyze", "optimize"),
+    ("repair", "rescue"),
+    ("recover", "rescue"),
+    ("why", "explain"),
+    ("monitor", "status"),
+];
+
+/// A command, an option that it does not have, and the command that is meant; an empty one stands for the console.
+const OPTIONS: &[(&str, &str, &str)] = &[
+    ("", "--json", "waltop status --json"),
+    ("", "--for", "waltop check --for"),
+    ("ingest", "--watch", "waltop watch"),
+    ("ingest", "--follow", "waltop watch"),
+    ("status", "--watch", "waltop"),
+    ("check", "--watch", "waltop"),
+];
+
+/// The command that does what other tools call `word`.
+pub fn command_for(word: &str) -> Option<&'static str> {
+    WORDS.iter().find(|(habit, _)| *habit == word).map(|(_, command)| *command)
+}
+
+/// What is meant by the option that `error` found unknown; `command` is empty for the console.
+pub fn meant_by(error: &clap::Error, command: &str) -> Option<&'static str> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    let known = || OPTIONS.iter().filter(|(of, ..)| *of == command);
+    let nearest = text::similar(option, known().map(|(_, option, _)| *option))?;
+    known().find(|(_, option, _)| *option == nearest).map(|(.., meant)| *meant)
+}
