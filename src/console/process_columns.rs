@@ -190,7 +190,8 @@ fn of_process(input: CellInput<'_>, text: impl Fn(&Process) -> Option<String>) -
 fn lock_cell(input: CellInput<'_>) -> ProcessCell {
     let text = match input.row {
         TableRow::Process(process) if process.holds.is_empty() => {
-            return ProcessCell { text: "–".to_owned(), tone: CellTone::Muted };
+            let text = wait(input.database, process.pid).to_owned();
+            return ProcessCell { text, tone: CellTone::Muted };
         }
         TableRow::Process(process) => main_lock(input.database, process),
         TableRow::Holder(holder) => word(input.database, holder.pid, holder.hold(&input.database.locks)),
@@ -274,12 +275,22 @@ fn main_lock(database: &Database, process: &Process) -> String {
     process.holds.iter().min().map_or_else(String::new, |&hold| word(database, Some(process.pid), hold))
 }
 
-/// The locks of `process`, those that block other processes first.
+/// The locks of `process`, those that block other processes first; of one without any, whether it waits for the write
+/// lock.
 pub fn locks(database: &Database, process: &Process) -> String {
     let mut holds = process.holds.clone();
     holds.sort();
     let words: Vec<String> = holds.into_iter().map(|hold| word(database, Some(process.pid), hold)).collect();
-    if words.is_empty() { "–".to_owned() } else { words.join(" ") }
+    if words.is_empty() { wait(database, process.pid).to_owned() } else { words.join(" ") }
+}
+
+fn wait(database: &Database, pid: i32) -> &'static str {
+    let refused = database.locks.refusals.iter().flat_map(|refusals| &refusals.victims);
+    if refused.filter(|victim| victim.pid == pid).any(|victim| victim.waiting_ms.is_some()) {
+        return "waits";
+    }
+    let may_wait = database.locks.possible_waiters.iter().any(|waiter| waiter.pid == pid);
+    if may_wait { "may wait" } else { "–" }
 }
 
 fn word(database: &Database, pid: Option<i32>, hold: LockHold) -> String {
@@ -304,6 +315,43 @@ fn word(database: &Database, pid: Option<i32>, hold: LockHold) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        diagnose::fixture::{READER, live},
+        snapshot::{PossibleWaiter, RefusalReason, RefusedWriter, WaiterEvidence, WriterRefusals},
+    };
+
+    #[test]
+    fn one_without_a_lock_shows_that_it_waits_or_may_wait() {
+        let mut database = live();
+        for process in &mut database.processes {
+            process.holds.clear();
+        }
+        let shown = |database: &Database| locks(database, database.process(READER).expect("it is there"));
+        assert_eq!(shown(&database), "–");
+        database.locks.possible_waiters = vec![PossibleWaiter {
+            pid: READER,
+            holder: None,
+            samples: 10,
+            asleep: 10,
+            span_ms: 1000.0,
+            evidence: WaiterEvidence::HandlerSleep { sleep_ms: 100 },
+        }];
+        assert_eq!(shown(&database), "may wait");
+        let waiting = RefusedWriter {
+            pid: READER,
+            thread: READER,
+            holder: None,
+            waits: 1,
+            tries: 2,
+            gave_up: 0,
+            longest_ms: 300.0,
+            total_ms: 300.0,
+            waiting_ms: Some(300.0),
+            reason: RefusalReason::Waited,
+        };
+        database.locks.refusals = Some(WriterRefusals { window_ms: 60_000.0, victims: vec![waiting] });
+        assert_eq!(shown(&database), "waits");
+    }
 
     #[test]
     fn the_sort_key_comes_to_every_column_that_has_an_order_once() {

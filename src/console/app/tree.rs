@@ -27,19 +27,14 @@ pub enum UnlistedParent {
 }
 
 impl UnlistedParent {
-    pub fn name(&self) -> String {
+    /// What to call it, in words and shorter.
+    pub fn names(&self) -> Vec<String> {
         match self {
-            Self::Exited => "parent exited".to_owned(),
-            Self::Runs { pid, name: Some(name) } => format!("{name} {pid}"),
-            Self::Runs { pid, name: None } => pid.to_string(),
-        }
-    }
-
-    /// Its name where there is little room.
-    pub fn short_name(&self) -> String {
-        match self {
-            Self::Exited => "exited".to_owned(),
-            Self::Runs { pid, .. } => pid.to_string(),
+            Self::Exited => vec!["parent exited".to_owned(), "exited".to_owned()],
+            Self::Runs { pid, name: Some(name) } => {
+                vec![format!("{name} {pid}"), name.clone(), pid.to_string()]
+            }
+            Self::Runs { pid, name: None } => vec![pid.to_string()],
         }
     }
 }
@@ -166,13 +161,12 @@ mod tests {
 
     #[test]
     fn a_parent_that_is_not_listed_is_named() {
-        let names = |child: &Process| unlisted_parent(child).map(|it| (it.name(), it.short_name()));
-        let both = |name: &str, short: &str| Some((name.to_owned(), short.to_owned()));
+        let names = |child: &Process| unlisted_parent(child).map(|it| it.names()).unwrap_or_default();
         let mut child = process(30, 7);
-        assert_eq!(names(&child), both("7", "7"));
+        assert_eq!(names(&child), ["7"]);
         child.origin.parent_command = Some(vec!["/usr/bin/bash".to_owned(), "-l".to_owned()]);
-        assert_eq!(names(&child), both("bash 7", "7"));
+        assert_eq!(names(&child), ["bash 7", "bash", "7"]);
         child.origin.has_lost_parent = Some(true);
-        assert_eq!(names(&child), both("parent exited", "exited"));
+        assert_eq!(names(&child), ["parent exited", "exited"]);
     }
 }

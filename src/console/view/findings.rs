@@ -120,23 +120,21 @@ fn lines(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Vec<(Option
     let is_gone = |row: &FindingRow| matches!(row, FindingRow::Gone(_));
     let current = rows.iter().position(is_gone).unwrap_or(rows.len());
     let is_named = width >= NAMED || (width >= NAMED_IF_TALL && room >= TALL);
-    let drawn = |at: usize, in_full: bool| {
+    let drawn = |at: usize, most_lines: usize| {
         let mark = match (at == selected, has_focus) {
             (false, _) => " ",
             (true, true) => "▸",
             (true, false) => "▹",
         };
-        row_lines(app, rows[at], mark, theme, RowShape { width, is_named, in_full })
+        row_lines(app, rows[at], mark, theme, RowShape { width, is_named, most_lines })
     };
-    let mut drawings: Vec<_> = (0..rows.len()).map(|at| drawn(at, false)).collect();
+    let mut drawings: Vec<_> = (0..rows.len()).map(|at| drawn(at, 1)).collect();
     let mut free = room.saturating_sub(rows.len() + remarks(app, current).count());
     let longer = if app.zoomed { rows.len() } else { current };
     for at in std::iter::once(selected).chain((0..longer).filter(|at| *at != selected)) {
-        let Some(short) = drawings.get_mut(at) else { continue };
-        let full = drawn(at, true);
-        if let Some(left) = free.checked_sub(full.len() - 1) {
-            (free, *short) = (left, full);
-        }
+        let Some(drawing) = drawings.get_mut(at).filter(|_| free > 0) else { break };
+        *drawing = drawn(at, 1 + free);
+        free -= drawing.len() - 1;
     }
     let mut lines = Vec::new();
     for (at, drawing) in drawings.into_iter().enumerate() {
@@ -175,8 +173,8 @@ struct RowShape {
     width: usize,
     /// Whether it has the name of its finding.
     is_named: bool,
-    /// Whether more lines have the rest of a sentence that is too long for the first.
-    in_full: bool,
+    /// How many lines a long sentence may take.
+    most_lines: usize,
 }
 
 /// The lines of a finding.
@@ -185,7 +183,7 @@ fn row_lines(
     row: FindingRow<'_>,
     mark: &str,
     theme: &Theme,
-    RowShape { width, is_named, in_full }: RowShape,
+    RowShape { width, is_named, most_lines }: RowShape,
 ) -> Vec<Line<'static>> {
     let finding = row.finding();
     let (sign, sentence, age, key, style) = match row {
@@ -208,7 +206,12 @@ fn row_lines(
         FindingRow::Gone(_) => (room + tail.width(), String::new()),
     };
     let text_style = if matches!(row, FindingRow::Now(_)) { Style::new() } else { theme.muted };
-    let mut parts = if in_full && room >= WRAPPED { text::wrap(&sentence, room) } else { vec![sentence] };
+    let most_lines = if room >= WRAPPED { most_lines } else { 1 };
+    let mut parts = text::wrap(&sentence, room);
+    if parts.len() > most_lines {
+        let rest = parts.split_off(most_lines - 1).join(" ");
+        parts.push(text::fit(&rest, room));
+    }
     let rest = parts.split_off(parts.len().min(1));
     let first = Line::from(vec![
         Span::raw(mark.to_owned()),

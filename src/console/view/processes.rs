@@ -235,12 +235,13 @@ fn tree_room(app: &App) -> usize {
     named.map(|text| text.width().saturating_sub(NAME)).max().unwrap_or(0)
 }
 
-/// `name` behind what leads to it in the tree: the lines, or the parent that is not listed. If `width` is too small for
-/// both, the parent is shorter.
+/// `name` behind what leads to it in the tree: the lines, or the parent that is not listed. The smaller
+/// `width` is, the shorter is the parent.
 fn branched(branch: &TreeBranch, name: &str, width: usize) -> String {
     let Some(parent) = &branch.parent else { return format!("{}{name}", branch.lines) };
-    let whole = format!("{} ─ {name}", parent.name());
-    if whole.width() < width { whole } else { format!("{} ─ {name}", parent.short_name()) }
+    let mut forms = parent.names().into_iter().map(|parent| format!("{parent} ─ {name}"));
+    let shortest = forms.next_back().unwrap_or_default();
+    forms.find(|form| form.width() < width).unwrap_or(shortest)
 }
 
 fn aligned(text: &str, column: &ProcessColumn, width: usize) -> String {

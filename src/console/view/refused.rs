@@ -35,7 +35,7 @@ pub fn lines(database: &Database, is_zoomed: bool, theme: &Theme, width: usize) 
     victims.iter().take(shown).enumerate().map(line).collect()
 }
 
-/// The same of the processes that may be waiting.
+/// The same of the processes that may be waiting: several in one row, or each with its evidence in a zoomed panel.
 pub fn possible_lines(
     database: &Database,
     is_zoomed: bool,
@@ -43,6 +43,12 @@ pub fn possible_lines(
     width: usize,
 ) -> Vec<Line<'static>> {
     let waiters = &database.locks.possible_waiters;
+    if !is_zoomed && waiters.len() > 1 {
+        let names: Vec<String> = waiters.iter().map(|waiter| who(database, Some(waiter.pid))).collect();
+        let words =
+            text::fit(&format!("{}, as their sleep looks", names.join(", ")), width.saturating_sub(LABEL));
+        return vec![labelled_line(0, "may wait", words, theme.muted, theme)];
+    }
     let shown = if is_zoomed { MOST_SHOWN } else { 1 };
     let line = |(row, waiter): (usize, &PossibleWaiter)| {
         let words = format!("{}: {waiter}", who(database, Some(waiter.pid)));
