@@ -205,6 +205,10 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
 }
 
 fn write_files(out: &mut String, database: &Database) -> fmt::Result {
+    if let Some(filesystem) = database.filesystem.as_ref().filter(|it| it.read_only == Some(true)) {
+        let at = filesystem.mounted_at.display().to_string();
+        writeln!(out, "mounted     read-only at {}: nothing can be written to it", text::clean(&at))?;
+    }
     let size = |file: &Option<crate::snapshot::FileFacts>| {
         file.as_ref().map_or_else(|| "none".to_owned(), |file| units::bytes(file.bytes))
     };

@@ -39,6 +39,7 @@ pub fn live() -> Database {
         filesystem: Some(Filesystem {
             kind: "ext4".to_owned(),
             mounted_at: "/srv".into(),
+            read_only: Some(false),
             bytes: Some(100_000_000_000),
             free_bytes: Some(50_000_000_000),
             locks_match: Some(true),

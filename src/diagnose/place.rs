@@ -42,24 +42,55 @@ impl Rule for UnsafeFilesystem {
         let before = look.previous.and_then(|it| it.filesystem.as_ref());
         let kind = &filesystem.kind;
         let at = format!("{kind} (mounted at {})", filesystem.mounted_at.display());
-        let told = match kind.as_str() {
-            "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "9p" => Some((
+        let told = match hazard(kind) {
+            Some(FilesystemHazard::Network) => Some((
                 Severity::Error,
                 format!("{at}: two machines do not see each other's locks, and can corrupt it"),
             )),
-            _ if kind == "fuse" || kind == "fuseblk" || kind.starts_with("fuse.") => Some((
+            Some(FilesystemHazard::Shared) => Some((
+                Severity::Warning,
+                format!(
+                    "{at}: this machine and its host do not see each other's locks, and can corrupt it together"
+                ),
+            )),
+            Some(FilesystemHazard::Program) => Some((
                 Severity::Warning,
                 format!("{at}: whether locks and shared memory work there depends on the program behind it"),
             )),
-            "overlay" if [Some(filesystem), before].iter().all(|it| lacks_locks(*it)) => Some((
-                Severity::Warning,
-                format!(
-                    "{at}, where its locks show under another device: which process holds what is unknown"
-                ),
-            )),
-            _ => None,
+            None if kind == "overlay" && [Some(filesystem), before].iter().all(|it| lacks_locks(*it)) => {
+                Some((
+                    Severity::Warning,
+                    format!(
+                        "{at}, where its locks show under another device: which process holds what is unknown"
+                    ),
+                ))
+            }
+            None => None,
         };
         told.map(|(severity, what)| self.finding(look, severity, &what, filesystem)).into_iter().collect()
+    }
+}
+
+/// Why locks and shared memory may fail on a kind of file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FilesystemHazard {
+    /// Several machines mount it.
+    Network,
+    /// A virtual machine has it from its host.
+    Shared,
+    /// A program serves it (FUSE).
+    Program,
+}
+
+/// Types as the kernel names them: of Linux itself, and of the guest drivers of VirtualBox, Parallels and WSL.
+fn hazard(kind: &str) -> Option<FilesystemHazard> {
+    match kind {
+        "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "9p" | "v9fs" | "ceph" | "lustre" | "afs" | "ncpfs"
+        | "coda" | "beegfs" | "orangefs" => Some(FilesystemHazard::Network),
+        "virtiofs" | "vboxsf" | "prl_fs" | "drvfs" | "wslfs" => Some(FilesystemHazard::Shared),
+        "fuse" | "fuseblk" => Some(FilesystemHazard::Program),
+        _ if kind.starts_with("fuse.") => Some(FilesystemHazard::Program),
+        _ => None,
     }
 }
 
@@ -179,12 +210,12 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_an_error_and_a_program_a_warning() {
-        for kind in ["nfs", "nfs4", "cifs", "smb3", "9p"] {
+    fn a_network_is_an_error_and_a_program_or_a_host_a_warning() {
+        for kind in ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "lustre", "afs"] {
             let found = findings_of(&on(kind, None));
             assert_eq!(outline(&found), [(FindingKind::UnsafeFilesystem, Error, None)], "{kind}");
         }
-        for kind in ["fuse", "fuseblk", "fuse.sshfs"] {
+        for kind in ["fuse", "fuseblk", "fuse.sshfs", "virtiofs", "vboxsf", "prl_fs", "drvfs", "wslfs"] {
             let found = findings_of(&on(kind, None));
             assert_eq!(outline(&found), [(FindingKind::UnsafeFilesystem, Warning, None)], "{kind}");
         }

@@ -69,7 +69,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         DiskLow => {
             [None, Some(100_000.0)].map(|growth| with_log(1_000_000, 10, growth, Some(900_000))).into()
         }
-        UnsafeFilesystem => ["nfs4", "fuse.sshfs", "overlay"].map(on).into(),
+        UnsafeFilesystem => ["nfs4", "virtiofs", "fuse.sshfs", "overlay"].map(on).into(),
         PinnedWal => pins(),
         LargeWal => large(),
         DoubtfulLog => doubtful(),

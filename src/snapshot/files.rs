@@ -41,6 +41,9 @@ pub struct Filesystem {
     pub kind: String,
     #[serde(serialize_with = "super::lossy_path")]
     pub mounted_at: PathBuf,
+    /// Whether it is mounted read-only; `None` if unknown.
+    #[serde(default)]
+    pub read_only: Option<bool>,
     /// Its size in bytes.
     pub bytes: Option<u64>,
     /// Bytes available to a user who is not root (`f_bavail` of `statvfs(3)`).

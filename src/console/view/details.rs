@@ -11,8 +11,8 @@ use crate::{
     },
     keymap::Action,
     snapshot::{
-        Activity, Database, ExecutableState, FileFacts, Finding, FindingKind, HolderActivity, Process,
-        ProcessOrigin, StaleVerdict,
+        Activity, Database, ExecutableState, FileFacts, Filesystem, Finding, FindingKind, HolderActivity,
+        Process, ProcessOrigin, StaleVerdict,
     },
     units,
 };
@@ -168,6 +168,7 @@ fn files(app: &App, database: &Database) -> LabelledRows {
     for (label, file) in [("database", &files.db), ("-wal", &files.wal), ("-shm", &files.shm)] {
         rows.push(row(label, file.as_ref().map_or_else(|| "none".to_owned(), one_file)));
     }
+    rows.extend(database.filesystem.as_ref().map(|it| row("file system", filesystem(it))));
     if let Some(header) = &database.header {
         rows.push(row("header", "as of the last checkpoint:"));
         rows.push(row("journal mode", header.journal_mode.to_string()));
@@ -191,6 +192,15 @@ fn files(app: &App, database: &Database) -> LabelledRows {
         rows.push(row("sampling", sampling.map_or_else(|| "off".to_owned(), |it| it.to_string())));
     }
     rows
+}
+
+fn filesystem(filesystem: &Filesystem) -> String {
+    let Filesystem { kind, mounted_at, read_only, bytes, free_bytes, .. } = filesystem;
+    let read_only = if *read_only == Some(true) { " read-only" } else { "" };
+    let space = bytes.zip(*free_bytes).map_or_else(String::new, |(bytes, free)| {
+        format!(", {} of {} free", units::bytes(free), units::bytes(bytes))
+    });
+    format!("{kind}, mounted{read_only} at {}{space}", mounted_at.display())
 }
 
 fn one_file(file: &FileFacts) -> String {

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::fs::StatVfsMountFlags;
+
 use super::ProcessFolder;
 use crate::{
     bounded::{self, ReadLimits},
@@ -71,12 +73,14 @@ impl MountTable {
     /// which waltop reaches it; `None` if the mounts do not show it. Whether locks match is determined by the sample.
     pub fn filesystem(&self, path: &Path, access: &Path) -> Option<Filesystem> {
         let mount = self.of(path)?;
-        let space = access.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
+        let state = access.parent().and_then(|folder| rustix::fs::statvfs(folder).ok());
+        let read_only = state.as_ref().map(|it| it.f_flag.contains(StatVfsMountFlags::RDONLY));
         // Some file systems without blocks report 0 for everything, which means nothing.
-        let space = space.filter(|it| it.f_blocks > 0);
+        let space = state.filter(|it| it.f_blocks > 0);
         Some(Filesystem {
             kind: mount.kind.clone()?,
             mounted_at: mount.point.clone(),
+            read_only,
             bytes: space.as_ref().map(|it| it.f_blocks.saturating_mul(it.f_frsize)),
             free_bytes: space.as_ref().map(|it| it.f_bavail.saturating_mul(it.f_frsize)),
             locks_match: None,

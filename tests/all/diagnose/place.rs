@@ -72,13 +72,27 @@ fn a_network_file_system() {
     let mut client = scene.actor();
     client.sql("INSERT INTO t VALUES (2)");
     assert_healthy(&mut watch_on(&scene, &proc, "ext4"));
-    for (kind, severity) in
-        [("nfs4", Severity::Error), ("9p", Severity::Error), ("fuse.sshfs", Severity::Warning)]
-    {
+    for (kind, severity) in [
+        ("nfs4", Severity::Error),
+        ("9p", Severity::Error),
+        ("virtiofs", Severity::Warning),
+        ("fuse.sshfs", Severity::Warning),
+    ] {
         let mut watch = watch_on(&scene, &proc, kind);
         let finding = found(&mut watch, FindingKind::UnsafeFilesystem, None);
         assert_eq!((finding.severity, &finding.evidence["filesystem"]), (severity, &kind.into()));
     }
+}
+
+#[test]
+fn a_mount_that_is_read_only_is_a_fact() {
+    let script =
+        "mkdir all other; mount -t tmpfs none all; mount --bind all other; mount -o remount,ro,bind other";
+    let Some(mounted) = Mounted::new("a read-only mount", script) else { return };
+    let mut client = mounted.make("all/notes.db");
+    client.sql("INSERT INTO t VALUES (2)");
+    let read_only = |path: &str| mounted.look(path).filesystem.and_then(|it| it.read_only);
+    assert_eq!((read_only("all/notes.db"), read_only("other/notes.db")), (Some(false), Some(true)));
 }
 
 #[test]
