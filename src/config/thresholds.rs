@@ -32,6 +32,9 @@ pub struct Thresholds {
     /// How many descriptors on the main file one process may have.
     #[serde(deserialize_with = "count")]
     pub many_handles: u32,
+    /// From which share of its descriptors on a process has too few left.
+    #[serde(deserialize_with = "share")]
+    pub process_limit: f64,
     /// How long an orphan may be idle.
     #[serde(deserialize_with = "scalar")]
     pub idle: Duration,
@@ -52,6 +55,7 @@ impl Default for Thresholds {
             slow_batch: (Duration::from_secs(1), Duration::from_secs(2)),
             stalled_ingestion: Duration::from_secs(30),
             many_handles: 8,
+            process_limit: 0.95,
             idle: Duration::from_mins(30),
             least_idle: Duration::from_secs(5),
         }
@@ -92,6 +96,10 @@ fn steps<'de, D: Deserializer<'de>, T: Scalar + Copy + PartialOrd>(
         return Err(de::Error::custom(what));
     }
     Ok((warning, error))
+}
+
+fn share<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    scalar(deserializer).map(|Share(share)| share)
 }
 
 fn byte_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {

@@ -12,7 +12,11 @@ use crate::{
     units,
 };
 
-pub const RULES: &[&dyn Rule] = &[&MappedDatabase, &ManyHandles, &BareClient, &PragmaMismatch];
+mod process_limit;
+
+use process_limit::NearLimit;
+
+pub const RULES: &[&dyn Rule] = &[&MappedDatabase, &ManyHandles, &NearLimit, &BareClient, &PragmaMismatch];
 
 /// A process maps the main file while the profile says `mmap_size` 0.
 pub struct MappedDatabase;

@@ -82,7 +82,7 @@ enum FilesystemHazard {
     Program,
 }
 
-/// Types as the kernel names them: of Linux itself, and of the guest drivers of VirtualBox, Parallels and WSL.
+/// Types as the kernel names them: of Linux itself, and of the guest drivers of virtual machines.
 fn hazard(kind: &str) -> Option<FilesystemHazard> {
     match kind {
         "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "9p" | "v9fs" | "ceph" | "lustre" | "afs" | "ncpfs"

@@ -43,7 +43,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         BareClient, BusyLock, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog,
         DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal,
         LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog,
-        OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ReadonlyTrap, RefusedWriters,
+        OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters,
         RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem,
     };
     let scenes = match kind {
@@ -86,6 +86,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         PragmaMismatch => return pragma_mismatches(),
         MappedDatabase => vec![changed(live(), |it| it.processes[1].maps_database = Some(true))],
         ManyHandles => many_handles(),
+        ProcessLimit => near_limits(),
         CrashedIngestion | StalledIngestion | SlowBatch | FailedFiles => ingestions(kind),
         ReadonlyTrap => readonly(),
         OutdatedReader => vec![changed(live(), |it| {

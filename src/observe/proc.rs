@@ -19,6 +19,7 @@ pub mod fake;
 mod fdinfo;
 mod freezer;
 mod inside_path;
+mod limits;
 mod links;
 mod maps;
 pub mod mounts;

@@ -75,6 +75,7 @@ finding_kinds! {
     PragmaMismatch = "pragma-mismatch",
     MappedDatabase = "mapped-database",
     ManyHandles = "many-handles",
+    ProcessLimit = "process-limit",
     CrashedIngestion = "crashed-ingestion",
     StalledIngestion = "stalled-ingestion",
     SlowBatch = "slow-batch",

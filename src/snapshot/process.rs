@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HolderActivity, PairingFacts, ProcessOrigin, StaleVerdict, label};
+use super::{HolderActivity, PairingFacts, ProcessLimits, ProcessOrigin, StaleVerdict, label};
 use crate::paths::FileId;
 
 /// Identifies a process among all of this boot: PIDs alone are reused.
@@ -42,6 +42,9 @@ pub struct Process {
     /// CPU in percent of one core since the previous sample; `None` in the first one.
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
+    /// How much room it has left; `None` if its limits cannot be read.
+    #[serde(default)]
+    pub limits: Option<ProcessLimits>,
     /// Descriptors on the database files; `None` if its descriptors cannot be read.
     pub handles: Option<HandleCounts>,
     /// Whether all its descriptors on the main file are read-only.
@@ -127,6 +130,7 @@ impl Process {
             state: ProcessState::Unknown,
             cpu_percent: None,
             memory_bytes: None,
+            limits: None,
             handles: None,
             read_only: None,
             index_read_only: None,

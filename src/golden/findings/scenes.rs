@@ -312,6 +312,20 @@ pub fn many_handles() -> Vec<Database> {
     ]
 }
 
+pub fn near_limits() -> Vec<Database> {
+    let with = |soft: Option<u64>, bytes: Option<u64>| {
+        changed(live(), |it| {
+            it.processes[0].read_only = Some(false);
+            it.processes[0].limits = Some(ProcessLimits {
+                descriptors: Some(1020),
+                open_files: ProcessLimit { soft, hard: Some(4096) },
+                file_bytes: ProcessLimit { soft: bytes, hard: bytes },
+            });
+        })
+    };
+    vec![with(Some(1024), None), with(None, Some(1_000))]
+}
+
 pub fn readonly() -> Vec<Database> {
     let reader = |index_read_only, uid| {
         changed(live(), |it| {

@@ -13,7 +13,7 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 use super::origin::KnownOrigin;
 use crate::{
     observe::proc::{self, ProcessFolder, program},
-    snapshot::{LabelRules, Process, ProcessId, ProcessIdleness, ProcessState, ProgramSample},
+    snapshot::{LabelRules, Process, ProcessId, ProcessIdleness, ProcessLimits, ProcessState, ProgramSample},
 };
 
 /// Describes processes, and remembers the CPU time that they used.
@@ -34,7 +34,7 @@ pub struct ProcessDescriber {
 /// Time between two readings of facts that change only when a process runs another program or becomes another user.
 const REREAD: Duration = Duration::from_secs(10);
 
-/// Facts about a process that seldom change, and the short name at that time: another program has another name.
+/// Facts about a process that seldom change or may be some seconds old, and the short name at that time: another program has another name.
 #[derive(Debug)]
 struct ProcessConstants {
     at: Instant,
@@ -42,6 +42,7 @@ struct ProcessConstants {
     uid: Option<u32>,
     command: Vec<String>,
     label: String,
+    limits: Option<ProcessLimits>,
 }
 
 /// The processor time of one process. The kernel counts it in ticks of about 10 ms. Over less than
@@ -144,14 +145,16 @@ impl ProcessDescriber {
             let uid = proc::process_owner(&self.proc, pid);
             let command = proc::command(&self.proc, pid).unwrap_or_default();
             let label = self.rules.label(&stat.name, &command);
-            let constants = ProcessConstants { at: now, name: stat.name.clone(), uid, command, label };
+            let limits = ProcessFolder::of(&self.proc, pid).limits();
+            let constants =
+                ProcessConstants { at: now, name: stat.name.clone(), uid, command, label, limits };
             self.habits.insert(identity, constants);
         }
         // If its first thread has exited, another one shows its state.
         let thread = stat.is_headless.then(|| ProcessFolder::living_thread(&self.proc, pid)).flatten();
         let thread = thread.and_then(|thread| Some(thread.stat()?.state));
-        let ProcessConstants { uid, command, label, .. } = self.habits.get(&identity)?;
-        let (uid, command, label) = (*uid, command.clone(), label.clone());
+        let ProcessConstants { uid, command, label, limits, .. } = self.habits.get(&identity)?;
+        let (uid, command, label, limits) = (*uid, command.clone(), label.clone(), *limits);
         let known = self.origins.entry(identity);
         let origin =
             known.or_insert_with(|| KnownOrigin::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
@@ -160,6 +163,7 @@ impl ProcessDescriber {
             start_ticks: Some(stat.start_ticks),
             command,
             label,
+            limits,
             user: uid.map(|uid| self.user(uid)),
             uid,
             parent: Some(stat.parent).filter(|&parent| parent > 0),

@@ -1,5 +1,7 @@
 //! What clients map, how often they open the database, and what the file keeps.
 
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+
 use super::*;
 
 /// Opens the database `count` times more on the connection of `actor`, each time with a descriptor of its own.
@@ -48,6 +50,31 @@ fn a_client_with_many_descriptors() {
     client.close();
     assert_healthy(&mut watch);
     assert!(look(&mut watch).handle_growth.is_empty());
+}
+
+/// Changes the soft limit of `actor` on `resource`; its hard limit is that of the test.
+fn set_limit(actor: &Actor, resource: Resource, current: Option<u64>) {
+    let pid = Pid::from_raw(actor.pid()).expect("a PID");
+    let maximum = getrlimit(resource).maximum;
+    prlimit(Some(pid), resource, Rlimit { current, maximum }).expect("it is ours");
+}
+
+#[test]
+fn a_client_at_a_limit() {
+    let scene = Scene::new("wal");
+    let (mut client, mut other) = (scene.actor(), scene.actor());
+    client.sql("SELECT * FROM t");
+    other.sql("SELECT * FROM t");
+    assert_healthy(&mut scene.patient());
+    let used = fs::read_dir(format!("/proc/{}/fd", client.pid())).expect("it lives").count() as u64;
+    set_limit(&client, Resource::Nofile, Some(used));
+    let finding = found(&mut scene.patient(), FindingKind::ProcessLimit, Some(client.pid()));
+    assert_eq!((&finding.evidence["descriptors"], &finding.evidence["limit"]), (&used.into(), &used.into()));
+    set_limit(&client, Resource::Nofile, Some(used + 100));
+    assert_healthy(&mut scene.patient());
+    set_limit(&client, Resource::Fsize, Some(1000));
+    let finding = found(&mut scene.patient(), FindingKind::ProcessLimit, Some(client.pid()));
+    assert_eq!(finding.evidence["limit"], 1000);
 }
 
 #[test]

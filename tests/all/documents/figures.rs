@@ -56,6 +56,7 @@ fn pages_quote_the_default_thresholds() {
     quotes(FindingKind::LargeWal, &format!("{} MiB is the default", it.large_wal >> 20));
     quotes(FindingKind::ManyHandles, &format!("are more than {}", it.many_handles));
     quotes(FindingKind::ManyHandles, &format!("{} is the default", it.many_handles));
+    quotes(FindingKind::ProcessLimit, &format!("{} of its descriptors", percent(it.process_limit)));
 }
 
 #[test]

@@ -128,6 +128,7 @@ fn thresholds() -> String {
         slow_batch,
         stalled_ingestion,
         many_handles,
+        process_limit,
         idle,
         least_idle,
     } = Thresholds::default();
@@ -150,6 +151,7 @@ fn thresholds() -> String {
         ("slow_batch", "a batch of an ingestion holds the write lock", both(slow_batch)),
         ("stalled_ingestion", "a running ingestion commits nothing", time(stalled_ingestion)),
         ("many_handles", "descriptors of one process on the main file", many_handles.to_string()),
+        ("process_limit", "descriptors of a process, as a share of its limit", process_limit.to_string()),
         ("idle", "an orphan is idle", time(idle)),
         ("least_idle", "the shortest idle time that counts", time(least_idle)),
     ];

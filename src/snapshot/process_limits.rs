@@ -1,0 +1,35 @@
+//! How much room a process has left.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The limits of a process that can make SQLite fail, and what it uses of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct ProcessLimits {
+    /// Descriptors that it has, of whatever kind; `None` if they cannot be counted.
+    pub descriptors: Option<u64>,
+    /// How many it may have (`RLIMIT_NOFILE`).
+    pub open_files: ProcessLimit,
+    /// How many bytes a file may have after it has written to it (`RLIMIT_FSIZE`).
+    pub file_bytes: ProcessLimit,
+}
+
+/// A limit as `getrlimit(2)` has it; `None` is unlimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct ProcessLimit {
+    /// The limit in force.
+    pub soft: Option<u64>,
+    /// How far the soft limit can be raised.
+    pub hard: Option<u64>,
+}
+
+impl ProcessLimit {
+    /// Whether the soft limit can be raised.
+    pub fn can_be_raised(self) -> bool {
+        match (self.soft, self.hard) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(soft), Some(hard)) => hard > soft,
+        }
+    }
+}
