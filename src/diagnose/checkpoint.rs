@@ -3,6 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+mod obstacle;
+
+pub use obstacle::{CheckpointObstacle, is_settled, no_room, obstacle};
+
 use super::{wal::frames_pinned_by, who};
 use crate::{
     snapshot::{CheckpointMode, Database, LockHolder, LogReader, Process, WalState},

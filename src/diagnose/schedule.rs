@@ -10,7 +10,10 @@ use jiff::Timestamp;
 
 use crate::{
     config::profile::Schedule,
-    diagnose::{checkpoint::blockers, guard},
+    diagnose::{
+        checkpoint::{blockers, no_room},
+        guard,
+    },
     snapshot::{CheckpointMode, CheckpointSchedule, Database, LastCheckpoint, Presence},
 };
 
@@ -70,6 +73,9 @@ fn obstacle(database: &Database) -> Option<String> {
     // A log left by a crash is recovered by the next program that opens the database, or by the user.
     if database.presence() == Presence::Leftover {
         return Some("no process has the database open, and a crash may have left its log".to_owned());
+    }
+    if let Some(full) = no_room(database) {
+        return Some(full.why(database));
     }
     let locks = &database.locks;
     if locks.exclusive.is_none() && locks.recoverer.is_none() && locks.checkpointer.is_none() {
@@ -207,6 +213,9 @@ mod tests {
         let mut database = quiet();
         database.locks.checkpointer = Some(held(WRITER, 50.0));
         assert_eq!(why(&database), "71201 (bun) is running a checkpoint for 50 ms");
+        let mut database = quiet();
+        database.filesystem.as_mut().expect("it is known").free_bytes = Some(4_096);
+        assert!(why(&database).ends_with("are not free"), "{}", why(&database));
         let mut database = quiet();
         database.processes.clear();
         database.locks.index_held = false;

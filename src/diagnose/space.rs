@@ -1,138 +1,21 @@
 //! The size of the log, and the free space of the disk.
 
-use std::time::Duration;
+mod large_wal;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted, terminate, wal::frames_pinned_by, who};
+use super::{
+    Rule, RuleFacts, RuleInput,
+    checkpoint::{CheckpointObstacle, obstacle},
+    evidence, no_remedy, quoted,
+};
 use crate::{
-    snapshot::{Database, Finding, FindingKind, LogReader, Remedy, RemedyAction, Severity},
+    snapshot::{Database, Finding, FindingKind, Remedy, RemedyAction, Severity},
     units,
 };
+#[cfg(test)]
+pub(super) use large_wal::DEEP;
+use large_wal::LargeWal;
 
 pub const RULES: &[&dyn Rule] = &[&LargeWal, &DiskLow];
-
-/// The log is large, or deep and larger than the database.
-///
-/// The size alone does not show how much waits in it: the file keeps its peak size until it is truncated. The sentence
-/// therefore states how much waits. The remedy is a truncation if almost nothing waits, or the end of a reader that
-/// would make any checkpoint ineffective.
-pub struct LargeWal;
-
-/// A log of this many times the autocheckpoint limit that is larger than the database is large, however small both are.
-pub(super) const DEEP: u32 = 4;
-
-impl Rule for LargeWal {
-    fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::LargeWal, &[Severity::Warning]).with_actions(&[RemedyAction::Checkpoint])
-    }
-
-    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
-        let database = look.database;
-        let Some(bytes) = database.files.wal.as_ref().map(|wal| wal.bytes) else {
-            return Vec::new();
-        };
-        let pending = database.wal.as_ref().and_then(|wal| wal.pending);
-        let is_deep =
-            pending.is_some_and(|it| it > look.profile.autocheckpoint_frames().saturating_mul(DEEP));
-        let outgrew = database.files.db.as_ref().is_some_and(|db| bytes > db.bytes);
-        if bytes <= look.config.thresholds.large_wal && !(is_deep && outgrew) {
-            return Vec::new();
-        }
-        let growth = growth(database);
-        let until_full = time_until_full(database);
-        let grows = growth.filter(|it| *it > 0.0).map(|growth| {
-            let full = until_full.map(|it| format!(" (the disk is full in {it})", it = duration(it)));
-            format!(" and grows by {}/s{}", units::bytes(whole(growth)), full.unwrap_or_default())
-        });
-        let cost = cost(look, grows.is_some());
-        let message =
-            format!("{}-wal is {}{}{cost}", database.name(), units::bytes(bytes), grows.unwrap_or_default());
-        let reader = reader_in_the_way(look);
-        let remedy = match reader {
-            // The key would stop the process that a finding is about; this one is about the file.
-            Some(reader) => Remedy { action: None, ..terminate(reader.pid) },
-            // Another checkpoint would be refused.
-            None if is_checkpointed(look) => no_remedy(),
-            None if is_moved(look) => checkpoint(database, " --mode truncate"),
-            None => checkpoint(database, ""),
-        };
-        vec![Finding {
-            kind: self.kind(),
-            severity: Severity::Warning,
-            label: None,
-            pid: None,
-            message,
-            evidence: evidence([
-                ("wal_bytes", bytes.into()),
-                ("database_bytes", database.files.db.as_ref().map(|it| it.bytes).into()),
-                ("pending_frames", pending.into()),
-                ("growth_bytes_per_second", growth.into()),
-                ("free_bytes", free_bytes(database).into()),
-                ("disk_full_in_ms", until_full.map(|it| it.as_secs_f64() * 1000.0).into()),
-                ("reader_in_the_way", reader.and_then(|it| it.pid).into()),
-            ]),
-            remedy,
-        }]
-    }
-}
-
-/// Whether a process has held the checkpoint lock long enough to count.
-fn is_checkpointed(look: &RuleInput<'_>) -> bool {
-    let long = units::milliseconds(look.config.thresholds.long_checkpoint.0);
-    let checkpointer = look.database.locks.checkpointer.as_ref();
-    checkpointer.is_some_and(|holder| holder.held_ms.is_some_and(|held_ms| held_ms >= long))
-}
-
-/// Whether no more waits than a commit would checkpoint by itself.
-fn is_moved(look: &RuleInput<'_>) -> bool {
-    let pending = look.database.wal.as_ref().and_then(|wal| wal.pending);
-    pending.is_some_and(|it| it <= look.profile.autocheckpoint_frames())
-}
-
-/// What the log costs, and which process has to exit before a checkpoint can help.
-fn cost(look: &RuleInput<'_>, is_growing: bool) -> String {
-    let wal = look.database.wal.as_ref();
-    let Some(pending) = wal.and_then(|wal| wal.pending) else {
-        return ": it slows down recovery, and the space is not given back".to_owned();
-    };
-    let frames = |count: u32| units::plural(count.into(), "frame");
-    let reader = reader_in_the_way(look);
-    let name = reader.map(|reader| who(look.database, reader.pid));
-    if !is_moved(look) {
-        let kept = reader.zip(wal).and_then(|(reader, wal)| frames_pinned_by(reader, wal)).unwrap_or(pending);
-        return match name {
-            Some(name) => format!(": {name} keeps {} from being moved", frames(kept)),
-            None => format!(": {} to be moved slow down reads and recovery", frames(pending)),
-        };
-    }
-    let moved = if pending == 0 {
-        "all of it moved".to_owned()
-    } else {
-        format!("all but {} moved", frames(pending))
-    };
-    let again = if is_growing { "" } else { "it is used again from its beginning, and " };
-    let first = name.map(|name| format!("; {name} reads in it, and has to end first")).unwrap_or_default();
-    format!(", {moved}: {again}only a TRUNCATE checkpoint gives the room back{first}")
-}
-
-/// The reader that makes the checkpoint ineffective and is as old as a pin must be to count.
-fn reader_in_the_way<'a>(look: &RuleInput<'a>) -> Option<&'a LogReader> {
-    let wal = look.database.wal.as_ref()?;
-    let long = look.config.thresholds.pinned_wal.0.as_secs_f64() * 1000.0;
-    let is_in_the_way = |reader: &&LogReader| {
-        let kept = frames_pinned_by(reader, wal);
-        let blocks = if is_moved(look) {
-            // A truncation requires a log without readers. Slot 0 does not read the log, and only keeps frames from
-            // being moved.
-            reader.slot.is_some_and(|slot| slot > 0) || kept.is_some_and(|kept| kept > 0)
-        } else {
-            kept.is_some_and(|kept| kept > look.profile.autocheckpoint_frames())
-        };
-        blocks && reader.held_ms.is_some_and(|held_ms| held_ms >= long)
-    };
-    let held = |reader: &&LogReader| reader.held_ms.unwrap_or_default();
-    let readers = look.database.locks.readers.iter();
-    readers.filter(is_in_the_way).max_by(|one, other| held(one).total_cmp(&held(other)))
-}
 
 /// The free space is smaller than the log plus its growth in the next minute, which a checkpoint may need.
 ///
@@ -163,12 +46,18 @@ impl Rule for DiskLow {
         } else {
             String::new()
         };
+        let obstacle = obstacle(database);
+        let futile = obstacle.map(|it| format!("; {}", it.why(database))).unwrap_or_default();
         let message = format!(
-            "{} has {} of free space for a log of {}{grows}: commits and checkpoints fail when the disk is full",
+            "{} has {} of free space for a log of {}{grows}: commits and checkpoints fail when the disk is full{futile}",
             database.name(),
             units::bytes(free),
             units::bytes(bytes),
         );
+        let missing = match obstacle {
+            Some(CheckpointObstacle::NoRoom { missing, .. }) => Some(missing),
+            _ => None,
+        };
         vec![Finding {
             kind: self.kind(),
             severity: Severity::Error,
@@ -179,6 +68,8 @@ impl Rule for DiskLow {
                 ("free_bytes", free.into()),
                 ("wal_bytes", bytes.into()),
                 ("growth_bytes_per_second", growth.into()),
+                ("missing_bytes", missing.into()),
+                ("in_the_way", obstacle.and_then(CheckpointObstacle::pid).into()),
                 (
                     "mounted_at",
                     database
@@ -188,7 +79,7 @@ impl Rule for DiskLow {
                         .into(),
                 ),
             ]),
-            remedy: checkpoint(database, ""),
+            remedy: if obstacle.is_some() { no_remedy() } else { checkpoint(database, "") },
         }]
     }
 }
@@ -206,16 +97,6 @@ fn growth(database: &Database) -> Option<f64> {
 
 fn free_bytes(database: &Database) -> Option<u64> {
     database.filesystem.as_ref().and_then(|it| it.free_bytes)
-}
-
-fn time_until_full(database: &Database) -> Option<Duration> {
-    let growth = growth(database)?;
-    #[expect(clippy::cast_precision_loss, reason = "an estimate for people; 52 bits are plenty")]
-    Duration::try_from_secs_f64(free_bytes(database)? as f64 / growth).ok()
-}
-
-fn duration(time: Duration) -> String {
-    units::duration(time.as_secs_f64() * 1000.0)
 }
 
 #[expect(
@@ -236,102 +117,13 @@ mod tests {
         let mut database = live();
         database.wal = Some(wal(pending, 0));
         database.files.wal.as_mut().expect("a log").bytes = bytes;
+        // The main file has all its pages, so that a checkpoint needs no room.
+        database.files.db.as_mut().expect("a database").bytes = 1_446 * 4_096;
         database
     }
 
     fn names(database: &Database) -> Vec<FindingKind> {
         findings_of(database).into_iter().map(|finding| finding.kind).collect()
-    }
-
-    #[test]
-    fn a_log_is_large_past_a_limit() {
-        assert!(names(&with_log(64 << 20, 2000)).is_empty());
-        let found = findings_of(&with_log((64 << 20) + 1, 2000));
-        assert_eq!(outline(&found), [(FindingKind::LargeWal, Warning, None)]);
-        assert_eq!(found[0].evidence["pending_frames"], 2000);
-        assert_eq!(found[0].remedy.action, Some(RemedyAction::Checkpoint));
-        assert_eq!(found[0].remedy.command.as_deref(), Some("waltop checkpoint /srv/notes.db"));
-        let mut config = config();
-        config.thresholds.large_wal = 1 << 30;
-        assert!(findings_with(&config, None, &with_log((64 << 20) + 1, 2000)).is_empty());
-    }
-
-    #[test]
-    fn a_log_is_large_where_it_is_deep_and_larger_than_the_database() {
-        assert!(names(&with_log(16 << 20, 4000)).is_empty());
-        assert_eq!(names(&with_log(16 << 20, 4001)), [FindingKind::LargeWal]);
-        let mut database = with_log(16 << 20, 4001);
-        database.files.db.as_mut().expect("a database").bytes = 16 << 20;
-        assert!(names(&database).is_empty(), "the database is no smaller");
-        database.wal = None;
-        database.files.db.as_mut().expect("a database").bytes = 4096;
-        assert!(names(&database).is_empty(), "how deep it is, is not known");
-    }
-
-    #[test]
-    fn what_was_moved_only_takes_space() {
-        let mut database = with_log(100 << 20, 0);
-        let found = findings_of(&database);
-        assert_eq!(found[0].evidence["pending_frames"], 0);
-        assert_eq!(found[0].remedy.action, Some(RemedyAction::Checkpoint));
-        assert_eq!(
-            found[0].remedy.command.as_deref(),
-            Some("waltop checkpoint /srv/notes.db --mode truncate")
-        );
-        database.wal.as_mut().expect("a log").growth_bytes_per_second = Some(1.0);
-        assert_eq!(findings_of(&database)[0].remedy, found[0].remedy);
-        database.wal = None;
-        assert_eq!(findings_of(&database)[0].evidence["pending_frames"], serde_json::Value::Null);
-    }
-
-    #[test]
-    fn the_few_frames_that_commits_move_by_themselves_do_not_count() {
-        let remedy = |pending| findings_of(&with_log(100 << 20, pending))[0].clone();
-        assert_eq!(
-            remedy(1000).remedy.command.as_deref(),
-            Some("waltop checkpoint /srv/notes.db --mode truncate")
-        );
-        assert_eq!(remedy(1001).remedy.command.as_deref(), Some("waltop checkpoint /srv/notes.db"));
-    }
-
-    #[test]
-    fn where_a_reader_would_make_a_checkpoint_futile_it_has_to_go_first() {
-        let command = |wal: crate::snapshot::WalState, slot, frame, held_ms| {
-            let mut database = with_log(100 << 20, 0);
-            database.wal = Some(wal);
-            database.locks.readers = vec![reader(READER, slot, frame, held_ms)];
-            let found = findings_of(&database);
-            let large = found.iter().find(|it| it.kind == FindingKind::LargeWal).expect("it is large");
-            assert_eq!(
-                (large.pid, large.remedy.action.is_none()),
-                (None, large.evidence["reader_in_the_way"] == READER)
-            );
-            assert_eq!(large.message.contains("71168 (python3)"), large.remedy.action.is_none());
-            large.remedy.command.clone().expect("there is one")
-        };
-        let stop = "kill -TERM 71168";
-        let passive = "waltop checkpoint /srv/notes.db";
-        let truncate = "waltop checkpoint /srv/notes.db --mode truncate";
-        assert_eq!(command(wal(19_031, 812), 1, 812, 60_000.0), stop, "it pins");
-        assert_eq!(command(wal(19_031, 812), 0, 0, 60_000.0), stop, "nothing is moved under slot 0");
-        assert_eq!(command(wal(19_031, 812), 1, 812, 59_999.0), passive, "it may be gone in a moment");
-        assert_eq!(command(wal(19_031, 812), 1, 19_000, 60_000.0), passive, "next to all of it can be moved");
-        assert_eq!(command(wal(19_031, 19_031), 1, 19_031, 60_000.0), stop, "the log cannot be cut under it");
-        assert_eq!(command(wal(19_031, 19_031), 1, 19_031, 50.0), truncate, "it may be gone in a moment");
-        assert_eq!(command(wal(19_031, 19_031), 0, 0, 60_000.0), truncate, "it reads the main file only");
-    }
-
-    #[test]
-    fn its_growth_shows_when_the_disk_is_full() {
-        let mut database = with_log(78_200_032, 18_219);
-        database.wal.as_mut().expect("a log").growth_bytes_per_second = Some(1_200_000.0);
-        let found = findings_of(&database);
-        assert_eq!(found[0].evidence["growth_bytes_per_second"], 1_200_000.0);
-        let until_full = found[0].evidence["disk_full_in_ms"].as_f64().expect("it is known");
-        assert!((until_full - 50_000_000_000.0 / 1_200.0).abs() < 1.0, "{until_full}");
-        database.filesystem = None;
-        let found = findings_of(&database);
-        assert_eq!(found[0].evidence["disk_full_in_ms"], serde_json::Value::Null);
     }
 
     fn with_space(free: u64, log: u64, growth: Option<f64>) -> Database {
@@ -372,5 +164,23 @@ mod tests {
         let mut database = with_space(1, 1_000_000, None);
         database.files.wal = None;
         assert!(names(&database).is_empty());
+    }
+
+    #[test]
+    fn a_checkpoint_that_finds_no_room_is_not_proposed() {
+        let mut database = with_space(999_999, 1_000_000, None);
+        database.files.db.as_mut().expect("a database").bytes = 4_096;
+        let found = findings_of(&database);
+        assert_eq!(found[0].evidence["missing_bytes"], 1_445 * 4_096 - 999_999);
+        assert_eq!((found[0].remedy.action, found[0].remedy.command.as_ref()), (None, None));
+    }
+
+    #[test]
+    fn a_checkpoint_beside_a_reader_that_keeps_all_is_not_proposed() {
+        let mut database = with_space(999_999, 1_000_000, None);
+        database.locks.readers = vec![reader(READER, 0, 0, 1_000.0)];
+        let found = findings_of(&database);
+        assert_eq!(found[0].evidence["in_the_way"], READER);
+        assert_eq!((found[0].remedy.action, found[0].remedy.command.as_ref()), (None, None));
     }
 }

@@ -66,9 +66,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         LongCheckpoint => long_checkpoint(),
         ExclusiveMode => exclusive_mode(),
         RefusedWriters => refused_writers(),
-        DiskLow => {
-            [None, Some(100_000.0)].map(|growth| with_log(1_000_000, 10, growth, Some(900_000))).into()
-        }
+        DiskLow => low_disk(),
         UnsafeFilesystem => ["nfs4", "virtiofs", "fuse.sshfs", "overlay"].map(on).into(),
         PinnedWal => pins(),
         LargeWal => large(),

@@ -20,12 +20,15 @@ pub struct CheckpointDialog {
     mode: CheckpointMode,
     /// The processes that would block each mode, in the order of [`CheckpointMode::ALL`].
     blockers: Vec<Vec<CheckpointBlocker>>,
+    /// Why the main file cannot take the frames.
+    no_room: Option<String>,
 }
 
 impl CheckpointDialog {
     pub fn new(database: &Database) -> Self {
         let blockers = CheckpointMode::ALL.iter().map(|&mode| checkpoint::blockers(database, mode)).collect();
-        Self { database: database.path.clone(), mode: CheckpointMode::Passive, blockers }
+        let no_room = checkpoint::no_room(database).map(|it| it.why(database));
+        Self { database: database.path.clone(), mode: CheckpointMode::Passive, blockers, no_room }
     }
 }
 
@@ -55,6 +58,9 @@ impl DialogContent for CheckpointDialog {
         lines.extend(page.plain(self.mode.about()));
         let chosen = CheckpointMode::ALL.iter().position(|it| *it == self.mode).unwrap_or(0);
         let blockers = self.blockers.get(chosen).map_or(&[][..], Vec::as_slice);
+        if let Some(why) = &self.no_room {
+            lines.extend(page.sentence(Level::Warn, &format!("▲ {why}")));
+        }
         if blockers.is_empty() {
             lines.extend(page.plain("Nobody is in its way at the moment."));
         }

@@ -224,10 +224,22 @@ pub fn with_log(bytes: u64, pending: u32, growth: Option<f64>, free: Option<u64>
     changed(live(), |it| {
         it.wal = Some(WalState { growth_bytes_per_second: growth, ..wal(pending, 0) });
         it.files.wal.as_mut().expect("a log").bytes = bytes;
+        // The main file has all its pages, so that a checkpoint needs no room.
+        it.files.db.as_mut().expect("a database").bytes = 1_446 * 4_096;
         let filesystem = it.filesystem.as_mut().expect("it is known");
         filesystem.free_bytes = free.or(filesystem.free_bytes);
         it.locks.readers.clear();
     })
+}
+
+pub fn low_disk() -> Vec<Database> {
+    let low = |growth| with_log(1_000_000, 10, growth, Some(900_000));
+    vec![
+        low(None),
+        low(Some(100_000.0)),
+        changed(low(None), |it| it.files.db.as_mut().expect("a database").bytes = 4_096),
+        changed(low(None), |it| it.locks.readers = vec![reader(READER, 0, 0, 5_000.0)]),
+    ]
 }
 
 pub fn on(kind: &str) -> Database {
@@ -251,12 +263,13 @@ pub fn pins() -> Vec<Database> {
 
 pub fn large() -> Vec<Database> {
     const BYTES: u64 = 100 << 20;
-    let read = |slot, frame, backfilled| {
+    let read_for = |held_ms, slot, frame, backfilled| {
         changed(with_log(BYTES, 0, None, None), |it| {
             it.wal = Some(wal(19_031, backfilled));
-            it.locks.readers = vec![reader(READER, slot, frame, 70_000.0)];
+            it.locks.readers = vec![reader(READER, slot, frame, held_ms)];
         })
     };
+    let read = |slot, frame, backfilled| read_for(70_000.0, slot, frame, backfilled);
     vec![
         with_log(BYTES, 2_000, None, None),
         with_log(BYTES, 2_000, Some(1_200_000.0), None),
@@ -266,6 +279,12 @@ pub fn large() -> Vec<Database> {
         with_log(BYTES, 0, Some(1_200_000.0), None),
         read(1, 812, 812),
         read(1, 19_031, 19_031),
+        read_for(5_000.0, 1, 812, 812),
+        read_for(5_000.0, 1, 19_031, 19_031),
+        changed(with_log(BYTES, 2_000, None, None), |it| it.locks.checkpointer = Some(held(READER, 3_000.0))),
+        changed(with_log(BYTES, 2_000, None, Some(900_000)), |it| {
+            it.files.db.as_mut().expect("a database").bytes = 4_096;
+        }),
         changed(with_log(BYTES, 0, None, None), |it| it.wal = None),
     ]
 }
