@@ -19,6 +19,7 @@ mod grid;
 mod holds;
 mod log_growth;
 mod log_past;
+mod log_window;
 mod rate;
 mod sampled_spans;
 mod timeline;
@@ -28,6 +29,8 @@ use activity_past::ActivityPast;
 use coarse::CoarseHistory;
 use holds::HoldPiece;
 use log_past::LogPast;
+use log_window::LogWindow;
+pub use log_window::{LogSight, ReaderTally};
 pub use rate::{GrowthRate, MovedFrames};
 pub use timeline::{LockWaits, TimeWindow, Timeline, TimelineHold, TimelineLane, TimelineStep};
 use wait_past::WaitPast;
@@ -129,6 +132,7 @@ pub struct LockHistory {
     waits: WaitPast,
     activities: ActivityPast,
     log_past: LogPast,
+    log_window: LogWindow,
     log: Option<u64>,
     growth: GrowthRate,
     // The same at most every `STEADY`, so that it spans enough time at any sampling rate.
@@ -162,6 +166,7 @@ impl LockHistory {
         + SampledLock::ALL.len() * LockOwner::BYTES
         + CoarseHistory::BYTES
         + LogPast::BYTES
+        + LogWindow::BYTES
         + 2 * GrowthRate::VALUES * size_of::<(Instant, u64)>();
 
     /// Records that the sampler started at `at`. Only the first call counts.

@@ -343,7 +343,7 @@ impl Observer {
         let known = LockTimes { processes: &processes, history: &history, runs: &runs, now };
         timing::fill_in(locks, &view, &known, &mut self.first_seen);
         timing::lengthen_holds(&mut history, locks, now.instant);
-        history.pins_are(now.instant, timing::pins(locks, &view, &processes));
+        timing::note_readers(&mut history, locks, &view, &processes, now.instant);
         if self.lock_watch.is_tracing() || view.is_sampled(locks) {
             locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
             locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);

@@ -25,6 +25,7 @@ mod handles;
 mod ingestion;
 mod label;
 mod locks;
+mod log_progress;
 mod origin;
 mod pairing;
 mod pidfile;
@@ -65,6 +66,7 @@ pub use label::LabelRules;
 pub use locks::{
     DatabaseLocks, HolderWait, HolderWaitCause, LockHolder, LogReader, ProcessHolds, WriteHolds,
 };
+pub use log_progress::{LogProgress, LogReading};
 pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
 pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;

@@ -20,6 +20,12 @@ pub struct Thresholds {
     /// How long a checkpoint without the write lock may take; the first step is info, and the second a warning.
     #[serde(deserialize_with = "duration_steps::<_, 6>")]
     pub long_checkpoint: (Duration, Duration),
+    /// For how long a deep log that grows may go without a restart.
+    #[serde(deserialize_with = "scalar")]
+    pub wal_starved: Duration,
+    /// From how many times the autocheckpoint limit of frames on a log is deep.
+    #[serde(deserialize_with = "count")]
+    pub deep_wal: u32,
     /// How large the log may be, in bytes.
     #[serde(deserialize_with = "byte_size")]
     pub large_wal: u64,
@@ -51,6 +57,8 @@ impl Default for Thresholds {
             long_write_lock: (0.5, 1.0),
             busy_lock: (0.8, 0.95),
             long_checkpoint: (Duration::from_secs(5), Duration::from_secs(30)),
+            wal_starved: Duration::from_secs(30),
+            deep_wal: 4,
             large_wal: 64 << 20,
             slow_batch: (Duration::from_secs(1), Duration::from_secs(2)),
             stalled_ingestion: Duration::from_secs(30),

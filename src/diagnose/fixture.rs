@@ -241,6 +241,8 @@ pub fn wal(frames: u32, backfilled: u32) -> WalState {
         commits: Some(1),
         read_marks: None,
         growth_bytes_per_second: None,
+        progress: None,
+        uncommitted_frames: None,
     }
 }
 

@@ -72,7 +72,7 @@ mod tests {
     use std::{collections::BTreeSet, fs, path::Path};
 
     use super::*;
-    use crate::diagnose::{clients::ManyHandles, space::DEEP};
+    use crate::{config::Thresholds, diagnose::clients::ManyHandles};
 
     fn pages() -> impl Iterator<Item = FindingPage> {
         FindingKind::ALL.iter().map(|kind| FindingPage::of(*kind))
@@ -130,9 +130,11 @@ mod tests {
 
     #[test]
     fn pages_quote_the_limits_of_their_rules() {
+        let deep = format!("{} times the autocheckpoint limit", Thresholds::default().deep_wal);
         for (kind, phrase) in [
             (FindingKind::ManyHandles, format!("or more than {} processes", ManyHandles::PROCESSES)),
-            (FindingKind::LargeWal, format!("more than {DEEP} times the autocheckpoint limit")),
+            (FindingKind::WalStarved, format!("It is deep from {deep}")),
+            (FindingKind::LargeWal, format!("more than {deep}")),
         ] {
             let text = kind.page().split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(text.contains(&phrase), "{kind} does not say {phrase}");

@@ -11,9 +11,8 @@ use crate::{
     snapshot::{Database, Finding, FindingKind, Remedy, RemedyAction, Severity},
     units,
 };
-#[cfg(test)]
-pub(super) use large_wal::DEEP;
 use large_wal::LargeWal;
+pub(super) use large_wal::is_large;
 
 pub const RULES: &[&dyn Rule] = &[&LargeWal, &DiskLow];
 
@@ -79,12 +78,13 @@ impl Rule for DiskLow {
                         .into(),
                 ),
             ]),
-            remedy: if obstacle.is_some() { no_remedy() } else { checkpoint(database, "") },
+            remedy: if obstacle.is_some() { no_remedy() } else { proposed_checkpoint(database, "") },
         }]
     }
 }
 
-fn checkpoint(database: &Database, mode: &str) -> Remedy {
+/// A checkpoint by key or command, the latter with the option `mode`.
+pub(super) fn proposed_checkpoint(database: &Database, mode: &str) -> Remedy {
     Remedy {
         action: Some(RemedyAction::Checkpoint),
         command: Some(format!("waltop checkpoint {}{mode}", quoted(&database.path))),

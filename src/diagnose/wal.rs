@@ -2,17 +2,21 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+mod starved;
+
+pub use starved::Starvation;
+
 use super::{Rule, RuleFacts, RuleInput, evidence, step, terminate, who};
 use crate::{
     file_format,
-    snapshot::{Database, Finding, FindingKind, LogReader, RemedyAction, Severity, WalState},
+    snapshot::{Finding, FindingKind, LogReader, RemedyAction, Severity, WalState},
     units,
 };
 
 /// Bytes before each page in the log.
 const FRAME_HEADER: u64 = file_format::FRAME_HEADER as u64;
 
-pub const RULES: &[&dyn Rule] = &[&PinnedWal];
+pub const RULES: &[&dyn Rule] = &[&PinnedWal, &starved::WalStarved];
 
 /// A reader that has kept more than the autocheckpoint limit of frames from being moved for a long time.
 pub struct PinnedWal;
@@ -35,7 +39,7 @@ impl Rule for PinnedWal {
                 *known = pin;
             }
         }
-        worst.into_values().map(|pin| pin.finding(look.database)).collect()
+        worst.into_values().map(|pin| pin.finding(look)).collect()
     }
 }
 
@@ -46,6 +50,21 @@ pub(super) fn frames_pinned_by(reader: &LogReader, wal: &WalState) -> Option<u32
         0 => wal.pending,
         _ => Some(wal.frames?.saturating_sub(reader.frame?).min(wal.pending?)),
     }
+}
+
+/// The only process that wrote in the window, or the only client of a log that grew; `None` if there are several, or it
+/// is unknown.
+fn only_writer(look: &RuleInput<'_>) -> Option<i32> {
+    let database = look.database;
+    if let Some(holds) = database.locks.write_holds.as_ref().filter(|holds| !holds.by_process.is_empty()) {
+        // A checkpoint holds the write lock, too.
+        let [only] = &holds.by_process[..] else { return None };
+        return only.pid;
+    }
+    let progress = database.wal.as_ref()?.progress.as_ref()?;
+    let mut clients = database.processes.iter().filter(|process| process.is_client());
+    let only = clients.next().filter(|_| progress.grown_frames > Some(0))?;
+    clients.next().is_none().then_some(only.pid)
 }
 
 #[derive(Clone, Copy)]
@@ -68,7 +87,10 @@ impl<'a> LogPin<'a> {
         Some(Self { reader, frames, held_ms, severity })
     }
 
-    fn finding(&self, database: &Database) -> Finding {
+    fn finding(&self, look: &RuleInput<'_>) -> Finding {
+        let database = look.database;
+        // It then holds back its own checkpoints.
+        let is_own = self.reader.pid.is_some() && self.reader.pid == only_writer(look);
         let bytes = database
             .header
             .as_ref()
@@ -78,8 +100,11 @@ impl<'a> LogPin<'a> {
             (_, Some(frame)) => format!("frame {}", units::count(frame.into())),
         };
         let size = bytes.map(|bytes| format!(" ({})", units::bytes(bytes))).unwrap_or_default();
+        let its = if is_own { ", the only process that writes," } else { "" };
+        let own =
+            if is_own { "; a statement or a transaction is left open in it, so restart it" } else { "" };
         let message = format!(
-            "{} pins {place} for {}: {}{size} cannot be moved",
+            "{}{its} pins {place} for {}: {}{size} cannot be moved{own}",
             who(database, self.reader.pid),
             units::duration(self.held_ms),
             units::plural(self.frames.into(), "frame"),
@@ -96,6 +121,7 @@ impl<'a> LogPin<'a> {
                 ("held_ms", self.held_ms.into()),
                 ("pinned_frames", self.frames.into()),
                 ("pinned_bytes", bytes.into()),
+                ("is_only_writer", is_own.into()),
             ]),
             remedy: terminate(self.reader.pid),
         }

@@ -45,6 +45,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog,
         OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters,
         RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem,
+        WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -69,6 +70,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         DiskLow => low_disk(),
         UnsafeFilesystem => ["nfs4", "virtiofs", "fuse.sshfs", "overlay"].map(on).into(),
         PinnedWal => pins(),
+        WalStarved => starved(),
         LargeWal => large(),
         DoubtfulLog => doubtful(),
         HotJournal => vec![changed(quiet(), |it| {

@@ -16,6 +16,7 @@ impl LockHistory {
         if self.log.replace(inode) != Some(inode) {
             self.growth.reset();
             self.steady_growth.reset();
+            self.log_window.reset();
         }
         self.growth.is(at, bytes);
         if self.since.is_some() {
@@ -30,6 +31,7 @@ impl LockHistory {
         self.log = None;
         self.growth.reset();
         self.steady_growth.reset();
+        self.log_window.reset();
         self.moved.is_unknown();
     }
 

@@ -57,6 +57,7 @@ fn size(history: &LockHistory) -> usize {
         + past
         + taken.sum::<usize>()
         + history.log_past.size()
+        + history.log_window.size()
         + history.activities.size()
         + history.growth.size()
         + history.steady_growth.size()

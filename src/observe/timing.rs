@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use rustix::time::ClockId;
 
 use crate::{
-    history::{LockHistory, LockOwner, SampledLock},
+    history::{LockHistory, LockOwner, ReaderTally, SampledLock},
     observe::watched::DatabaseView,
     snapshot::{DatabaseLocks, JournalMode, LockHolder, LogReader, Process},
     state::first_seen::{FirstSeen, HeldKey, SampledSince, SinceEvidence, TimedLock},
@@ -140,8 +140,29 @@ pub fn lengthen_holds(history: &mut LockHistory, locks: &DatabaseLocks, now: Ins
     }
 }
 
-/// The processes that keep frames in the log.
-pub fn pins(locks: &DatabaseLocks, view: &DatabaseView, processes: &[Process]) -> Vec<LockOwner> {
+/// Records in `history` who reads the log, and who keeps frames in it.
+pub fn note_readers(
+    history: &mut LockHistory,
+    locks: &DatabaseLocks,
+    view: &DatabaseView,
+    processes: &[Process],
+    now: Instant,
+) {
+    history.pins_are(now, pins(locks, view, processes));
+    if view.index.is_some() {
+        let mut tally = ReaderTally::default();
+        // A writer has a read lock, too.
+        let writer = locks.writer.as_ref().map(|writer| writer.pid);
+        let reads =
+            |reader: &&LogReader| reader.slot.is_some_and(|slot| slot > 0) && Some(reader.pid) != writer;
+        let readers = locks.readers.iter().filter(reads);
+        tally.add(now, readers.map(|reader| reader.pid));
+        history.log_read(now, &tally);
+    }
+}
+
+// The processes that keep frames in the log.
+fn pins(locks: &DatabaseLocks, view: &DatabaseView, processes: &[Process]) -> Vec<LockOwner> {
     let newest = view.wal.as_ref().and_then(|wal| wal.frames);
     let is_behind =
         |reader: &&LogReader| reader.frame.zip(newest).is_some_and(|(frame, newest)| frame < newest);

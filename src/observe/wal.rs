@@ -46,6 +46,32 @@ impl LogHeader {
         self.salts
     }
 
+    /// How many frames of this generation follow the frame `newest` in a log of `bytes` bytes: those of a transaction that
+    /// is not committed. What follows them is from an earlier generation, so that the last one is found by halving.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system fails to read.
+    pub fn frames_after(&self, file: &File, newest: u32, bytes: u64) -> io::Result<u32> {
+        let is_of_this_log = |frame: u32| {
+            let mut salts = [0; 8];
+            let length = files::read_at(file, &mut salts, self.offset_of(frame) + 8)?;
+            Ok::<_, io::Error>(length == salts.len() && salts == self.salts)
+        };
+        let (mut last, mut end) = (newest, self.slots(bytes).saturating_add(1));
+        while end.saturating_sub(last) > 1 {
+            let frame = last + (end - last) / 2;
+            // Mostly the first one is none of them.
+            let frame = if last == newest { newest + 1 } else { frame };
+            if is_of_this_log(frame)? {
+                last = frame;
+            } else {
+                end = frame;
+            }
+        }
+        Ok(last - newest)
+    }
+
     fn parse(bytes: &[u8; LOG_HEADER]) -> Option<Self> {
         let order = match word(bytes, 0) {
             0x377f_0682 => WordOrder::Little,

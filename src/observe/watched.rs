@@ -11,7 +11,7 @@ use std::{
 };
 
 use crate::{
-    history::LockHistory,
+    history::{LockHistory, LogSight},
     observe::{
         content::{self, ContentReader},
         files::{self, BirthId, FileSighting},
@@ -25,6 +25,7 @@ use crate::{
         proc::{InsidePath, mounts::MountTable},
         trace::TraceTarget,
         wal::{self, LogHeader},
+        wal_index::WalIndex,
     },
     paths::FileId,
     snapshot::{ContentEvidence, PathReach, Unseen, WalSource, WalState},
@@ -182,7 +183,14 @@ impl DatabaseWatch {
             Some(wal) => self.history().wal_is(now, wal.facts.inode, wal.facts.bytes),
             None => self.history().wal_removed(),
         }
+        if let Some((index, log)) = view.index.as_ref().zip(view.sights[1].as_ref()) {
+            let (bytes, WalIndex { frames, backfilled, salts, .. }) = (log.facts.bytes, *index);
+            self.history().log_is(now, LogSight { bytes, frames, backfilled, salts });
+        }
         view.wal = self.wal(&view, unseen);
+        if let Some(wal) = view.wal.as_mut().filter(|_| view.index.is_some()) {
+            wal.progress = self.history().log_progress(now);
+        }
         view.holders = view.main_rows.iter().chain(&view.index_rows).filter_map(|row| row.pid).collect();
         self.note_moved(&view, now);
         view
@@ -296,6 +304,12 @@ impl DatabaseWatch {
             commits: view.index.map(|index| index.commits),
             read_marks: view.index.map(|index| index.read_marks),
             growth_bytes_per_second: self.history().wal_bytes_per_second(),
+            progress: None,
+            uncommitted_frames: header
+                .zip(view.index)
+                .filter(|(header, index)| header.salts() == index.salts && view.is_write_locked())
+                .and_then(|(header, index)| header.frames_after(&file, index.frames, sight.facts.bytes).ok())
+                .filter(|frames| *frames > 0),
         };
         if let Some(header) = header.filter(|_| !is_vouched_for) {
             match self.counter.count(&file, header) {

@@ -6,6 +6,8 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::LogProgress;
+
 /// The main file and the files beside it.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
 pub struct DatabaseFiles {
@@ -137,6 +139,13 @@ pub struct WalState {
     /// Growth of the file in bytes per second over the last few samples; `None` until they span a second, and if it
     /// shrank.
     pub growth_bytes_per_second: Option<f64>,
+    /// What became of the log in the last minute; `None` until two samples show it, and without a trusted index.
+    #[serde(default)]
+    pub progress: Option<LogProgress>,
+    /// Frames after the newest commit while a process holds the write lock: those of its open transaction, unless it has
+    /// written none and an earlier one was rolled back. `None` if no process holds it, or there are none.
+    #[serde(default)]
+    pub uncommitted_frames: Option<u32>,
 }
 
 /// Source of [`WalState`]'s figures.

@@ -67,6 +67,7 @@ finding_kinds! {
     DiskLow = "disk-low",
     UnsafeFilesystem = "unsafe-filesystem",
     PinnedWal = "pinned-wal",
+    WalStarved = "wal-starved",
     LargeWal = "large-wal",
     DoubtfulLog = "doubtful-log",
     HotJournal = "hot-journal",

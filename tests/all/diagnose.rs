@@ -10,6 +10,7 @@ mod pairing;
 mod place;
 mod seen;
 mod space;
+mod starved;
 mod waiting;
 
 use std::{

@@ -7,10 +7,10 @@ use super::{
         Rule, RuleFacts, RuleInput,
         checkpoint::{is_settled, obstacle},
         evidence, no_remedy, terminate,
-        wal::frames_pinned_by,
+        wal::{Starvation, frames_pinned_by},
         who,
     },
-    checkpoint, free_bytes, growth, whole,
+    free_bytes, growth, proposed_checkpoint, whole,
 };
 use crate::{
     snapshot::{Database, Finding, FindingKind, LogReader, Remedy, RemedyAction, Severity},
@@ -24,8 +24,8 @@ use crate::{
 /// would make any checkpoint ineffective.
 pub struct LargeWal;
 
-/// A log of this many times the autocheckpoint limit that is larger than the database is large, however small both are.
-pub const DEEP: u32 = 4;
+/// A log is moved if less than one frame in this many waits.
+const SHARE: u64 = 10;
 
 impl Rule for LargeWal {
     fn facts(&self) -> RuleFacts {
@@ -37,20 +37,20 @@ impl Rule for LargeWal {
         let Some(bytes) = database.files.wal.as_ref().map(|wal| wal.bytes) else {
             return Vec::new();
         };
-        let pending = database.wal.as_ref().and_then(|wal| wal.pending);
-        let is_deep =
-            pending.is_some_and(|it| it > look.profile.autocheckpoint_frames().saturating_mul(DEEP));
-        let outgrew = database.files.db.as_ref().is_some_and(|db| bytes > db.bytes);
-        if bytes <= look.config.thresholds.large_wal && !(is_deep && outgrew) {
+        // Its finding says why, and has the same remedies.
+        let starvation = Starvation::of(look);
+        let is_told = starvation.is_some_and(|starvation| starvation.severity > Severity::Info);
+        if !is_large(look) || is_told {
             return Vec::new();
         }
+        let pending = database.wal.as_ref().and_then(|wal| wal.pending);
         let growth = growth(database);
         let until_full = time_until_full(database);
-        let grows = growth.filter(|it| *it > 0.0).map(|growth| {
-            let full = until_full.map(|it| format!(" (the disk is full in {it})", it = duration(it)));
-            format!(" and grows by {}/s{}", units::bytes(whole(growth)), full.unwrap_or_default())
-        });
-        let cost = cost(look, grows.is_some());
+        let grows = grows(database);
+        let cost = match &starvation {
+            Some(starvation) => format!(": {}", starvation.why(look)),
+            None => cost(look, grows.is_some()),
+        };
         let message =
             format!("{}-wal is {}{}{cost}", database.name(), units::bytes(bytes), grows.unwrap_or_default());
         let reader = reader_in_the_way(look);
@@ -59,11 +59,12 @@ impl Rule for LargeWal {
         let remedy = match reader {
             // The key would stop the process that a finding is about; this one is about the file.
             Some(reader) if reader.held_ms >= Some(long) => Remedy { action: None, ..terminate(reader.pid) },
+            _ if starvation.is_some() => starvation.map_or_else(no_remedy, |it| it.remedy(look)),
             // A checkpoint would move nothing, and a read that is that young may end by itself.
             Some(_) => no_remedy(),
             None if obstacle.is_some() => no_remedy(),
-            None if is_moved(look) => checkpoint(database, " --mode truncate"),
-            None => checkpoint(database, ""),
+            None if is_moved(look) => proposed_checkpoint(database, " --mode truncate"),
+            None => proposed_checkpoint(database, ""),
         };
         vec![Finding {
             kind: self.kind(),
@@ -86,10 +87,35 @@ impl Rule for LargeWal {
     }
 }
 
-/// Whether no more waits than a commit would checkpoint by itself.
+/// Whether the log is larger than the limit; or larger than the database, and many times as many frames wait in it as a
+/// commit would checkpoint by itself.
+pub fn is_large(look: &RuleInput<'_>) -> bool {
+    let (database, thresholds) = (look.database, &look.config.thresholds);
+    let Some(bytes) = database.files.wal.as_ref().map(|wal| wal.bytes) else { return false };
+    let limit = look.profile.autocheckpoint_frames().saturating_mul(thresholds.deep_wal);
+    let is_deep = database.wal.as_ref().and_then(|wal| wal.pending).is_some_and(|pending| pending > limit);
+    let outgrew = database.files.db.as_ref().is_some_and(|db| bytes > db.bytes);
+    bytes > thresholds.large_wal || is_deep && outgrew
+}
+
+// How the log grows: as its rate predicts, or else between the first sample and the last.
+fn grows(database: &Database) -> Option<String> {
+    if let Some(growth) = growth(database) {
+        let full = time_until_full(database).map(|it| format!(" (the disk is full in {})", duration(it)));
+        let full = full.unwrap_or_default();
+        return (growth > 0.0).then(|| format!(" and grows by {}/s{full}", units::bytes(whole(growth))));
+    }
+    let progress = database.wal.as_ref()?.progress.as_ref().filter(|it| it.grown_bytes > 0)?;
+    let window = units::duration(progress.window_ms);
+    Some(format!(" and has grown by {} in {window}", units::bytes(progress.grown_bytes)))
+}
+
+/// Whether no more waits than a commit would checkpoint by itself, or than a small share of a deep log.
 fn is_moved(look: &RuleInput<'_>) -> bool {
-    let pending = look.database.wal.as_ref().and_then(|wal| wal.pending);
-    pending.is_some_and(|it| it <= look.profile.autocheckpoint_frames())
+    let wal = look.database.wal.as_ref();
+    let Some((wal, pending)) = wal.and_then(|wal| Some((wal, wal.pending?))) else { return false };
+    let is_small = wal.frames.is_some_and(|frames| u64::from(pending) * SHARE <= u64::from(frames));
+    pending <= look.profile.autocheckpoint_frames() || is_small
 }
 
 /// What the log costs, and which process has to exit before a checkpoint can help.
@@ -117,7 +143,10 @@ fn cost(look: &RuleInput<'_>, is_growing: bool) -> String {
     } else {
         format!("all but {} moved", frames(pending))
     };
-    let again = if is_growing { "" } else { "it is used again from its beginning, and " };
+    let progress = wal.and_then(|wal| wal.progress.as_ref());
+    let has_grown =
+        progress.is_some_and(|it| it.grown_bytes > 0 || it.restarts == 0 && it.grown_frames > Some(0));
+    let again = if is_growing || has_grown { "" } else { "it is used again from its beginning, and " };
     let first = name.map(|name| format!("; {name} reads in it, and has to end first")).unwrap_or_default();
     format!(", {moved}: {again}only a TRUNCATE checkpoint gives the room back{first}")
 }

@@ -12,8 +12,8 @@ use std::{
 };
 
 use crate::{
-    file_format::{RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES, WRITE_BYTE},
-    history::{LockOwner, SampledLock},
+    file_format::{READ_BYTES, READ0_BYTE, RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES, WRITE_BYTE},
+    history::{LockOwner, ReaderTally, SampledLock},
     observe::{
         commit_watcher::{CommitWatcher, WatchedLog},
         files,
@@ -43,6 +43,11 @@ const ENDS_WITHIN: Duration = Duration::from_millis(5);
 // The maximum time without a watch on a hold that has written without committing.
 const DEAF: Duration = Duration::from_millis(500);
 
+// The frames from which on the readers of a log are sampled: those after which a commit checkpoints by itself.
+const DEEP: u32 = 1000;
+// How often what was sampled of the readers is recorded.
+const TELL: Duration = Duration::from_millis(100);
+
 // Where a main file has its write version (2: WAL mode), and counts its commits, in bytes
 // (https://sqlite.org/fileformat2.html).
 const WRITE_VERSION: u64 = 18;
@@ -59,12 +64,24 @@ pub struct LockSamples {
     // The holders in the history. The history is locked, which may wait for its users, only when something changes.
     holders: SampledHolders,
     hold: Option<SampledLongHold>,
+    readers: ReaderTally,
+    told: Option<Instant>,
 }
 
 impl LockSamples {
     /// A state without a sample.
     pub fn new(target: SampledDatabase) -> Self {
-        Self { target, file: None, in_wal_mode: None, last: None, commits: 0, holders: [None; 3], hold: None }
+        Self {
+            target,
+            file: None,
+            in_wal_mode: None,
+            last: None,
+            commits: 0,
+            holders: [None; 3],
+            hold: None,
+            readers: ReaderTally::default(),
+            told: None,
+        }
     }
 
     /// Whether it samples the database of `target`.
@@ -81,7 +98,8 @@ impl LockSamples {
         }
         let known = self.file.as_ref().map(|file| file.id);
         let before_commits = self.commits;
-        let Some((holders, commits)) = self.reopen().and_then(|file| file.read(before_commits).ok()) else {
+        let Some((holders, commits, frames)) = self.reopen().and_then(|file| file.read(before_commits).ok())
+        else {
             self.file = None;
             self.note([None; 3], now, before, false, names);
             self.watch_commits(true, now, ear);
@@ -90,6 +108,7 @@ impl LockSamples {
         let is_another = known != self.file.as_ref().map(|file| file.id);
         let committed = commits != self.commits;
         self.commits = commits;
+        self.note_readers(frames, holders[0], now);
         self.note(holders, now, before, committed, names);
         self.watch_commits(is_another || committed, now, ear);
         if self.hold.as_ref().is_some_and(|hold| hold.is_ending(now)) {
@@ -100,6 +119,18 @@ impl LockSamples {
             LockActivity::Some
         } else {
             LockActivity::None
+        }
+    }
+
+    // Asks who reads the log, if it is deep. A writer restarts it when it begins, and has a read lock of its own then.
+    // The history is locked, which may wait for its users, only now and then.
+    fn note_readers(&mut self, frames: u32, writer: Option<SampledHolder>, now: Instant) {
+        let file = self.file.as_ref().filter(|_| frames >= DEEP && writer.is_none());
+        let Some(readers) = file.and_then(|file| file.readers().ok()) else { return };
+        self.readers.add(now, readers.into_iter().flatten().map(|SampledHolder(pid)| pid));
+        if self.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL) {
+            self.told = Some(now);
+            threads::lock(&self.target.history).log_read(now, &self.readers.take());
         }
     }
 
@@ -214,8 +245,9 @@ struct SampledFile {
 }
 
 impl SampledFile {
-    // The holders of the exclusive bytes, and the commit counter; `known`: as it was before.
-    fn read(&self, known: u32) -> io::Result<(SampledHolders, u32)> {
+    // The holders of the exclusive bytes, the commit counter, and the frames in the log; `known`: the counter as it was
+    // before.
+    fn read(&self, known: u32) -> io::Result<(SampledHolders, u32, u32)> {
         if self.is_main { self.read_main(known) } else { self.read_index() }
     }
 
@@ -225,24 +257,43 @@ impl SampledFile {
         matches!(files::read_at(&self.file, &mut version, WRITE_VERSION), Ok(1)) && version == [2]
     }
 
-    fn read_index(&self) -> io::Result<(SampledHolders, u32)> {
-        let mut counter = [0; 4];
-        files::read_at(&self.file, &mut counter, 8)?;
+    fn read_index(&self) -> io::Result<(SampledHolders, u32, u32)> {
+        // The commit counter, four bytes of flags, and the frames.
+        let mut header = [[0; 4]; 3];
+        files::read_at(&self.file, header.as_flattened_mut(), 8)?;
         let mut holders = [None; 3];
         find(&self.file, WRITE_BYTE..=RECOVER_BYTE, &mut holders)?;
-        Ok((holders, u32::from_ne_bytes(counter)))
+        Ok((holders, u32::from_ne_bytes(header[0]), u32::from_ne_bytes(header[2])))
+    }
+
+    // A process in each slot of the log that is locked, slots 1 to 4. Who locks all of them restarts the log.
+    fn readers(&self) -> io::Result<[Option<SampledHolder>; 4]> {
+        const SLOTS: RangeInclusive<u64> = READ0_BYTE + 1..=*READ_BYTES.end();
+        let (mut readers, mut next) = ([None; 4], *SLOTS.start());
+        for reader in &mut readers {
+            if next > *SLOTS.end() {
+                break;
+            }
+            let found = lock_probe::ask(&self.file, ProbeScope::Anybody, next..=*SLOTS.end())?;
+            let Some(obstacle) = found.filter(|it| !(it.is_write && it.bytes.contains(SLOTS.end()))) else {
+                break;
+            };
+            *reader = Some(SampledHolder(obstacle.pid));
+            next = obstacle.bytes.end() + 1;
+        }
+        Ok(readers)
     }
 
     // A commit writes its change counter while it has the whole file, and releases that later: until then it is one hold.
-    fn read_main(&self, known: u32) -> io::Result<(SampledHolders, u32)> {
+    fn read_main(&self, known: u32) -> io::Result<(SampledHolders, u32, u32)> {
         let obstacle = lock_probe::ask(&self.file, ProbeScope::Writers, RESERVED_BYTE..=RESERVED_BYTE)?;
         let holders = [obstacle.as_ref().map(|obstacle| SampledHolder(obstacle.pid)), None, None];
         if obstacle.is_some_and(|obstacle| obstacle.bytes.contains(SHARED_BYTES.start())) {
-            return Ok((holders, known));
+            return Ok((holders, known, 0));
         }
         let mut counter = [0; 4];
         files::read_at(&self.file, &mut counter, CHANGE_COUNTER)?;
-        Ok((holders, u32::from_be_bytes(counter)))
+        Ok((holders, u32::from_be_bytes(counter), 0))
     }
 }
 

@@ -52,6 +52,7 @@ fn pages_quote_the_default_thresholds() {
         FindingKind::LongCheckpoint,
         &format!("for more than {} (info) or {} (warning)", time(info), time(warning)),
     );
+    quotes(FindingKind::WalStarved, &format!("beginning for {} (warning)", time(it.wal_starved)));
     quotes(FindingKind::LargeWal, &format!("larger than {} MiB", it.large_wal >> 20));
     quotes(FindingKind::LargeWal, &format!("{} MiB is the default", it.large_wal >> 20));
     quotes(FindingKind::ManyHandles, &format!("are more than {}", it.many_handles));

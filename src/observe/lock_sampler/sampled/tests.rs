@@ -241,3 +241,38 @@ fn a_hold_begins_and_ends_between_two_samples() {
     assert_eq!(note(None, 50, Some(40)), None);
     assert_eq!(note(holder, 90, Some(50)), Some(88), "its length is a lower bound");
 }
+
+#[test]
+fn readers_of_a_deep_log_are_sampled_while_no_process_writes() {
+    let mut sampled = Sampled::new();
+    let index = sampled.samples.target.index.clone();
+    let reading = |sampled: &Sampled| {
+        let (mut history, now) = (threads::lock(&sampled.samples.target.history), Instant::now());
+        for (frames, at) in [(1_000, now), (1_001, now + Duration::from_millis(1))] {
+            let salts = [0; 8];
+            history.log_is(at, crate::history::LogSight { bytes: 0, frames, backfilled: 0, salts });
+        }
+        let reading = history.log_progress(now + Duration::from_millis(1)).expect("two samples").reading;
+        (reading.samples, reading.read)
+    };
+    Sampled::write(&index, 16, &999_u32.to_ne_bytes());
+    sampled.sample();
+    assert_eq!(reading(&sampled), (0, 0), "it is not deep");
+    Sampled::write(&index, 16, &1_000_u32.to_ne_bytes());
+    let record = |sampled: &mut Sampled| {
+        sampled.samples.told = None;
+        sampled.sample();
+    };
+    record(&mut sampled);
+    assert_eq!(reading(&sampled), (1, 0));
+    let slots = [124..=124, 126..=126].map(|bytes| lock(&index, &bytes));
+    record(&mut sampled);
+    assert_eq!(reading(&sampled), (2, 1), "two slots are read");
+    let writer = lock(&index, &(120..=120));
+    record(&mut sampled);
+    assert_eq!(reading(&sampled), (2, 1), "it has a read lock itself");
+    drop((slots, writer));
+    let _restarts = lock(&index, &(124..=127));
+    record(&mut sampled);
+    assert_eq!(reading(&sampled), (3, 1), "who has them all restarts the log");
+}
