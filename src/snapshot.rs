@@ -81,7 +81,7 @@ pub use schedule::{CheckpointSchedule, LastCheckpoint};
 pub use stale::{StaleCause, StaleVerdict};
 pub use suspicion::{Suspicion, SuspicionKind};
 pub use trace::TraceFacts;
-pub use waiters::{PossibleWaiter, WaiterEvidence};
+pub use waiters::{OwnWaiters, PossibleWaiter, WaiterEvidence};
 pub use watcher::IngestWatcher;
 
 pub use crate::paths::FileId;

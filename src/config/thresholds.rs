@@ -26,6 +26,9 @@ pub struct Thresholds {
     /// From how many times the autocheckpoint limit of frames on a log is deep.
     #[serde(deserialize_with = "count")]
     pub deep_wal: u32,
+    /// From how many threads on a process waits for a lock that it holds itself.
+    #[serde(deserialize_with = "count")]
+    pub contended_pool: u32,
     /// How large the log may be, in bytes.
     #[serde(deserialize_with = "byte_size")]
     pub large_wal: u64,
@@ -59,6 +62,7 @@ impl Default for Thresholds {
             long_checkpoint: (Duration::from_secs(5), Duration::from_secs(30)),
             wal_starved: Duration::from_secs(30),
             deep_wal: 4,
+            contended_pool: 1,
             large_wal: 64 << 20,
             slow_batch: (Duration::from_secs(1), Duration::from_secs(2)),
             stalled_ingestion: Duration::from_secs(30),

@@ -7,9 +7,11 @@ use crate::{
 };
 
 mod configured;
+mod log_scenes;
 mod scenes;
 
 use configured::*;
+use log_scenes::*;
 use scenes::*;
 
 #[test]
@@ -40,10 +42,10 @@ fn findings_read_as_in_their_file() {
 /// One finding for each sentence of `kind`.
 fn examples_of(kind: FindingKind) -> Vec<Finding> {
     use FindingKind::{
-        BareClient, BusyLock, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog,
-        DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal,
-        LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog,
-        OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters,
+        BareClient, BusyLock, ContendedPool, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow,
+        DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal,
+        LargeWal, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles,
+        OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters,
         RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem,
         WalStarved,
     };
@@ -65,6 +67,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         LongWriteLock => long_holds(),
         BusyLock => busy_lock(),
         LongCheckpoint => long_checkpoint(),
+        ContendedPool => contended_pool(),
         ExclusiveMode => exclusive_mode(),
         RefusedWriters => refused_writers(),
         DiskLow => low_disk(),

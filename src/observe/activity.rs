@@ -17,13 +17,14 @@ use std::{
 
 use crate::{
     history::{LockHistory, SampledLock},
-    snapshot::{Activity, ActivityClass, Database, HolderActivity, PossibleWaiter, ProcessId},
+    snapshot::{Activity, ActivityClass, Database, HolderActivity, OwnWaiters, PossibleWaiter, ProcessId},
     threads, units,
 };
 
 mod classify;
 mod details;
 mod other_end;
+mod pool;
 mod sleeps;
 #[cfg(target_os = "linux")]
 mod unix_socket;
@@ -31,6 +32,7 @@ mod waiters;
 
 use super::proc::{ProcessFolder, process_start};
 use details::{KnownSources, ProcessWaits};
+use pool::PoolWatch;
 use waiters::{WaiterWatch, WriteHold};
 
 /// Time between two samples of a hold.
@@ -66,6 +68,8 @@ struct SamplerState {
     samples: Mutex<HashMap<ProcessId, HolderSamples>>,
     /// By the index of their database.
     waiters: Mutex<HashMap<usize, Vec<PossibleWaiter>>>,
+    /// The same of threads that wait for their own process.
+    own_waiters: Mutex<HashMap<usize, Vec<OwnWaiters>>>,
 }
 
 /// Whose activity is sampled.
@@ -139,6 +143,11 @@ impl ActivitySampler {
         threads::lock(&self.shared.waiters).get(&index).cloned().unwrap_or_default()
     }
 
+    /// The processes whose threads wait for a lock of the database at `index` that the process itself holds.
+    pub fn own_waiters(&self, index: usize) -> Vec<OwnWaiters> {
+        threads::lock(&self.shared.own_waiters).get(&index).cloned().unwrap_or_default()
+    }
+
     /// The activity of `process` in the last minute, as of `now`: of its current hold, if that has enough samples.
     pub fn activity_of(&self, process: ProcessId, now: Instant) -> Option<HolderActivity> {
         threads::lock(&self.shared.samples).get(&process)?.activity(now)
@@ -158,7 +167,7 @@ impl Drop for ActivitySampler {
 
 fn run(shared: &SamplerState, proc: &Path) {
     let mut held_before: HashMap<ProcessId, Instant> = HashMap::new();
-    let mut waiters = WaiterWatch::default();
+    let (mut waiters, mut pools) = (WaiterWatch::default(), PoolWatch::default());
     while !shared.is_over.load(Ordering::Acquire) {
         let now = Instant::now();
         let targets = threads::lock(&shared.targets).clone();
@@ -166,7 +175,10 @@ fn run(shared: &SamplerState, proc: &Path) {
         let mut next = USUAL;
         for (&process, &since) in &held {
             let is_close = now.saturating_duration_since(since) >= LONG;
-            let (counted, class) = sample(shared, proc, process, since, &targets.files);
+            let HoldSample { counted, class, asleep } = sample(shared, proc, process, since, &targets.files);
+            for index in written_by(&targets, process).filter(|_| is_close) {
+                asleep.iter().for_each(|asleep| pools.add(index, process, *asleep, now));
+            }
             if let Some(class) = class {
                 for history in &targets.histories {
                     threads::lock(history).doing(now, process, class);
@@ -176,6 +188,13 @@ fn run(shared: &SamplerState, proc: &Path) {
                 next = CLOSE;
             }
         }
+        let is_free = |index: usize| writer(&targets.histories[index]).is_none();
+        pools.end_round(
+            |index| index < targets.histories.len() && is_free(index),
+            |it| asleep(proc, it),
+            now,
+        );
+        *threads::lock(&shared.own_waiters) = pools.verdicts();
         held_before = held;
         if !targets.openers.is_empty() {
             *threads::lock(&shared.waiters) = possible_waiters(&mut waiters, proc, &targets, now);
@@ -183,6 +202,29 @@ fn run(shared: &SamplerState, proc: &Path) {
         forget_old(shared, now);
         thread::park_timeout(next);
     }
+}
+
+// The holder of the write lock, and since when.
+fn writer(history: &Mutex<LockHistory>) -> Option<(Instant, Option<ProcessId>)> {
+    let history = threads::lock(history);
+    let (since, owner) = history.current(SampledLock::Write)?;
+    let process = owner.pid.zip(owner.start_ticks).map(|(pid, start_ticks)| ProcessId { pid, start_ticks });
+    Some((since, process))
+}
+
+// The databases whose write lock `process` holds, by index.
+fn written_by(targets: &ActivityTargets, process: ProcessId) -> impl Iterator<Item = usize> {
+    let histories = targets.histories.iter().enumerate();
+    histories
+        .filter(move |(_, it)| writer(it).is_some_and(|it| it.1 == Some(process)))
+        .map(|(index, _)| index)
+}
+
+// How many threads of `process` sleep as SQLite's busy handler does; `None` if it is gone.
+fn asleep(proc: &Path, process: ProcessId) -> Option<u32> {
+    let folder = ProcessFolder::of(proc, process.pid);
+    let asleep = sleeps::count(&folder.thread_states()?, |address| folder.requested_sleep(address));
+    (process_start(proc, process.pid) == Some(process.start_ticks)).then_some(asleep)
 }
 
 fn possible_waiters(
@@ -231,17 +273,29 @@ fn holders(
     held
 }
 
-// Takes a sample of `process`, and returns the number of samples of its current hold, and what this one shows.
+// A sample of a holder.
+#[derive(Debug, Clone, Copy)]
+struct HoldSample {
+    // The number of samples of its current hold.
+    counted: usize,
+    class: Option<ActivityClass>,
+    // How many of its threads sleep as SQLite's busy handler does.
+    asleep: Option<u32>,
+}
+
+// Takes a sample of `process`.
 fn sample(
     shared: &SamplerState,
     proc: &Path,
     process: ProcessId,
     since: Instant,
     files: &[u64],
-) -> (usize, Option<ActivityClass>) {
-    let Some(threads) = ProcessFolder::of(proc, process.pid).thread_states() else {
-        return (MOST_CLOSE, None);
+) -> HoldSample {
+    let folder = ProcessFolder::of(proc, process.pid);
+    let Some(threads) = folder.thread_states() else {
+        return HoldSample { counted: MOST_CLOSE, class: None, asleep: None };
     };
+    let asleep = sleeps::count(&threads, |address| folder.requested_sleep(address));
     let mut known = std::mem::take(&mut threads::lock(&shared.samples).entry(process).or_default().known);
     let activity = classify::activity(&threads, &ProcessWaits::new(proc, process.pid, files, &known));
     // The PID may be reused meanwhile.
@@ -256,7 +310,7 @@ fn sample(
     if is_it {
         its.add(activity, Instant::now(), since);
     }
-    (its.of_current_hold().count(), class)
+    HoldSample { counted: its.of_current_hold().count(), class, asleep: is_it.then_some(asleep) }
 }
 
 fn forget_old(shared: &SamplerState, now: Instant) {

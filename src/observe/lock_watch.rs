@@ -115,6 +115,7 @@ impl LockWatch {
             process.activity = process.identity().and_then(|process| activities.activity_of(process, now));
         }
         for (index, database) in databases.iter_mut().enumerate() {
+            database.locks.own_waiters = activities.own_waiters(index);
             let Some(writer) = &database.locks.writer else { continue };
             // In the moments between the two samples the lock may have passed to one of them.
             let mut waiters = activities.possible_waiters(index);

@@ -307,7 +307,9 @@ impl DatabaseWatch {
             progress: None,
             uncommitted_frames: header
                 .zip(view.index)
-                .filter(|(header, index)| header.salts() == index.salts && view.is_write_locked())
+                // The first writer of an empty log gives it salts of its own, which the index has after its commit.
+                .filter(|(header, index)| header.salts() == index.salts || index.frames == 0)
+                .filter(|_| view.is_write_locked())
                 .and_then(|(header, index)| header.frames_after(&file, index.frames, sight.facts.bytes).ok())
                 .filter(|frames| *frames > 0),
         };

@@ -62,6 +62,7 @@ finding_kinds! {
     LongWriteLock = "long-write-lock",
     BusyLock = "busy-lock",
     LongCheckpoint = "long-checkpoint",
+    ContendedPool = "contended-pool",
     ExclusiveMode = "exclusive-mode",
     RefusedWriters = "refused-writers",
     DiskLow = "disk-low",

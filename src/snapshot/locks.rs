@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{PossibleWaiter, Process, WriterRefusals};
+use super::{OwnWaiters, PossibleWaiter, Process, WriterRefusals};
 
 /// Locks of a database, and their holders.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct DatabaseLocks {
     /// The processes that may be waiting for the write lock; none if requests are traced, which shows the refused ones.
     #[serde(default)]
     pub possible_waiters: Vec<PossibleWaiter>,
+    /// The processes whose threads wait for a lock that the process itself holds.
+    #[serde(default)]
+    pub own_waiters: Vec<OwnWaiters>,
 }
 
 impl DatabaseLocks {

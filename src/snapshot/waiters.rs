@@ -23,6 +23,21 @@ pub struct PossibleWaiter {
     pub evidence: WaiterEvidence,
 }
 
+/// Threads that sleep as SQLite does between two tries, while their own process holds the write lock: another connection
+/// of the same process has it.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct OwnWaiters {
+    pub pid: i32,
+    /// How many threads sleep so, in the median of the samples.
+    pub threads: u32,
+    /// How many samples there are of its holds of the last minute.
+    pub samples: u32,
+    /// How many of them show such a thread.
+    pub asleep: u32,
+    /// Time from the first to the last, in ms.
+    pub span_ms: f64,
+}
+
 /// What its sleep has in common with that of SQLite.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

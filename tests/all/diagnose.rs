@@ -8,6 +8,7 @@ mod locks;
 mod modes;
 mod pairing;
 mod place;
+mod pool;
 mod seen;
 mod space;
 mod starved;

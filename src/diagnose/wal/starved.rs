@@ -80,10 +80,15 @@ impl<'a> Starvation<'a> {
         let does_not_restart = grows && progress.restarts == 0;
         let open = StarvationCause::open_transaction(look, wal);
         let other = || StarvationCause::of(look, wal, progress).filter(|_| does_not_restart);
-        let cause = open.or_else(other).filter(|_| is_deep)?;
+        let cause = open.or_else(other)?;
+        // That a process pins its own log is certain, and only becomes worse.
+        let is_certain = matches!(cause, StarvationCause::SelfPin(_)) && wal.pending > Some(limit);
+        if !is_deep && !is_certain {
+            return None;
+        }
         let is_long = progress.window_ms >= units::milliseconds(thresholds.wal_starved);
         // It ends with the transaction, as the import of much data does.
-        let severity = if is_long && open.is_none() { Severity::Warning } else { Severity::Info };
+        let severity = if is_long && is_deep && open.is_none() { Severity::Warning } else { Severity::Info };
         Some(Self { severity, cause, wal, progress })
     }
 
@@ -246,10 +251,15 @@ fn left_open(reader: &LogReader) -> String {
 }
 
 fn always_read(reading: &LogReading, look: &RuleInput<'_>) -> String {
-    let reader = match reading.pids[..] {
+    // A process that writes reads for a moment before and after.
+    let holds = look.database.locks.write_holds.as_ref();
+    let writes = |pid: i32| holds.is_some_and(|holds| holds.by_process.iter().any(|it| it.pid == Some(pid)));
+    let only_read: Vec<i32> = reading.pids.iter().copied().filter(|pid| !writes(*pid)).collect();
+    let pids = if only_read.is_empty() { &reading.pids } else { &only_read };
+    let reader = match pids[..] {
         [] => format!("{} is always in it", who(look.database, None)),
         [pid] => format!("{} is always in it", who(look.database, Some(pid))),
-        _ => format!("one of {} readers is always in it", reading.pids.len()),
+        _ => format!("one of {} readers is always in it", pids.len()),
     };
     let gap = if reading.read == reading.samples {
         "no gap was seen".to_owned()

@@ -21,16 +21,7 @@ pub enum SleepSight {
 
 /// What `threads` show, the most certain first. `requested` reads the length of a sleep from an address.
 pub fn sight_of(threads: &[ThreadState], requested: impl Fn(u64) -> Option<Duration>) -> SleepSight {
-    let handler = |thread: &ThreadState| match thread.syscall {
-        SyscallState::Blocked { number, arguments } => {
-            let asked = requested(request_address(number, arguments)?)?;
-            let ms =
-                u64::try_from(asked.as_millis()).ok().filter(|ms| Duration::from_millis(*ms) == asked)?;
-            HANDLER_SLEEPS_MS.contains(&ms).then_some(u32::try_from(ms).ok()?)
-        }
-        _ => None,
-    };
-    if let Some(ms) = threads.iter().filter_map(handler).max() {
+    if let Some(ms) = threads.iter().filter_map(|thread| handler_sleep(thread, &requested)).max() {
         return SleepSight::Handler(ms);
     }
     let is_hidden = |thread: &ThreadState| {
@@ -40,7 +31,21 @@ pub fn sight_of(threads: &[ThreadState], requested: impl Fn(u64) -> Option<Durat
     if threads.iter().any(is_hidden) { SleepSight::Hidden } else { SleepSight::None }
 }
 
-/// The same of the live process behind `folder`; `None` if it is gone.
+/// How many of `threads` are in a sleep of the busy handler.
+pub fn count(threads: &[ThreadState], requested: impl Fn(u64) -> Option<Duration>) -> u32 {
+    let asleep = threads.iter().filter(|thread| handler_sleep(thread, &requested).is_some());
+    u32::try_from(asleep.count()).unwrap_or(u32::MAX)
+}
+
+// The length of its sleep, in ms, if that is one of SQLite's.
+fn handler_sleep(thread: &ThreadState, requested: impl Fn(u64) -> Option<Duration>) -> Option<u32> {
+    let SyscallState::Blocked { number, arguments } = thread.syscall else { return None };
+    let asked = requested(request_address(number, arguments)?)?;
+    let ms = u64::try_from(asked.as_millis()).ok().filter(|ms| Duration::from_millis(*ms) == asked)?;
+    HANDLER_SLEEPS_MS.contains(&ms).then_some(u32::try_from(ms).ok()?)
+}
+
+/// What the live process behind `folder` shows; `None` if it is gone.
 pub fn sight(folder: &ProcessFolder) -> Option<SleepSight> {
     Some(sight_of(&folder.thread_states()?, |address| folder.requested_sleep(address)))
 }

@@ -28,7 +28,7 @@ fn a_holder_is_sampled_until_the_sampler_ends() {
 #[test]
 fn what_a_process_did_a_minute_ago_is_forgotten() {
     let (proc, shared, now) = (sleeper(), SamplerState::default(), Instant::now());
-    assert_eq!(sample(&shared, proc.path(), HOLDER, now, &[]).0, 1);
+    assert_eq!(sample(&shared, proc.path(), HOLDER, now, &[]).counted, 1);
     let kept = || threads::lock(&shared.samples).len();
     forget_old(&shared, now + KEPT);
     assert_eq!(kept(), 1);

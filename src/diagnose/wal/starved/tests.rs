@@ -76,6 +76,13 @@ fn the_only_writer_that_reads_an_old_state_pins_its_own_log() {
     };
     assert_eq!(starvation(&pins(READER)), Some((Warning, "self-pin".to_owned(), Some(READER))));
     assert_eq!(starvation(&pins(WRITER)), None, "another one writes");
+    let shallow = |frames| {
+        changed(pins(READER), |database, _| {
+            database.wal = Some(wal(frames, 0));
+            database.locks.readers = vec![reader(READER, 0, 0, 40_000.0)];
+        })
+    };
+    assert_eq!([1_000, 1_001].map(|frames| severity(&shallow(frames))), [None, Some(Info)], "it is not deep");
     // From a minute on it is a pin like any other.
     let mut long = pins(READER);
     long.locks.readers[0].held_ms = Some(60_000.0);
