@@ -215,6 +215,7 @@ impl Observer {
             let of_it = watchers.iter().filter(|(database, _)| *database == path);
             database.watchers = of_it.map(|(_, watcher)| watcher.clone()).collect();
         }
+        unseen.extend(databases.iter().filter_map(locks::hidden_holder));
         self.note_idleness(&mut databases, now);
         self.lock_watch.fill_in_activities(&mut databases, &self.watched, now.instant);
         self.describer.retain_pids(&pids);

@@ -14,7 +14,8 @@ use crate::{
 /// The shortest time between two kept samples, and the length of a part of the window.
 const APART: Duration = Duration::from_secs(1);
 /// How many are kept: those of the window, and one that is about to leave it.
-const KEPT: usize = LockHistory::WINDOW.as_secs() as usize + 1;
+const KEPT: usize = 61;
+const _: () = assert!(LockHistory::WINDOW.as_secs() + 1 == KEPT as u64);
 /// How many readers are named.
 const MOST_PIDS: usize = 16;
 

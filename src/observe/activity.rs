@@ -176,8 +176,8 @@ fn run(shared: &SamplerState, proc: &Path) {
         for (&process, &since) in &held {
             let is_close = now.saturating_duration_since(since) >= LONG;
             let HoldSample { counted, class, asleep } = sample(shared, proc, process, since, &targets.files);
-            for index in written_by(&targets, process).filter(|_| is_close) {
-                asleep.iter().for_each(|asleep| pools.add(index, process, *asleep, now));
+            if let Some(asleep) = asleep.filter(|_| is_close) {
+                written_by(&targets, process).for_each(|index| pools.add(index, process, asleep, now));
             }
             if let Some(class) = class {
                 for history in &targets.histories {

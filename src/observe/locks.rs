@@ -12,7 +12,8 @@ use crate::{
     },
     observe::{lock_probe::ProbeScope, lock_table::LockRow},
     snapshot::{
-        DatabaseLocks, HolderWait, HolderWaitCause, JournalMode, LockHold, LockHolder, LogReader, WalState,
+        Database, DatabaseLocks, HolderWait, HolderWaitCause, JournalMode, LockHold, LockHolder, LogReader,
+        Unseen, WalState,
     },
 };
 
@@ -53,6 +54,20 @@ pub struct DecodedLocks {
     pub main_holders: BTreeSet<i32>,
     /// Why the holder of the write lock waits, if there are readers to wait for.
     waits: Option<HolderWaitCause>,
+}
+
+/// What is not seen of `database` where a process has it open, as its lock shows, and no visible one does.
+pub fn hidden_holder(database: &Database) -> Option<Unseen> {
+    let locks = &database.locks;
+    let byte = match (locks.index_held_unseen, locks.main_held_unseen) {
+        (true, _) => format!("byte {INDEX_BYTE} of {}-shm", database.name()),
+        (false, true) => format!("the SHARED bytes of {}", database.name()),
+        (false, false) => return None,
+    };
+    Some(Unseen {
+        what: format!("a process that has {} open", database.path.display()),
+        why: format!("it holds {byte}, and runs in another PID namespace or hides its descriptors"),
+    })
 }
 
 /// Decodes `main` (rows on the main file) and `index` (rows on `-shm`); `read_marks` are those of a trusted index.

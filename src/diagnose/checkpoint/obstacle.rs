@@ -82,7 +82,7 @@ pub fn obstacle(database: &Database) -> Option<CheckpointObstacle<'_>> {
         .or_else(|| no_room(database))
 }
 
-/// Whether the main file would grow by more than is free. SQLite then fails with SQLITE_FULL, after it has used all the
+/// Whether the main file would grow by more than is free. SQLite then fails with `SQLITE_FULL`, after it has used all the
 /// free space, and counts nothing as moved.
 pub fn no_room(database: &Database) -> Option<CheckpointObstacle<'static>> {
     let wal = database.wal.as_ref().filter(|wal| wal.pending != Some(0))?;

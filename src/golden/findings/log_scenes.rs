@@ -63,7 +63,7 @@ pub fn starved() -> Vec<Database> {
         growing(40_000.0, 4_900, |_| {}),
         growing(2_000.0, 4_900, |it| {
             reads(it, |reading| {
-                (reading.read, reading.longest_gap_ms, reading.pids) = (200, 0.0, vec![READER])
+                (reading.read, reading.longest_gap_ms, reading.pids) = (200, 0.0, vec![READER]);
             });
         }),
         growing(40_000.0, 0, |_| {}),

@@ -83,7 +83,9 @@ impl PoolWatch {
                 found.entry(*index).or_default().push(waiters);
             }
         }
-        found.values_mut().for_each(|waiters| waiters.sort_by_key(|it| it.pid));
+        for waiters in found.values_mut() {
+            waiters.sort_by_key(|it| it.pid);
+        }
         found
     }
 }

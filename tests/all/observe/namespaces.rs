@@ -56,6 +56,30 @@ fn a_holder_outside_the_pid_namespace_is_held_by_a_process_not_visible_from_here
     assert!(text.contains("a process not visible from here"), "{text}");
 }
 
+#[test]
+fn a_database_is_not_called_healthy_beside_a_process_that_cannot_be_seen() {
+    if !may_be_alone() {
+        return;
+    }
+    let scene = Scene::with_wal();
+    let mut idle = scene.actor();
+    idle.sql("SELECT * FROM t");
+    let check = |launcher: &[&str]| {
+        let words: Vec<&str> = launcher.iter().copied().chain([WALTOP, "check"]).collect();
+        let mut check = Command::new(words[0]);
+        let output =
+            check.args(&words[1..]).arg(scene.path()).env("XDG_STATE_HOME", scene.state.path()).output();
+        String::from_utf8(output.expect("it starts").stdout).expect("text")
+    };
+    let (here, alone) = (check(&[]), check(&ALONE));
+    assert!(here.contains("nothing wrong") && !here.contains("not seen"), "{here}");
+    assert!(alone.contains("nothing wrong that could be seen"), "{alone}");
+    assert!(alone.contains("not seen: a process that has"), "{alone}");
+    idle.close();
+    let alone = check(&ALONE);
+    assert!(!alone.contains("not seen"), "no process has it open: {alone}");
+}
+
 /// A folder in a mount namespace of its own.
 struct Mounted {
     namespace: Namespace,
