@@ -109,7 +109,7 @@ impl<'a> LogPin<'a> {
             units::duration(self.held_ms),
             units::plural(self.frames.into(), "frame"),
         );
-        Finding {
+        let mut finding = Finding {
             kind: FindingKind::PinnedWal,
             severity: self.severity,
             label: None,
@@ -121,10 +121,13 @@ impl<'a> LogPin<'a> {
                 ("held_ms", self.held_ms.into()),
                 ("pinned_frames", self.frames.into()),
                 ("pinned_bytes", bytes.into()),
-                ("is_only_writer", is_own.into()),
             ]),
             remedy: terminate(self.reader.pid),
+        };
+        if is_own {
+            finding.evidence.insert("is_only_writer".to_owned(), true.into());
         }
+        finding
     }
 }
 

@@ -56,7 +56,9 @@ impl LogHeader {
         let is_of_this_log = |frame: u32| {
             let mut salts = [0; 8];
             let length = files::read_at(file, &mut salts, self.offset_of(frame) + 8)?;
-            Ok::<_, io::Error>(length == salts.len() && salts == self.salts)
+            // Once a transaction has written a page again, its next frames get their salts at the commit
+            // (`walEncodeFrame` in SQLite's `wal.c`).
+            Ok::<_, io::Error>(length == salts.len() && (salts == self.salts || salts == [0; 8]))
         };
         let (mut last, mut end) = (newest, self.slots(bytes).saturating_add(1));
         while end.saturating_sub(last) > 1 {

@@ -160,6 +160,12 @@ fn a_log_with_the_frames_of_an_open_transaction() {
     let mut third = scene.actor();
     third.sql("PRAGMA cache_size = 10");
     assert_open_transaction(&mut watch, &mut third, fill);
+    // It writes its pages again, whose frames have no salts before the commit.
+    for _ in 0..20 {
+        third.sql("UPDATE t SET x = randomblob(length(x))");
+    }
+    let wal = look(&mut watch).wal.expect("a log");
+    assert_eq!((wal.frames, wal.uncommitted_frames), (Some(0), wal.slots));
 }
 
 fn assert_open_transaction(watch: &mut Monitor, writer: &mut Actor, fill: &str) {
