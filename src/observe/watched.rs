@@ -11,6 +11,7 @@ use std::{
 };
 
 use crate::{
+    file_format::WRITE_BYTE,
     history::{LockHistory, LogSight},
     observe::{
         content::{self, ContentReader},
@@ -309,7 +310,7 @@ impl DatabaseWatch {
                 .zip(view.index)
                 // The first writer of an empty log gives it salts of its own, which the index has after its commit.
                 .filter(|(header, index)| header.salts() == index.salts || index.frames == 0)
-                .filter(|_| view.is_write_locked())
+                .filter(|_| view.index_rows.iter().any(|row| row.is_write && row.covers(WRITE_BYTE)))
                 .and_then(|(header, index)| header.frames_after(&file, index.frames, sight.facts.bytes).ok())
                 .filter(|frames| *frames > 0),
         };

@@ -9,7 +9,7 @@ use std::{
 
 use super::note;
 use crate::{
-    file_format::{INDEX_BYTE, WRITE_BYTE},
+    file_format::INDEX_BYTE,
     observe::{
         files::{self, BirthId, FileSighting},
         header,
@@ -166,10 +166,6 @@ impl DatabaseView {
         self.index_rows.iter().any(|row| row.covers(INDEX_BYTE))
     }
 
-    pub(super) fn is_write_locked(&self) -> bool {
-        self.index_rows.iter().any(|row| row.is_write && row.covers(WRITE_BYTE))
-    }
-
     pub(super) fn read_main(&mut self, unseen: &mut Vec<Unseen>) {
         let Some(sight) = &self.sights[0] else { return };
         let path = &self.paths[0];
@@ -271,6 +267,7 @@ fn note_match(filesystem: &mut Option<Filesystem>, table: LockTableView) {
 mod tests {
     use super::*;
     use crate::{
+        file_format::WRITE_BYTE,
         observe::{lock_probe::tests::lock, tests::Scene},
         snapshot::HandleCounts,
     };
