@@ -45,9 +45,9 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         BareClient, BusyLock, ContendedPool, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow,
         DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal,
         LargeWal, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles,
-        OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters,
-        RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem,
-        WalStarved,
+        OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap,
+        RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder,
+        UnsafeFilesystem, WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
