@@ -216,15 +216,15 @@ impl Observer {
             database.watchers = of_it.map(|(_, watcher)| watcher.clone()).collect();
         }
         unseen.extend(databases.iter().filter_map(locks::hidden_holder));
-        self.note_idleness(&mut databases, now);
         self.lock_watch.fill_in_activities(&mut databases, &self.watched, now.instant);
+        let trace = self.lock_watch.fill_in_refusals(&mut databases, &self.watched);
+        self.note_idleness(&mut databases, now);
         self.describer.retain_pids(&pids);
         self.mappings.retain_pids(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
         self.first_seen.end_sample(&self.timed, &lives);
         unseen.extend(self.first_seen.problem());
         unseen.extend(self.processes.unseen());
-        let trace = self.lock_watch.fill_in_refusals(&mut databases, &self.watched);
         unseen.extend_from_slice(self.lock_watch.unseen());
         let pidfiles = self.pidfiles.read(&self.proc, now.instant, &mut unseen);
         unseen.sort();

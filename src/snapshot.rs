@@ -64,7 +64,7 @@ pub use ingestion::{
 };
 pub use label::LabelRules;
 pub use locks::{
-    DatabaseLocks, HolderWait, HolderWaitCause, LockHolder, LogReader, ProcessHolds, WriteHolds,
+    DatabaseLocks, HolderWait, HolderWaitCause, LockHolder, LockWait, LogReader, ProcessHolds, WriteHolds,
 };
 pub use log_progress::{LogProgress, LogReading};
 pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};

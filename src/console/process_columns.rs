@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::app::TableRow;
 use crate::{
-    snapshot::{Database, LockHold, LockHolder, LogReader, Process, ProcessState},
+    snapshot::{Database, LockHold, LockHolder, LockWait, LogReader, Process, ProcessState},
     units,
 };
 
@@ -285,12 +285,11 @@ pub fn locks(database: &Database, process: &Process) -> String {
 }
 
 fn wait(database: &Database, pid: i32) -> &'static str {
-    let refused = database.locks.refusals.iter().flat_map(|refusals| &refusals.victims);
-    if refused.filter(|victim| victim.pid == pid).any(|victim| victim.waiting_ms.is_some()) {
-        return "waits";
+    match database.locks.wait_of(pid) {
+        Some(LockWait::Certain) => "waits",
+        Some(LockWait::Possible) => "may wait",
+        None => "–",
     }
-    let may_wait = database.locks.possible_waiters.iter().any(|waiter| waiter.pid == pid);
-    if may_wait { "may wait" } else { "–" }
 }
 
 fn word(database: &Database, pid: Option<i32>, hold: LockHold) -> String {

@@ -74,7 +74,8 @@ impl IdleTracker {
                 else {
                     continue;
                 };
-                let has_locked = is_active(process, database) || writers.contains(&process.pid);
+                let waits = database.locks.wait_of(process.pid).is_some();
+                let has_locked = waits || is_active(process, database) || writers.contains(&process.pid);
                 let seen = seen.entry(identity).or_insert(IdleSample {
                     process: identity,
                     cpu_ticks,
@@ -176,7 +177,10 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::diagnose::fixture::{READER, WRITER, live};
+    use crate::{
+        diagnose::fixture::{READER, WRITER, live},
+        snapshot::{PossibleWaiter, WaiterEvidence},
+    };
 
     struct Stretch {
         idleness: IdleTracker,
@@ -287,6 +291,23 @@ mod tests {
         stretch.look(0, [5, 5], |_| {});
         let seen = stretch.look_after(60, [5, 5], &[WRITER], |_| {});
         assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(60_000.0)));
+    }
+
+    #[test]
+    fn who_may_wait_for_the_lock_is_not_idle() {
+        let mut stretch = Stretch::new();
+        stretch.look(0, [5, 5], |_| {});
+        let seen = stretch.look(60, [5, 5], |database| {
+            database.locks.possible_waiters = vec![PossibleWaiter {
+                pid: READER,
+                holder: Some(WRITER),
+                samples: 10,
+                asleep: 10,
+                span_ms: 1000.0,
+                evidence: WaiterEvidence::HandlerSleep { sleep_ms: 100 },
+            }];
+        });
+        assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(60_000.0), Some(0.0)));
     }
 
     #[test]

@@ -50,7 +50,24 @@ pub struct DatabaseLocks {
     pub own_waiters: Vec<OwnWaiters>,
 }
 
+/// How sure it is that a process waits for the write lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockWait {
+    Certain,
+    Possible,
+}
+
 impl DatabaseLocks {
+    /// Whether the process `pid` waits for the write lock: certainly, by the trace, or possibly, by its sleep; `None` if
+    /// nothing says so.
+    pub fn wait_of(&self, pid: i32) -> Option<LockWait> {
+        let mut refused = self.refusals.iter().flat_map(|refusals| &refusals.victims);
+        if refused.any(|victim| victim.pid == pid && victim.waiting_ms.is_some()) {
+            return Some(LockWait::Certain);
+        }
+        self.possible_waiters.iter().any(|waiter| waiter.pid == pid).then_some(LockWait::Possible)
+    }
+
     /// Fills in the labels of the holders and readers among `processes`.
     pub fn fill_in_labels(&mut self, processes: &[Process]) {
         let label = |pid: Option<i32>| {

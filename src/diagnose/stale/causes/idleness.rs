@@ -34,8 +34,12 @@ pub fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> 
     }
     let cap = scene.config.thresholds.idle;
     let idle_ms = over_window(scene, process.idleness.idle_ms?, &process.idleness, cap)?;
-    // Between two runs of waltop nobody saw whether it held a lock, and a short transaction takes less than a tick.
+    // Between two runs of waltop nobody saw whether it held a lock, and a short transaction takes less than a tick: only
+    // the time that this one has watched counts.
     let idle_ms = idle_ms.min(process.idleness.watched_ms.unwrap_or(idle_ms));
+    if idle_ms + SLACK_MS < milliseconds(scene.config.thresholds.least_idle) {
+        return None;
+    }
     Some(StaleCause::MaxAge { rule: rule.name.clone(), age_ms, limit_ms, idle_ms })
 }
 
@@ -134,8 +138,10 @@ mod tests {
         for (idleness, expected) in [
             (idle(5000.0, 60_000.0), &[][..]),
             (idle(half_hour, 10.0 * half_hour), &["max-age"]),
-            // An earlier waltop has seen it idle, and this one nothing else.
-            (idle(5000.0, 0.0), &["max-age"]),
+            // An earlier waltop has seen it idle, and this one has not watched it for long enough.
+            (idle(60_000.0, 0.0), &[]),
+            (idle(60_000.0, 4000.0), &[]),
+            (idle(60_000.0, 5000.0), &["max-age"]),
             // A second after the start everybody who happened not to tick is idle.
             (idle(1000.0, 1000.0), &[]),
             (idle(4999.0, 4999.0), &[]),
