@@ -1,4 +1,8 @@
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
 use anyhow::bail;
 
@@ -10,6 +14,7 @@ use crate::{
     },
     paths,
     state::journal::RunOutcome,
+    text,
 };
 
 use super::{embed::EmbedArgs, fit, print_json, print_line};
@@ -107,11 +112,16 @@ pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
         // It refuses only if the process already leads a group, and then nothing is lost.
         let _ = rustix::process::setsid();
     }
+    let is_default = args.what.db.is_none();
     let request = args.what.request(config)?;
     let mut progress: Box<dyn RunProgress> =
         if args.json || args.detached { Box::new(SilentProgress) } else { progress::on_stderr() };
     let stop = ingest::stop_on_signals()?;
     let summary = ingest::run(&request, &stop, &mut *progress)?;
+    if is_default && !args.json && !args.detached {
+        let into = text::clean(&request.database.display().to_string());
+        let _ = writeln!(io::stderr(), "without --db, into {into}");
+    }
     let said = if args.json { print_json(&summary) } else { print_line(&summary.to_string()) };
     if summary.outcome != RunOutcome::Stopped {
         said?;

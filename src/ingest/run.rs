@@ -125,13 +125,14 @@ impl<'a> IngestRun<'a> {
         let _as_owner = factory::as_owner(database).map_err(store::StoreError::from)?;
         let patience = LockPatience { budget: self.request.busy_budget, stop: self.stop.clone() };
         let mut store = DocumentStore::open(database, folders, patience, &self.request.profile)?;
-        let retries = match store.set_up() {
+        let (wait, retries) = match store.set_up() {
             Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
             other => other?,
         };
         if retries > 0 {
             self.summary.retries += retries;
-            self.record(JournalEvent::SetUp { retries })?;
+            self.waits.push(milliseconds(wait));
+            self.record(JournalEvent::SetUp { retries, wait_ms: milliseconds(wait) })?;
         }
         let known = match store.known() {
             Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),

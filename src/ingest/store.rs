@@ -147,19 +147,30 @@ impl DocumentStore {
         Ok(store)
     }
 
-    /// Migrates the tables, and waits for the write lock if they are out of date; returns how often the lock was
-    /// refused.
+    /// Migrates the tables, and waits for the write lock if they are out of date; returns how long it waited, and how
+    /// often the lock was refused.
     ///
     /// # Errors
     ///
     /// The lock is unavailable, or the tables cannot be created.
-    pub fn set_up(&mut self) -> Result<u64, StoreError> {
-        let ((), migrating) = patiently(&self.patience, || migrations::migrate(&mut self.connection))
-            .map_err(|failure| failure.or(&self.path, |error| factory::OpenError::from(error).into()))?;
-        let (indexing, choosing) = patiently(&self.patience, || IndexMode::choose(&self.connection))
-            .map_err(|failure| failure.into_error(&self.path, "set up"))?;
+    pub fn set_up(&mut self) -> Result<(Duration, u64), StoreError> {
+        let begun = Instant::now();
+        // The last attempt of each is no wait.
+        let mut migrated = begun;
+        let ((), migrating) = patiently(&self.patience, || {
+            migrated = Instant::now();
+            migrations::migrate(&mut self.connection)
+        })
+        .map_err(|failure| failure.or(&self.path, |error| factory::OpenError::from(error).into()))?;
+        let choice = Instant::now();
+        let mut chosen = choice;
+        let (indexing, choosing) = patiently(&self.patience, || {
+            chosen = Instant::now();
+            IndexMode::choose(&self.connection)
+        })
+        .map_err(|failure| failure.into_error(&self.path, "set up"))?;
         self.indexing = indexing;
-        Ok(migrating + choosing)
+        Ok(((migrated - begun) + (chosen - choice), migrating + choosing))
     }
 
     /// Absolute path of the database.

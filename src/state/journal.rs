@@ -60,6 +60,9 @@ pub enum JournalEvent {
     SetUp {
         /// How often BUSY was retried.
         retries: u64,
+        /// The time until the lock was available, in ms; 0 in journals of older versions.
+        #[serde(default)]
+        wait_ms: f64,
     },
     /// The walk is done.
     Discovered {

@@ -74,7 +74,11 @@ impl RunState {
         let ingestion = &mut self.ingestion;
         ingestion.last_told_at = Some(line.at);
         match line.event {
-            JournalEvent::SetUp { retries } => ingestion.busy_retries += retries,
+            JournalEvent::SetUp { retries, wait_ms } => {
+                ingestion.busy_retries += retries;
+                ingestion.wait_ms = None;
+                self.waits.push_back(wait_ms);
+            }
             JournalEvent::Discovered { files, unchanged } => {
                 ingestion.files_total = Some(files);
                 ingestion.files_unchanged += unchanged;

@@ -60,6 +60,9 @@ fn a_refusal_before_there_are_tables_is_counted() {
         assert!(summary.retries > 0 && summary.ingested == 3, "{summary:?}");
         let newest = &Journals::new(scene.runs(), "/proc".into()).look().0[0].1;
         assert_eq!(newest.busy_retries, summary.retries);
+        // Nine pauses take milliseconds.
+        let longest = [summary.wait, newest.wait_ms].map(|wait| wait.map(|wait| wait.max));
+        assert!(longest.iter().all(|max| max.is_some_and(|max| max > 2.0)), "{longest:?}");
     });
 }
 
