@@ -3,17 +3,20 @@
 use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+use anyhow::bail;
+
 use crate::{
-    config::Config,
+    config::{Config, duration_of},
     diagnose::{RULES, Rule, error_pages::ErrorPage, pages::FindingPage, rule},
     observe,
     snapshot::{FindingKind, UnknownFinding},
-    text,
+    text, units,
 };
 
-use super::{databases::diagnosed, print_line};
+use super::{databases::refuse_unfit, print_line, sample_args::SampleArgs};
 
 /// Columns of a page, and so of the list.
 const WIDTH: usize = 78;
@@ -28,6 +31,9 @@ pub struct ExplainArgs {
     /// Also report which of the findings this database has now.
     #[arg(long, value_name = "DB", requires = "subject")]
     db: Option<PathBuf>,
+    /// Sample the locks of that database for this long first, as in 20s.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, requires = "db")]
+    sample: Option<Duration>,
 }
 
 /// How headings are emphasised.
@@ -48,7 +54,11 @@ pub fn run(args: &ExplainArgs, config: impl FnOnce() -> anyhow::Result<Config>) 
         Err(unknown) => return Err(unknown.into()),
     };
     if let Some(path) = &args.db {
-        answer = format!("{answer}\n\n{}\n{}", headings.line("## Now"), now(path, &kinds, &config()?)?);
+        answer = format!(
+            "{answer}\n\n{}\n{}",
+            headings.line("## Now"),
+            now(path, &kinds, args.sample, config()?)?
+        );
     }
     print_line(&answer)?;
     Ok(0)
@@ -67,21 +77,29 @@ fn find(subject: &str) -> Result<Subject, UnknownFinding> {
 }
 
 // Which of `kinds` the database at `path` has now.
-fn now(path: &Path, kinds: &[FindingKind], config: &Config) -> anyhow::Result<String> {
+fn now(
+    path: &Path,
+    kinds: &[FindingKind],
+    sampled: Option<Duration>,
+    config: Config,
+) -> anyhow::Result<String> {
     let path = observe::inspect_from_outside(path)?;
-    let database = diagnosed(&path, config)?;
+    let snapshot = SampleArgs::of(path.clone(), sampled).sample(config)?;
+    refuse_unfit(&snapshot)?;
+    let Some(database) = snapshot.databases.first() else { bail!("{} was not sampled", path.display()) };
     let found = database.findings.iter().filter(|finding| kinds.contains(&finding.kind));
-    let lines: Vec<String> = found
+    let mut lines: Vec<String> = found
         .map(|finding| text::clean(&format!("{}: {}: {}", finding.severity, finding.kind, finding.message)))
         .collect();
     let named = text::shell_word(&path.to_string_lossy());
-    Ok(if lines.is_empty() {
-        format!(
-            "{named} has none of these findings at this moment; waltop check {named} --for 30s watches longer"
-        )
-    } else {
-        lines.join("\n")
-    })
+    if lines.is_empty() {
+        lines.push(format!("{named} has none of these findings"));
+    }
+    lines.push(match sampled {
+        Some(time) => format!("(Watched for {}.)", units::duration(time.as_secs_f64() * 1e3)),
+        None => "(Looked at two moments only; what comes and goes is seen with --for 30s.)".to_owned(),
+    });
+    Ok(lines.join("\n"))
 }
 
 fn list(headings: HeadingStyle) -> String {

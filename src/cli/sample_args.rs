@@ -36,6 +36,11 @@ pub struct SampleArgs {
 }
 
 impl SampleArgs {
+    /// A sample of `database` for `duration`, or at two moments only.
+    pub fn of(database: PathBuf, duration: Option<Duration>) -> Self {
+        Self { databases: vec![database], sample: duration, trace: TraceMode::Off }
+    }
+
     /// For how long the locks are sampled; `None` if they are read at two moments only.
     pub fn duration(&self) -> Option<Duration> {
         self.sample
