@@ -57,9 +57,9 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     }
     if !is_bare {
         return match error.downcast_ref() {
-            Some(observe::UnfitPath::Missing { nearest: None, .. }) => {
+            Some(observe::UnfitPath::Missing { .. }) => {
                 let database = text::shell_word(&word);
-                anyhow!("{error}, or make it: waltop ingest FOLDER --db {database}")
+                anyhow!("{error}; to make it: waltop ingest FOLDER --db {database}")
             }
             _ => error,
         };

@@ -36,6 +36,12 @@ pub enum UnfitPath {
     /// It does not start as a database does.
     #[error("{0} is not a SQLite database, or it is encrypted; name an unencrypted database")]
     NotADatabase(String),
+    #[error("{path} belongs to the database {main}; name that one")]
+    Sidecar {
+        path: String,
+        /// The main file.
+        main: String,
+    },
     /// Its first page is damaged, and the other content shows that it is no encrypted database.
     #[error(
         "page 1 of {0} is damaged, and the database is not encrypted: nothing was opened; copy {0}, its -wal and its \
@@ -82,12 +88,23 @@ pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
     }
     let file = files::open(&absolute).map_err(wrap)?;
     check(&file, &metadata, shown.clone()).map_err(|unfit| match unfit {
+        UnfitPath::NotADatabase(path) if main_beside(&absolute).is_some() => {
+            let main = main_beside(&absolute).unwrap_or_default().display().to_string();
+            UnfitPath::Sidecar { path, main: text::clean(&main) }
+        }
         UnfitPath::NotADatabase(_) | UnfitPath::Truncated { .. } if is_damaged(&file, &absolute) => {
             UnfitPath::Damaged(shown)
         }
         other => other,
     })?;
     Ok(absolute)
+}
+
+/// The main file whose log, index or journal is at `path` by its name, if there is one.
+fn main_beside(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let main = ["-wal", "-shm", "-journal"].iter().find_map(|suffix| name.strip_suffix(suffix))?;
+    Some(path.with_file_name(main)).filter(|main| main.is_file())
 }
 
 /// The same for commands that connect to nothing, and so can accept a damaged database.
@@ -207,6 +224,16 @@ mod tests {
         assert_eq!(near("note.db"), folder.path().join("notes.db").to_str().map(str::to_owned));
         assert_eq!(near("accounts.sqlite"), None);
         assert!(matches!(inspect(folder.path()), Err(UnfitPath::Directory(_))));
+        for (name, is_beside) in [("notes.db-wal", true), ("other.db-wal", false)] {
+            let path = folder.path().join(name);
+            fs::write(&path, [7; 4096]).expect("written");
+            match inspect(&path) {
+                Err(UnfitPath::Sidecar { main, .. }) => {
+                    assert!(is_beside && main.ends_with("/notes.db"), "{main}")
+                }
+                other => assert!(!is_beside && matches!(other, Err(UnfitPath::NotADatabase(_))), "{other:?}"),
+            }
+        }
     }
 
     #[test]

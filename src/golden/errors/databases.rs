@@ -93,6 +93,9 @@ fn unfit_paths(lines: &mut Lines) {
         UnfitPath::NotAFile(_) => [UnfitPath::NotAFile(text())],
         UnfitPath::Forbidden(_) => [UnfitPath::Forbidden(text())],
         UnfitPath::NotADatabase(_) => [UnfitPath::NotADatabase(text())],
+        UnfitPath::Sidecar { .. } => [
+            UnfitPath::Sidecar { path: "/srv/notes.db-wal".to_owned(), main: "/srv/notes.db".to_owned() },
+        ],
         UnfitPath::Damaged(_) => [UnfitPath::Damaged(text())],
         UnfitPath::Truncated { .. } => [UnfitPath::Truncated { path: text(), bytes: 50, expected: 4096 }],
         UnfitPath::Unreadable { .. } => [UnfitPath::Unreadable { path: text(), source: cause() }],
