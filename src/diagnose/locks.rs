@@ -105,10 +105,16 @@ impl LongHold<'_> {
         let what = if self.is_now {
             format!("{who} has held the write lock for {held}")
         } else {
-            let window = look.database.locks.window_ms.map(units::duration);
-            let window = window.map_or_else(|| "lately".to_owned(), |it| format!("in the last {it}"));
+            let when = match look.database.locks.window_ms {
+                // It began before the window did.
+                Some(window) if self.ms > window => {
+                    format!(", until some moment of the last {}", units::duration(window))
+                }
+                Some(window) => format!(" in the last {}", units::duration(window)),
+                None => " lately".to_owned(),
+            };
             let what = if self.is_checkpoint { ", in a checkpoint that waits for readers" } else { "" };
-            format!("{who} held the write lock for {held} at a stretch {window}{what}")
+            format!("{who} held the write lock for {held} at a stretch{when}{what}")
         };
         let cost = self.cost(reached, budget_ms);
         Some(Finding {
@@ -224,6 +230,20 @@ mod tests {
             (&6_500.0.into(), &5_000.0.into())
         );
         assert_eq!(found[0].remedy.command.as_deref(), Some("kill -TERM 71201"));
+    }
+
+    #[test]
+    fn a_hold_that_is_longer_than_the_window_ended_in_it() {
+        let mut database = live();
+        database.locks.writer = None;
+        database.locks.write_holds = Some(window(WRITER, 8_000.0));
+        let message = |window_ms| {
+            let mut database = database.clone();
+            database.locks.window_ms = Some(window_ms);
+            findings_of(&database)[0].message.clone()
+        };
+        assert!(message(3_100.0).contains("at a stretch, until some moment of the last 3.1 s: "));
+        assert!(message(60_000.0).contains("at a stretch in the last 1 m: "));
     }
 
     fn waiting_for(readers: &[LogReader]) -> Database {

@@ -53,7 +53,7 @@ fn add_notices(lines: &mut Lines) {
         Notice::NoHoldSelected { .. } => [Notice::NoHoldSelected { before: ",".to_owned(), next: ".".to_owned() }],
         Notice::NothingFound { .. } => [Notice::NothingFound { key: key() }],
         Notice::WorstNamesNobody => [Notice::WorstNamesNobody],
-        Notice::NoProcessSelected => [Notice::NoProcessSelected],
+        Notice::NoProcessSelected { .. } => [Notice::NoProcessSelected { key: key() }],
         Notice::NotTaggable { .. } => [Notice::NotTaggable { key: key() }],
         Notice::UntaggableStart { .. } => [Notice::UntaggableStart { pid: 7 }],
         Notice::TagsHidden { .. } => [

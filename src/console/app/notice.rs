@@ -34,7 +34,11 @@ pub enum Notice {
     },
     /// No details of a Python process are open, or `py-spy` is not installed.
     NoStack,
-    NoProcessSelected,
+    /// No row has the cursor, as after the selected process has left the table.
+    NoProcessSelected {
+        /// Selects the next one.
+        key: String,
+    },
     /// The selected database has no finding whose process could be stopped.
     NothingFound {
         /// Opens the database, where each process can be selected.
@@ -160,7 +164,7 @@ impl Notice {
         match self {
             Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => (Level::Error, false),
             Self::NothingSelected
-            | Self::NoProcessSelected
+            | Self::NoProcessSelected { .. }
             | Self::UntaggableStart { .. }
             | Self::TagsHidden { .. }
             | Self::ProcessesHidden { .. }
@@ -229,7 +233,9 @@ impl fmt::Display for Notice {
             Self::WorstNamesNobody => {
                 f.write_str("the worst finding here names no process that can be stopped")
             }
-            Self::NoProcessSelected => f.write_str("no process is selected here"),
+            Self::NoProcessSelected { key } => {
+                write!(f, "no process is selected here: {key} selects one, if there is any")
+            }
             Self::NotTaggable { key } => {
                 write!(f, "only a row of the processes can be tagged: {key} shows them")
             }

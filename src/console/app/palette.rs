@@ -95,8 +95,12 @@ fn rank(wanted: &str, name: &str, help: &str) -> Option<u8> {
     }
 }
 
-/// Whether the characters of `wanted` occur in `name` in their order.
+/// Whether the characters of `wanted` occur in `name` in their order, the first one first: `ckpt` is `checkpoint`, and
+/// `pods` is not `previous-database`, whose second word it would begin in the middle of.
 fn is_spread_over(wanted: &str, name: &str) -> bool {
+    if !wanted.starts_with(|first| name.starts_with(first)) || name.contains('-') {
+        return false;
+    }
     let mut rest = name.chars();
     wanted.chars().all(|character| rest.any(|it| it == character))
 }
@@ -115,6 +119,7 @@ mod tests {
             ("block-names", Some(2)),
             ("ckpt", Some(3)),
             ("tpkc", None),
+            ("kpt", None),
             ("ingest", None),
         ] {
             assert_eq!(rank(wanted, "checkpoint", help), expected, "{wanted}");

@@ -3,11 +3,11 @@
 use crate::{
     act::signal::SignalTarget,
     console::process_columns,
-    keymap::Panel,
+    keymap::{Action, Panel},
     snapshot::{Database, Finding, Process, Severity},
 };
 
-use super::{App, FilterTarget, FindingRow, HolderRow, TableRow, findings, tree};
+use super::{App, FilterTarget, FindingRow, HolderRow, Notice, TableRow, findings, tree};
 
 /// The cursor of each panel that has one.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +55,10 @@ impl App {
         let cursor = self.cursor();
         let is_named = cursor.process.is_some() || cursor.holder.is_some();
         !cursor.is_cleared && (!is_named || self.row_of_process().is_some())
+    }
+
+    pub(super) fn no_process_selected(&self) -> Notice {
+        Notice::NoProcessSelected { key: self.key_of(Action::Down).to_owned() }
     }
 
     /// Selects no process until the user moves.

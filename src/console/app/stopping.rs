@@ -42,7 +42,7 @@ impl App {
         }
         let Some(process) = self.stop_subject().cloned() else {
             if self.focus == Panel::Processes && !self.has_selected_row() {
-                return vec![self.notify(Notice::NoProcessSelected)];
+                return vec![self.notify(self.no_process_selected())];
             }
             let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
             return vec![self.notify(Notice::NoProcessToStop { panel: self.focus, key })];

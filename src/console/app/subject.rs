@@ -178,7 +178,7 @@ impl App {
                 let note = self.notify(Notice::Copied(pid.to_string()));
                 vec![Effect::Copy(pid.to_string()), note]
             }
-            None => vec![self.notify(Notice::NoProcessSelected)],
+            None => vec![self.notify(self.no_process_selected())],
         }
     }
 }

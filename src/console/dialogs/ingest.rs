@@ -163,7 +163,7 @@ impl DialogContent for IngestDialog {
 
     fn body(&self, _scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = page.plain(&format!(
-            "Takes the Markdown and text files of a folder into {}.",
+            "Takes the Markdown and text files of a folder into {}, into tables of its own: nodes, edges and others.",
             self.database.display()
         ));
         lines.extend(page.plain("It runs in its own process and continues when this console quits."));

@@ -27,7 +27,7 @@ const MARK: usize = 3;
 /// Columns of how long a finding has held.
 const AGE: usize = 10;
 /// Columns of the key that acts on it.
-const KEY: usize = 12;
+const KEY: usize = 13;
 /// The narrowest column in which a sentence is continued on the next line.
 const WRAPPED: usize = 20;
 /// From this width on a row also has the name of its finding; a panel with room for long sentences from a smaller one
@@ -190,7 +190,8 @@ fn row_lines(
         FindingRow::Now(finding) => {
             let age = app.finding_age(finding).map(age).unwrap_or_default();
             let severity = finding.severity;
-            (sign(severity), finding.message.clone(), age, remedy(app, finding), theme.severity(severity))
+            let key = in_reach(app, finding, &remedy(app, finding));
+            (sign(severity), finding.message.clone(), age, key, theme.severity(severity))
         }
         FindingRow::Gone(gone) => {
             let sentence = format!("{}: {}", end(app, gone), gone.finding.message);
@@ -227,6 +228,22 @@ fn row_lines(
 /// In whole seconds: the figure changes with each sample.
 fn age(ms: f64) -> String {
     if ms < 1000.0 { "now".to_owned() } else { units::duration((ms / 1000.0).floor() * 1000.0) }
+}
+
+/// `hint`, which is about `finding`; behind the key of this panel, if it acts on another row as long as another panel has
+/// the focus.
+fn in_reach(app: &App, finding: &Finding, hint: &str) -> String {
+    let acts_here = match finding.remedy.action {
+        Some(RemedyAction::StopProcess | RemedyAction::ContinueProcess) => {
+            app.selected_process().is_some_and(|process| Some(process.pid) == finding.pid)
+        }
+        Some(_) => true,
+        None => hint.starts_with(app.key_of(Action::Timeline)),
+    };
+    if acts_here || app.focus == Panel::Findings {
+        return hint.to_owned();
+    }
+    format!("{} {hint}", app.key_of(Action::Zoom(Panel::Findings)))
 }
 
 /// The key that acts on the finding, and what it does in a word.

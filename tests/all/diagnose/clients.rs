@@ -68,7 +68,8 @@ fn a_client_at_a_limit() {
     assert_healthy(&mut scene.patient());
     let used = fs::read_dir(format!("/proc/{}/fd", client.pid())).expect("it lives").count() as u64;
     set_limit(&client, Resource::Nofile, Some(used));
-    let finding = found(&mut scene.patient(), FindingKind::ProcessLimit, Some(client.pid()));
+    let mut watch = scene.patient();
+    let finding = found(&mut watch, FindingKind::ProcessLimit, Some(client.pid()));
     assert_eq!((&finding.evidence["descriptors"], &finding.evidence["limit"]), (&used.into(), &used.into()));
     set_limit(&client, Resource::Nofile, Some(used + 100));
     assert_healthy(&mut scene.patient());

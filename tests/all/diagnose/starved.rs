@@ -116,7 +116,7 @@ fn a_process_that_pins_its_own_log() {
         python.run(commit);
         let database = look(&mut watch);
         let pinned = database.findings.into_iter().find(|it| it.kind == FindingKind::PinnedWal)?;
-        (pinned.evidence["is_only_writer"] == true).then_some(pinned)
+        (pinned.evidence.get("is_only_writer") == Some(&true.into())).then_some(pinned)
     });
     assert_eq!(finding.pid, Some(pid));
 }

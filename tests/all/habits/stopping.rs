@@ -101,7 +101,7 @@ fn after_the_selected_process_ended_x_hits_nobody_until_the_user_moves() {
     ended.processes.retain(|process| process.pid != selected);
     stage.look(look(vec![ended]));
     assert_eq!(pins(&stage.keys("x")), Vec::<i32>::new());
-    assert_eq!(stage.app.notice(), Some(&Notice::NoProcessSelected));
+    assert!(matches!(stage.app.notice(), Some(Notice::NoProcessSelected { .. })));
     assert!(!stage.screen().contains('▸'), "{}", stage.screen());
     stage.keys("j");
     assert!(stage.app.selected_process().is_some());
