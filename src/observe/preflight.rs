@@ -229,7 +229,7 @@ mod tests {
             fs::write(&path, [7; 4096]).expect("written");
             match inspect(&path) {
                 Err(UnfitPath::Sidecar { main, .. }) => {
-                    assert!(is_beside && main.ends_with("/notes.db"), "{main}")
+                    assert!(is_beside && main.ends_with("/notes.db"), "{main}");
                 }
                 other => assert!(!is_beside && matches!(other, Err(UnfitPath::NotADatabase(_))), "{other:?}"),
             }
