@@ -35,6 +35,8 @@ pub use thresholds::Thresholds;
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Config {
     pub places: Places,
+    /// Whether the settings file was named on the command line: a command that is proposed has to name it as well.
+    pub is_named: bool,
     /// The databases that are used if none is named, as [`crate::paths::canonical_or_future`] returns them.
     pub databases: Vec<PathBuf>,
     /// The profile of databases without their own.
@@ -117,7 +119,7 @@ impl Config {
         if let Some(file) = file {
             places.config = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         }
-        let mut config = Self::new(places);
+        let mut config = Self { is_named: file.is_some(), ..Self::new(places) };
         // A user file of that name would have no effect, so it is reported at once.
         config.profile = Profile::named(&config.profile.name, &config.places.profiles())?;
         let settings = match SettingsFile::read(&config.places.config) {
@@ -133,6 +135,7 @@ impl Config {
     pub fn new(places: Places) -> Self {
         Self {
             places,
+            is_named: false,
             databases: Vec::new(),
             profile: Profile::hardened(),
             own_profiles: Vec::new(),

@@ -211,9 +211,17 @@ fn findings(look: &RuleInput<'_>) -> Vec<Finding> {
     for finding in &mut findings {
         let subject = finding.pid.and_then(|pid| look.database.process(pid));
         finding.label = subject.map(|process| process.label.clone());
+        if let Some(command) = finding.remedy.command.as_mut().filter(|it| needs_settings(it, look.config)) {
+            command.push_str(&format!(" --config {}", quoted(&look.config.places.config)));
+        }
     }
     findings.sort_by_key(|finding| Reverse(finding.severity));
     findings
+}
+
+// Whether a proposed command has to name the settings file, as the command that proposes it did.
+fn needs_settings(command: &str, config: &Config) -> bool {
+    config.is_named && command.starts_with("waltop ") && !command.starts_with("waltop explain ")
 }
 
 // Who it is, as a sentence begins: `71168 (bun)`.
@@ -306,6 +314,18 @@ mod tests {
         let kinds: Vec<_> = database.findings.iter().map(|finding| finding.kind).collect();
         assert_eq!(kinds, [FindingKind::SplitWal, FindingKind::LongWriteLock, FindingKind::ReadonlyTrap]);
         assert_eq!(hazard(&database).map(|finding| finding.pid), Some(Some(WRITER)));
+    }
+
+    #[test]
+    fn a_proposed_command_names_the_settings_file_that_was_named() {
+        let command = |is_named| {
+            let mut config = config();
+            config.is_named = is_named;
+            config.places.config = "/etc/my waltop.toml".into();
+            findings_with(&config, None, &rollback())[0].remedy.command.clone().expect("a command")
+        };
+        assert_eq!(command(false), "waltop fix /srv/notes.db");
+        assert_eq!(command(true), "waltop fix /srv/notes.db --config '/etc/my waltop.toml'");
     }
 
     #[test]
