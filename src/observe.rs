@@ -160,7 +160,7 @@ impl Observer {
         self.describer.set_label_rules(rules);
     }
 
-    /// Samples the write lock between the looks, every 3 to 4 ms while something happens to it and less
+    /// Samples the write lock between the looks, every 4 ms while something happens to it and less
     /// often while nothing does, on a thread that ends with the observer. Without this nothing is sampled.
     pub fn watch_locks(&mut self) {
         self.start_lock_watch(SamplingPace::WithRests);

@@ -33,23 +33,15 @@ mod sampled;
 pub use sampled::HolderNames;
 use sampled::LockSamples;
 
-/// Time between two samples while the lock is free, but was recently held.
-const BUSY: Duration = Duration::from_millis(3);
-/// The same while it is held: another hold of 5 ms, right after this one, must not fall between two samples.
-const HELD: Duration = Duration::from_millis(4);
+/// Time between two samples while the lock is held, or was lately: a hold of 5 ms must not fall between two samples.
+const BUSY: Duration = Duration::from_millis(4);
 /// The same after its commit was seen.
 const ENDING: Duration = Duration::from_micros(500);
 /// The same without rests.
 const STEADY: Duration = Duration::from_millis(1);
-/// For how long nothing has happened, and the time between two samples from then on. While activity is likely to
-/// resume, no hold of 5 ms is missed.
-const RESTS: [(Duration, Duration); 2] = [
-    (Duration::from_secs(3), Duration::from_millis(20)),
-    (Duration::from_millis(200), Duration::from_millis(4)),
-];
-/// The time between two wake-ups while there is nothing to sample.
-const IDLE: Duration = Duration::from_millis(20);
-
+/// For how long nothing has happened, and the time between two samples from then on.
+const QUIET: Duration = Duration::from_secs(3);
+const REST: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub struct SampledDatabase {
     /// Its main file, whose locks are sampled while there is no `-shm`.
@@ -73,10 +65,8 @@ impl SamplingPace {
         match (self, stir) {
             (_, LockActivity::Ending) => ENDING,
             (Self::Steady, _) => STEADY,
-            (Self::WithRests, LockActivity::Held) => HELD,
-            (Self::WithRests, LockActivity::Some | LockActivity::None) => {
-                RESTS.into_iter().find(|(after, _)| idle >= *after).map_or(BUSY, |(_, interval)| interval)
-            }
+            (Self::WithRests, LockActivity::Some | LockActivity::None) if idle >= QUIET => REST,
+            (Self::WithRests, _) => BUSY,
         }
     }
 }
@@ -189,7 +179,11 @@ fn run(shared: &SamplerState, proc: PathBuf) {
             one.rest(shared.pace, stir);
         }
         shared.tally.sampled();
-        let due = sampled.iter().map(|one| one.due).min().unwrap_or(now + IDLE);
+        let Some(due) = sampled.iter().map(|one| one.due).min() else {
+            // With the trace there is nothing to sample: other targets, and the end, wake the thread.
+            thread::park();
+            continue;
+        };
         match ear.as_ref().filter(|_| sampled.iter().any(|one| one.sampled.is_listening())) {
             Some(ear) => wait_for_commit(ear, &mut sampled, due),
             None => thread::park_timeout(due.saturating_duration_since(Instant::now())),

@@ -8,9 +8,9 @@ use crate::observe::{files, lock_probe::tests::lock, proc::fake::FakeProc};
 #[test]
 fn samples_become_rarer_the_longer_nothing_happens() {
     let interval = |activity, idle| SamplingPace::WithRests.interval(activity, Duration::from_millis(idle));
-    let quiet = [0, 199, 200, 2999, 3000, 60_000].map(|idle| interval(LockActivity::None, idle));
-    assert_eq!(quiet.map(|it| it.as_millis()), [3, 3, 4, 4, 20, 20]);
-    assert_eq!(interval(LockActivity::Held, 60_000), HELD, "a short hold may follow at once");
+    let quiet = [0, 2999, 3000, 60_000].map(|idle| interval(LockActivity::None, idle));
+    assert_eq!(quiet.map(|it| it.as_millis()), [4, 4, 20, 20]);
+    assert_eq!(interval(LockActivity::Held, 60_000), BUSY, "a short hold may follow at once");
     assert_eq!(interval(LockActivity::Ending, 60_000), ENDING);
 }
 
@@ -84,7 +84,7 @@ fn the_next_sample_follows_after_an_interval_and_missed_ones_are_not_repeated() 
         (before, one.due, after, one.interval)
     };
     let now = Instant::now();
-    let rest = RESTS[0].1;
+    let rest = REST;
     let (_, due, after, interval) = rested(now, LockActivity::None);
     assert!(due >= now + rest && due <= after + rest && interval == rest);
     let (before, due, after, _) = rested(now + Duration::from_hours(1), LockActivity::None);
