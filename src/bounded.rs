@@ -13,6 +13,10 @@ use std::{
 /// The buffer of [`each_line`]. A longer line is skipped, and counts as a cut.
 const BUFFER: usize = 64 << 10;
 
+/// Most files of `/proc` fit into one reading of this size. An empty vector would begin with 32 bytes, and read the status
+/// of a process in eight.
+const READING: usize = 4 << 10;
+
 /// The start of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BoundedFile {
@@ -36,7 +40,7 @@ pub(crate) fn read(path: &Path, limit: usize) -> io::Result<BoundedFile> {
 ///
 /// It cannot be read.
 pub(crate) fn read_from(source: impl Read, limit: usize) -> io::Result<BoundedFile> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(READING.min(limit + 1));
     // One byte more than the limit shows whether there is more.
     source.take(limit as u64 + 1).read_to_end(&mut bytes)?;
     let is_cut = bytes.len() > limit;
