@@ -42,7 +42,7 @@ pub use sockets::TcpSocket;
 pub use stat::{
     ProcessStat, are_related, owner_of_lock, process_ancestors, process_start, stat, ticks_below,
 };
-pub use status::{ignores_signal, inner_pid, is_own_proc, process_owner};
+pub use status::{ignores_signal, inner_pid, is_own_proc, is_process, process_owner};
 pub use threads::times_scheduled;
 pub use wait::{PolledDescriptor, SyscallState, ThreadState, children, named};
 
@@ -89,9 +89,9 @@ pub fn boot_second(proc: &Path) -> Option<i64> {
 }
 
 /// The PID, of a process or a thread, that was assigned last (`proc_loadavg(5)`).
-pub fn newest_pid(proc: &Path) -> Option<String> {
+pub fn newest_pid(proc: &Path) -> Option<i32> {
     let text = bounded::read_text(&proc.join("loadavg"), FIGURES).ok()?;
-    Some(text.split_whitespace().nth(4)?.to_owned())
+    text.split_whitespace().nth(4)?.parse().ok()
 }
 
 /// The clock ticks of `stat` per second.
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!((boot_second(proc.path()), newest_pid(proc.path())), (Some(1_700_000_000), None));
         assert_eq!(boot_id(proc.path()), "");
         proc.write("loadavg", "0.10 0.20 0.30 1/200 4711\n").write("sys/kernel/random/boot_id", "this-one\n");
-        assert_eq!(newest_pid(proc.path()).as_deref(), Some("4711"));
+        assert_eq!(newest_pid(proc.path()), Some(4711));
         assert_eq!(boot_id(proc.path()), "this-one");
         proc.write("stat", "cpu 0\n");
         assert_eq!(boot_second(proc.path()), None);

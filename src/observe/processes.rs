@@ -37,6 +37,11 @@ const WHOLESALE: Duration = Duration::from_secs(10);
 /// The same after a new lock that none of the known processes is known to have taken.
 const UNATTRIBUTED: Duration = Duration::from_secs(2);
 
+/// So many PIDs are asked for one by one: each costs as much as some of a listing.
+const FEW_PIDS: i32 = 100;
+/// So many of those that were assigned before are asked for again.
+const LATE_PIDS: i32 = 8;
+
 /// Finds openers across samples.
 #[derive(Debug)]
 pub struct OpenerFinder {
@@ -44,7 +49,7 @@ pub struct OpenerFinder {
     own: i32,
     seen: HashSet<i32>,
     // The PID that was assigned last when `seen` was listed.
-    newest: Option<String>,
+    newest: Option<i32>,
     openers: BTreeSet<i32>,
     denied: BTreeSet<i32>,
     // Processes with more descriptors than are read.
@@ -88,7 +93,7 @@ impl OpenerFinder {
             self.wholesale = Some((now, mains));
         }
         let before = std::mem::take(&mut self.seen);
-        let listed = self.pids(is_due);
+        let listed = self.pids(is_due, &before);
         let pids = listed.as_ref().unwrap_or(&before);
         let mut found = vec![BTreeMap::new(); targets.len()];
         let own = self.own;
@@ -160,14 +165,21 @@ impl OpenerFinder {
         }
     }
 
-    // All processes; `None` if no PID was assigned since they were listed. Listing them is most of the cost of a
-    // sample.
-    fn pids(&mut self, anew: bool) -> Option<HashSet<i32>> {
+    // All processes; `None` if no PID was assigned since `before` were listed. Listing them is most of the cost of a
+    // sample: where few PIDs were assigned since, only those are asked for, and the ended ones stay until the next scan.
+    fn pids(&mut self, anew: bool, before: &HashSet<i32>) -> Option<HashSet<i32>> {
         let newest = proc::newest_pid(&self.proc);
-        if !anew && newest.is_some() && newest == self.newest {
-            return None;
+        let earlier = std::mem::replace(&mut self.newest, newest);
+        if !anew
+            && let (Some(earlier), Some(newest)) = (earlier, newest)
+            && (earlier..=earlier + FEW_PIDS).contains(&newest)
+        {
+            // A process gets its PID some time before it is listed.
+            let assigned = earlier - LATE_PIDS + 1..=newest;
+            let is_new = |pid: &i32| !before.contains(pid) && proc::is_process(&self.proc, *pid);
+            return (newest > earlier)
+                .then(|| before.iter().copied().chain(assigned.filter(is_new)).collect());
         }
-        self.newest = newest;
         Some(match proc::pids(&self.proc) {
             Ok(pids) => {
                 self.trouble = None;

@@ -63,6 +63,7 @@ impl FakeProc {
                     1 1 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
         self.write(&format!("{pid}/stat"), &format!("{pid} ({name}) S {rest}\n"))
             .write(&format!("{pid}/cmdline"), &format!("/usr/bin/{name}\0--flag\0"))
+            .write(&format!("{pid}/status"), &format!("Name:\t{name}\nTgid:\t{pid}\n"))
             .write(&format!("{pid}/maps"), "");
         fs::create_dir_all(self.path().join(format!("{pid}/fd"))).expect("made");
         self

@@ -43,7 +43,8 @@ impl FakeProc {
     /// Adds a process that sleeps and has nothing open.
     pub fn process(&self, pid: i32) -> &Self {
         fs::create_dir_all(self.path().join(format!("{pid}/fd"))).expect("made");
-        self.stat(pid, 'S', 0, 1).write(&format!("{pid}/maps"), "")
+        self.stat(pid, 'S', 0, 1).write(&format!("{pid}/maps"), "");
+        self.write(&format!("{pid}/status"), &format!("Tgid:\t{pid}\n"))
     }
 
     /// Gives `pid` the descriptor `number` on `file`; `info` is what `fdinfo` says.

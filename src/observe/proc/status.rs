@@ -35,6 +35,11 @@ pub fn inner_pid(proc: &Path, pid: i32) -> Option<i32> {
     innermost_pid(&ProcessFolder::of(proc, pid).status().ok()?)
 }
 
+/// Whether `pid` is the number of a process. A thread has a folder of its number as well, which no listing shows.
+pub fn is_process(proc: &Path, pid: i32) -> bool {
+    ProcessFolder::of(proc, pid).status().is_ok_and(|status| process_of(&status) == Some(pid))
+}
+
 /// Whether this process ignores the signal with that number; `false` if that is unknown.
 pub fn ignores_signal(proc: &Path, number: i32) -> bool {
     is_ignored(&ProcessFolder::own(proc).status().unwrap_or_default(), number)
@@ -42,6 +47,10 @@ pub fn ignores_signal(proc: &Path, number: i32) -> bool {
 
 fn field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(key))
+}
+
+fn process_of(status: &str) -> Option<i32> {
+    field(status, "Tgid:")?.trim().parse().ok()
 }
 
 fn owner(status: &str) -> Option<u32> {
@@ -138,5 +147,12 @@ mod tests {
         proc.write("self/status", "Name:\twaltop\nSigIgn:\t0000000000001001\n");
         let ignored: Vec<i32> = (1..=64).filter(|number| ignores_signal(proc.path(), *number)).collect();
         assert_eq!(ignored, [1, 13]);
+    }
+
+    #[test]
+    fn a_thread_is_no_process() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        proc.process(70).write("71/status", "Name:\tworker\nTgid:\t70\nPid:\t71\n");
+        assert_eq!([70, 71, 72].map(|pid| is_process(proc.path(), pid)), [true, false, false]);
     }
 }

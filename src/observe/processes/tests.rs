@@ -132,10 +132,28 @@ fn all_processes_are_read_every_ten_seconds_and_new_ones_at_once() {
     proc.process(72).descriptor(72, 3, main, WRITES);
     assert_eq!(found("71", 1_000), [70], "no PID was assigned since");
     assert_eq!(found("72", 2_000), [70, 72], "the new one only");
-    assert_eq!(found("72", 9_999), [70, 72]);
-    assert_eq!(found("72", 10_000), [70, 71, 72]);
+    proc.process(79)
+        .process(80)
+        .descriptor(79, 3, main, WRITES)
+        .descriptor(80, 3, main, WRITES)
+        .write("80/status", "Tgid:\t79\n");
+    assert_eq!(found("81", 2_100), [70, 72, 79], "80 is a thread");
+    std::fs::remove_dir_all(proc.path().join("80")).expect("ended");
+    proc.process(78).descriptor(78, 3, main, WRITES);
+    assert_eq!(found("81", 2_200), [70, 72, 79], "it is not listed yet");
+    assert_eq!(found("82", 2_300), [70, 72, 78, 79], "it had its PID before the newest one");
+    proc.process(200).descriptor(200, 3, main, WRITES);
+    assert_eq!(found("300", 2_400), [70, 72, 78, 79, 200], "all are listed");
+    std::fs::remove_dir_all(proc.path().join("200")).expect("ended");
+    proc.process(5).descriptor(5, 3, main, WRITES);
+    assert_eq!(found("5", 2_500), [5, 70, 72, 78, 79], "the numbers begin again");
+    for pid in [5, 78, 79] {
+        std::fs::remove_dir_all(proc.path().join(pid.to_string())).expect("ended");
+    }
+    assert_eq!(found("5", 9_999), [70, 72]);
+    assert_eq!(found("5", 10_000), [70, 71, 72]);
     std::fs::remove_file(proc.path().join("70/fd/3")).expect("closed");
-    assert_eq!(found("72", 11_000), [71, 72], "one that is known is read each time");
+    assert_eq!(found("5", 11_000), [71, 72], "one that is known is read each time");
 }
 
 #[test]
