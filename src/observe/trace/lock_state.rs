@@ -7,7 +7,9 @@ use std::{collections::HashMap, ops::RangeInclusive, time::Duration};
 
 use super::event::{LockRequest, RequestKind};
 use crate::{
-    file_format::{CHECKPOINT_BYTE, INDEX_LOCKS, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, WRITE_BYTE},
+    file_format::{
+        CHECKPOINT_BYTE, INDEX_BYTE, INDEX_LOCKS, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, WRITE_BYTE,
+    },
     history::SampledLock,
 };
 
@@ -117,6 +119,11 @@ impl OwnerState {
     pub fn holds(&self, file: LockedFile, lock: SampledLock) -> bool {
         self.held.has(file, lock)
     }
+
+    /// Whether it has the index open, as each process with a connection does.
+    pub fn has_index_open(&self) -> bool {
+        (self.held.shared | self.held.exclusive) & bits(LockedFile::Index, INDEX_BYTE..=INDEX_BYTE) != 0
+    }
 }
 
 impl HeldBits {
@@ -212,6 +219,18 @@ pub(super) mod tests {
         assert_eq!(apply(RequestKind::Exclusive, 120..=120), [], "it has it already");
         assert_eq!(apply(RequestKind::Released, 120..=120), [released(SampledLock::Write)]);
         assert_eq!(apply(RequestKind::Released, 120..=120), [], "a release of nothing");
+    }
+
+    #[test]
+    fn an_index_is_open_from_the_first_lock_on_its_byte_to_the_last() {
+        let mut locks = FileLocks::default();
+        let mut is_open = |kind, bytes| {
+            locks.apply(LockedFile::Index, &request(7, kind, bytes, 0));
+            locks.owner(7).has_index_open()
+        };
+        assert!(!is_open(RequestKind::Shared, 124..=124) && is_open(RequestKind::Exclusive, 128..=128));
+        assert!(is_open(RequestKind::Shared, 128..=128) && is_open(RequestKind::Released, 124..=124));
+        assert!(!is_open(RequestKind::Released, 0..=i64::MAX.unsigned_abs()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The waits for the write lock, from refused tries and the edges of holds.
 //!
 //! SQLite asks without blocking, sleeps and asks again, so a wait is a series of refused tries by one owner. It ends with
-//! the lock, or with silence: nothing says that a program gave up. Why a writer was refused follows from what else it
+//! the lock, with the end of the last connection, or with silence: nothing else says that a program gave up. Why a writer was refused follows from what else it
 //! asked for (tried with SQLite 3.40.1): `BEGIN IMMEDIATE` takes a read slot right before it tries, and gives it back
 //! right after a refusal; a read transaction that becomes a write has had its slot for longer, and does not try again.
 //!
@@ -138,7 +138,9 @@ impl WaitTracker {
         let has_given_back = request.kind == RequestKind::Released
             && after.reading_since.is_none()
             && self.open.get(&request.owner).is_some_and(|wait| wait.is_upgrade);
-        if has_given_back {
+        // The last connection of a process that waits is closed only once it has given up.
+        let has_closed = file == LockedFile::Index && before.has_index_open() && !after.has_index_open();
+        if has_given_back || has_closed {
             return self.open.remove(&request.owner).map(OpenWait::given_up);
         }
         let write = edges.iter().find(|edge| edge.lock == SampledLock::Write)?;

@@ -113,6 +113,31 @@ fn the_first_sleep_of_the_handler_begins_another_wait() {
     assert_eq!(ended[0].to.saturating_sub(ended[0].from), Duration::from_millis(50));
 }
 
+/// The index may be recreated right after that, and then the trace begins again.
+#[test]
+fn a_wait_ends_with_the_last_connection_of_its_process() {
+    let (mut locks, mut tracker) = (FileLocks::default(), WaitTracker::default());
+    let mut ended = |(owner, kind, byte, at): (u64, RequestKind, u64, u64)| {
+        let request = request(owner, kind, byte..=byte, at);
+        assert_eq!(tracker.request(LockedFile::Index, &request, &locks), None);
+        let before = locks.owner(owner);
+        let edges = locks.apply(LockedFile::Index, &request);
+        tracker.applied(LockedFile::Index, &request, &edges, (before, locks.owner(owner)))
+    };
+    for request in [
+        (HOLDER, RequestKind::Exclusive, 120, 0),
+        (VICTIM, RequestKind::Shared, 128, 50),
+        (VICTIM, RequestKind::Shared, 124, 100),
+        (VICTIM, REFUSED, 120, 110),
+        (VICTIM, RequestKind::Released, 124, 120),
+        (HOLDER, RequestKind::Released, 128, 130),
+    ] {
+        assert_eq!(ended(request), None, "{request:?}");
+    }
+    let ended = ended((VICTIM, RequestKind::Released, 128, 200)).expect("it has closed the database");
+    assert_eq!(outline(&[ended]), [(8, Some(7), RefusalReason::NoTimeout, 1, false)]);
+}
+
 #[test]
 fn one_try_long_after_the_slot_is_a_read_that_became_a_write() {
     let ended = waits(&[
