@@ -1,6 +1,6 @@
 //! The kernel's trace of lock requests (`filelock` events of tracefs): exact holds, and the writers that are refused.
 //!
-//! A thread reads it every 50 ms. It needs root, and a tracefs that is mounted already: waltop mounts none. Each lock
+//! A thread reads it every 100 ms. It needs root, and a tracefs that is mounted already: waltop mounts none. Each lock
 //! request on the machine becomes some microseconds slower meanwhile.
 
 use std::{
@@ -35,8 +35,13 @@ use wait_log::WaitLog;
 
 pub use waits::SLEEPS_MS as HANDLER_SLEEPS_MS;
 
-/// Time between two readings.
-const ROUND: Duration = Duration::from_millis(50);
+/// Time between two looks for another `-shm`, whose requests are missed until it is traced.
+const LOOK: Duration = Duration::from_millis(50);
+/// Every so many looks the buffer is read, and each time while there is much in it: each reading costs as much as some
+/// 30 requests.
+const LOOKS: u32 = 2;
+/// Many requests of one reading: an eighth of what the buffer of one processor holds.
+const MANY: u64 = 500;
 
 /// The files of one database, and the history for its holds.
 #[derive(Debug, Clone)]
@@ -140,17 +145,25 @@ fn tracefs_of(mounts: &MountTable) -> io::Result<PathBuf> {
 fn run(shared: &TracerState, mut instances: TraceInstances, proc: &Path, mut databases: Vec<TracedDatabase>) {
     let mut names = HolderNames::from(proc.to_owned());
     let mut facts = TraceFacts::default();
+    let mut looks = 0;
     while !shared.is_over.load(Ordering::Acquire) {
+        looks += 1;
+        if looks < LOOKS && !databases.iter().any(TracedDatabase::has_other_files) {
+            thread::park_timeout(LOOK);
+            continue;
+        }
         if let Some(rules) = threads::lock(&shared.rules).take() {
             names.set_rules(rules);
         }
+        let before = facts.requests;
         let done = round(&mut instances, proc, &mut databases, &mut names, &mut facts);
+        looks = if facts.requests - before < MANY { 0 } else { LOOKS };
         *threads::lock(&shared.facts) = facts;
         if let Err(error) = done {
             *threads::lock(&shared.failure) = Some(error.to_string());
             return;
         }
-        thread::park_timeout(ROUND);
+        thread::park_timeout(LOOK);
     }
 }
 
@@ -161,9 +174,9 @@ fn round(
     names: &mut HolderNames,
     facts: &mut TraceFacts,
 ) -> io::Result<()> {
-    let (clock_of_round, mut is_quiet) = (clock(), true);
+    let (clock_of_round, mut has_lost) = (clock(), false);
     instances.read(|line| {
-        is_quiet = false;
+        has_lost |= event::is_loss(line);
         if let Some(request) = event::parse(line) {
             facts.requests += 1;
             if let Some(database) = databases.iter_mut().find(|database| database.is_of(&request)) {
@@ -190,11 +203,8 @@ fn round(
         facts.gaps += u64::from(database.seed(proc, &clock(), names));
         database.end_silent_waits(&clock(), names);
     }
-    // A buffer that overflows is not empty.
-    if is_quiet {
-        return Ok(());
-    }
-    let lost = instances.overruns();
+    // The statistics are one file for each processor, so they are read only where the buffer says that it has lost some.
+    let lost = if has_lost { instances.overruns() } else { 0 };
     if lost > facts.overruns {
         facts.overruns = lost;
         databases.iter_mut().for_each(TracedDatabase::forget);

@@ -37,24 +37,55 @@ pub enum RequestKind {
     Released,
 }
 
-const REQUEST: &str = ": posix_lock_inode: ";
-const CLOSE: &str = ": locks_remove_posix: ";
+/// The names of the events, as they precede their fields.
+const REQUEST: &str = "posix_lock_inode:";
+const CLOSE: &str = "locks_remove_posix:";
 /// The kernel's `EAGAIN`.
 const AGAIN: i32 = -11;
 
+/// The fields of a line, as text.
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    result: &'a str,
+    kind: &'a str,
+    device: &'a str,
+    inode: &'a str,
+    owner: &'a str,
+    pid: &'a str,
+    first: &'a str,
+    last: &'a str,
+}
+
+impl<'a> Fields<'a> {
+    /// Those before the end of `line`, whether it is a close, and what precedes the name of the event.
+    fn of(line: &'a str) -> Option<(&'a str, bool, Self)> {
+        let (mut fields, mut rest) = (Self::default(), line.trim_ascii_end());
+        loop {
+            let (before, word) = rest.rsplit_once(' ')?;
+            rest = before;
+            if word == REQUEST || word == CLOSE {
+                return Some((rest, word == CLOSE, fields));
+            }
+            let Some((name, value)) = word.split_once('=') else { continue };
+            match name {
+                "ret" => fields.result = value,
+                "fl_type" => fields.kind = value,
+                "dev" => fields.device = value,
+                "ino" => fields.inode = value,
+                "fl_owner" => fields.owner = value,
+                "fl_pid" => fields.pid = value,
+                "fl_start" => fields.first = value,
+                "fl_end" => fields.last = value,
+                _ => {}
+            }
+        }
+    }
+}
+
 /// The request in `line`; `None` for a failed request, for one that only asks, and for a line of another form.
 pub fn parse(line: &str) -> Option<LockRequest> {
-    let (head, fields, is_close) = match (line.rfind(REQUEST), line.rfind(CLOSE)) {
-        (Some(at), None) => (&line[..at], &line[at + REQUEST.len()..], false),
-        (None, Some(at)) => (&line[..at], &line[at + CLOSE.len()..], true),
-        _ => return None,
-    };
-    let field = |name: &str| {
-        let mut all = fields.split_ascii_whitespace();
-        all.find_map(|field| field.strip_prefix(name)?.strip_prefix('='))
-    };
-    let result: i32 = field("ret")?.parse().ok()?;
-    let kind = match (field("fl_type")?, result) {
+    let (head, is_close, fields) = Fields::of(line)?;
+    let kind = match (fields.kind, fields.result.parse().ok()?) {
         ("F_UNLCK", 0) => RequestKind::Released,
         ("F_RDLCK", 0) => RequestKind::Shared,
         ("F_WRLCK", 0) => RequestKind::Exclusive,
@@ -62,24 +93,23 @@ pub fn parse(line: &str) -> Option<LockRequest> {
         ("F_WRLCK", AGAIN) => RequestKind::Refused { is_exclusive: true },
         _ => return None,
     };
-    let is_release = matches!(kind, RequestKind::Released);
-    if is_close && !is_release {
+    if is_close && kind != RequestKind::Released {
         return None;
     }
-    let (major, minor) = field("dev")?.split_once(':')?;
+    let (major, minor) = fields.device.split_once(':')?;
     // A lock to the end of the file prints the largest offset.
-    let offset = |name: &str| field(name)?.parse::<i64>().ok().and_then(|it| u64::try_from(it).ok());
+    let offset = |text: &str| text.parse::<i64>().ok().and_then(|it| u64::try_from(it).ok());
     let (at, thread) = head_of(head)?;
     Some(LockRequest {
         at,
         thread,
-        pid: field("fl_pid")?.parse().ok()?,
+        pid: fields.pid.parse().ok()?,
         device: (hex(major)?.try_into().ok()?, hex(minor)?.try_into().ok()?),
-        inode: hex(field("ino")?)?,
-        owner: hex(field("fl_owner")?)?,
+        inode: hex(fields.inode)?,
+        owner: hex(fields.owner)?,
         kind,
-        first: offset("fl_start")?,
-        last: offset("fl_end")?,
+        first: offset(fields.first)?,
+        last: offset(fields.last)?,
     })
 }
 
@@ -88,10 +118,15 @@ pub fn is_request(line: &str) -> bool {
     line.contains(REQUEST) && [" ret=0", " ret=-11"].iter().any(|result| line.ends_with(result))
 }
 
-// `          python3-24032   [001] ...1.  1191.338662`
+/// Whether `line` says that a buffer has lost events (`print_trace_line` of the kernel).
+pub fn is_loss(line: &str) -> bool {
+    line.starts_with("CPU:") && line.ends_with(" EVENTS]")
+}
+
+// `          python3-24032   [001] ...1.  1191.338662:`
 fn head_of(head: &str) -> Option<(Duration, i32)> {
-    let mut fields = head.split_ascii_whitespace().rev();
-    let (seconds, fraction) = fields.next()?.split_once('.')?;
+    let time = head.rsplit(' ').next()?.strip_suffix(':')?;
+    let (seconds, fraction) = time.split_once('.')?;
     let micros: u64 = fraction.parse().ok().filter(|_| fraction.len() == 6)?;
     let at = Duration::from_secs(seconds.parse().ok()?) + Duration::from_micros(micros);
     // The name and the thread precede the processor in brackets; a name may contain spaces and brackets.
@@ -172,6 +207,13 @@ pub(super) mod tests {
     fn a_line_that_is_no_request_is_not_missed() {
         assert!(is_request(REFUSED) && is_request(&REFUSED.replace("fl_start", "start")));
         assert!(!is_request("CPU:1 [LOST 37 EVENTS]") && !is_request(&REFUSED.replace("-11", "-9")));
+    }
+
+    #[test]
+    fn a_buffer_says_that_it_has_lost_events() {
+        // Without a number where the kernel does not know how many.
+        assert!(is_loss("CPU:1 [LOST 37 EVENTS]") && is_loss("CPU:12 [LOST EVENTS]"));
+        assert!(!is_loss(REFUSED) && !is_loss(&REFUSED.replace("python3", "CPU:1 [LOST 3 EVENTS]")));
     }
 
     #[test]

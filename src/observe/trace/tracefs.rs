@@ -17,15 +17,17 @@ use crate::bounded;
 const PREFIX: &str = "waltop-";
 /// How many names are tried.
 const MOST_NAMES: u32 = 16;
-/// Kilobytes of the buffer of each processor: 1,410 without this setting. With it there is room for some 2,000 requests,
-/// those of 300 write transactions.
-const BUFFER_KB: &str = "256";
+/// Kilobytes of the buffer of each processor: 1,410 without this setting. With it there is room for some 4,000 requests,
+/// those of 600 write transactions.
+const BUFFER_KB: &str = "512";
 /// The events, by their files below `events`.
 const EVENTS: [&str; 2] = ["filelock/posix_lock_inode", "filelock/locks_remove_posix"];
 /// The maximum size of a small file of tracefs.
 const SMALL: usize = 64 << 10;
 /// How much one round reads from the buffer.
 const ROUND: usize = 4 << 20;
+/// The kernel gives up to two pages with one reading (`TRACE_SEQ_BUFFER_SIZE`).
+const READING: usize = 8 << 10;
 
 /// The instance. It is removed with this value.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ impl TraceInstance {
     /// The instance is gone.
     pub fn read(&mut self, mut take: impl FnMut(&str)) -> io::Result<()> {
         let Some(pipe) = &mut self.pipe else { return Ok(()) };
-        let (mut buffer, mut total) = (vec![0; 64 << 10], 0);
+        let (mut buffer, mut total) = ([0; READING], 0);
         while total < ROUND {
             match pipe.read(&mut buffer) {
                 Ok(0) => break,
@@ -107,9 +109,12 @@ impl TraceInstance {
                     total += count;
                     self.rest.extend_from_slice(&buffer[..count]);
                     let end = self.rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
-                    self.rest[..end]
-                        .split(|&byte| byte == b'\n')
-                        .for_each(|line| take(&String::from_utf8_lossy(line)));
+                    self.rest[..end].split(|&byte| byte == b'\n').for_each(|line| {
+                        match str::from_utf8(line) {
+                            Ok(line) => take(line),
+                            Err(_) => take(&String::from_utf8_lossy(line)),
+                        }
+                    });
                     self.rest.drain(..end);
                     // No line of the kernel is that long.
                     self.rest.truncate(SMALL);
