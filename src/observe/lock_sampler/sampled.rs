@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::{File, Metadata},
     io,
     ops::RangeInclusive,
     os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use crate::{
@@ -34,6 +34,11 @@ const EDGE: Duration = Duration::from_millis(2);
 const NAME_KEPT: Duration = Duration::from_secs(1);
 // How long the name of a PID is remembered: it must outlive the process, and be shorter than the reuse of its PID.
 const NAME_DROPPED: Duration = Duration::from_mins(1);
+
+// How long an index counts as the file at its path if its inode does not change.
+const FOUND_KEPT: Duration = Duration::from_millis(50);
+// A file that changed so long ago has another time of change when it changes again.
+const SETTLED: Duration = Duration::from_millis(100);
 
 // The age from which on a hold is long.
 const LONG: Duration = Duration::from_millis(20);
@@ -98,7 +103,8 @@ impl LockSamples {
         }
         let known = self.file.as_ref().map(|file| file.id);
         let before_commits = self.commits;
-        let Some((holders, commits, frames)) = self.reopen().and_then(|file| file.read(before_commits).ok())
+        let Some((holders, commits, frames)) =
+            self.reopen(now).and_then(|file| file.read(before_commits).ok())
         else {
             self.file = None;
             self.note([None; 3], now, before, false, names);
@@ -179,7 +185,10 @@ impl LockSamples {
 
     // The descriptor on the current file at the path: a process that opens a database alone recreates `-shm`. While the
     // inode there is the same, the descriptor's file has a link, because the inode of an open file is not reused.
-    fn reopen(&mut self) -> Option<&SampledFile> {
+    fn reopen(&mut self, now: Instant) -> Option<&SampledFile> {
+        if self.file.as_ref().is_some_and(|file| file.is_still_at_path(now)) {
+            return self.file.as_ref();
+        }
         let (path, is_main, facts) = match self.target.index.metadata() {
             Ok(facts) => (&self.target.index, false, facts),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -195,7 +204,10 @@ impl LockSamples {
         if self.file.as_ref().is_none_or(|file| file.id != there) {
             let file = files::open(path).ok()?;
             let id = FileId::of(&file.metadata().ok()?);
-            self.file = Some(SampledFile { file, id, is_main });
+            self.file = Some(SampledFile { file, id, is_main, found: None });
+        }
+        if let Some(file) = self.file.as_mut().filter(|_| !is_main) {
+            file.found = is_settled(&facts).then(|| (now, last_change(&facts)));
         }
         if is_main && self.file.as_ref().is_some_and(SampledFile::is_in_wal_mode) {
             self.in_wal_mode = Some(state);
@@ -242,6 +254,8 @@ struct SampledFile {
     file: File,
     id: FileId,
     is_main: bool,
+    // When an index was last found at its path, and its last change before that; `None` if that was just then.
+    found: Option<(Instant, (i64, i64))>,
 }
 
 impl SampledFile {
@@ -249,6 +263,15 @@ impl SampledFile {
     // before.
     fn read(&self, known: u32) -> io::Result<(SampledHolders, u32, u32)> {
         if self.is_main { self.read_main(known) } else { self.read_index() }
+    }
+
+    // A process that removes or renames a file changes its inode, which the open file shows for a fifth of what a look at
+    // the path costs. A folder above it may be renamed as well, so the path counts after a while.
+    fn is_still_at_path(&self, now: Instant) -> bool {
+        self.found.is_some_and(|(at, change)| {
+            let is_same = |facts: Metadata| facts.nlink() > 0 && last_change(&facts) == change;
+            now.duration_since(at) < FOUND_KEPT && self.file.metadata().is_ok_and(is_same)
+        })
     }
 
     // What the header of a main file says; a switch of the mode writes it.
@@ -295,6 +318,17 @@ impl SampledFile {
         files::read_at(&self.file, &mut counter, CHANGE_COUNTER)?;
         Ok((holders, u32::from_be_bytes(counter), 0))
     }
+}
+
+fn last_change(facts: &Metadata) -> (i64, i64) {
+    (facts.ctime(), facts.ctime_nsec())
+}
+
+// Whether another change would have another time: the kernel's clock of files has steps of some milliseconds.
+fn is_settled(facts: &Metadata) -> bool {
+    let (seconds, nanoseconds) = last_change(facts);
+    let since = Duration::new(seconds.unsigned_abs(), u32::try_from(nanoseconds).unwrap_or(0));
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).is_ok_and(|now| now > since + SETTLED)
 }
 
 // One query if `bytes` are free, two if one process holds one end of them.

@@ -111,6 +111,28 @@ fn the_holder_of_each_exclusive_byte_of_the_index_is_sampled() {
 }
 
 #[test]
+fn an_index_that_changed_long_ago_is_known_by_its_inode_until_it_is_renamed_or_removed() {
+    let mut scene = Sampled::new();
+    let index = scene.samples.target.index.clone();
+    for is_removed in [false, true] {
+        Sampled::write(&index, 8, &[1, 0, 0, 0]);
+        scene.sample();
+        while !scene.samples.file.as_ref().is_some_and(|file| file.found.is_some()) {
+            std::thread::sleep(Duration::from_millis(1));
+            scene.sample();
+        }
+        assert_eq!(scene.sample(), LockActivity::None);
+        if is_removed {
+            fs::remove_file(&index).expect("removed");
+        } else {
+            fs::rename(&index, index.with_extension("old")).expect("moved");
+        }
+        assert_eq!(scene.sample(), LockActivity::Some, "it is no longer there");
+        assert!(scene.samples.file.is_none());
+    }
+}
+
+#[test]
 fn a_commit_and_another_index_are_activity() {
     let mut scene = Sampled::new();
     let index = scene.samples.target.index.clone();
