@@ -35,11 +35,14 @@ use wait_log::WaitLog;
 
 pub use waits::SLEEPS_MS as HANDLER_SLEEPS_MS;
 
-/// Time between two looks for another `-shm`, whose requests are missed until it is traced.
-const LOOK: Duration = Duration::from_millis(50);
-/// Every so many looks the buffer is read, and each time while there is much in it: each reading costs as much as some
-/// 30 requests.
-const LOOKS: u32 = 2;
+/// Time between two readings: each costs as much as some 30 requests.
+const ROUND: Duration = Duration::from_millis(100);
+/// Time between two looks for another `-shm`, whose requests are missed until it is traced, and between two readings
+/// while there is much to read.
+const LOOK: Duration = Duration::from_millis(25);
+/// For how long such looks come between the readings after there was another: where a program recreates it, it does so
+/// again and again.
+const RESTLESS: Duration = Duration::from_secs(10);
 /// Many requests of one reading: an eighth of what the buffer of one processor holds.
 const MANY: u64 = 500;
 
@@ -145,11 +148,11 @@ fn tracefs_of(mounts: &MountTable) -> io::Result<PathBuf> {
 fn run(shared: &TracerState, mut instances: TraceInstances, proc: &Path, mut databases: Vec<TracedDatabase>) {
     let mut names = HolderNames::from(proc.to_owned());
     let mut facts = TraceFacts::default();
-    let mut looks = 0;
+    let (mut due, mut restless) = (Instant::now(), Instant::now());
     while !shared.is_over.load(Ordering::Acquire) {
-        looks += 1;
-        if looks < LOOKS && !databases.iter().any(TracedDatabase::has_other_files) {
-            thread::park_timeout(LOOK);
+        let now = Instant::now();
+        if now < due && !databases.iter().any(TracedDatabase::has_other_files) {
+            pause(now, due, restless);
             continue;
         }
         if let Some(rules) = threads::lock(&shared.rules).take() {
@@ -157,23 +160,33 @@ fn run(shared: &TracerState, mut instances: TraceInstances, proc: &Path, mut dat
         }
         let before = facts.requests;
         let done = round(&mut instances, proc, &mut databases, &mut names, &mut facts);
-        looks = if facts.requests - before < MANY { 0 } else { LOOKS };
         *threads::lock(&shared.facts) = facts;
-        if let Err(error) = done {
-            *threads::lock(&shared.failure) = Some(error.to_string());
-            return;
+        match done {
+            Ok(true) => restless = now + RESTLESS,
+            Ok(false) => {}
+            Err(error) => {
+                *threads::lock(&shared.failure) = Some(error.to_string());
+                return;
+            }
         }
-        thread::park_timeout(LOOK);
+        due = now + if facts.requests - before < MANY { ROUND } else { LOOK };
+        pause(now, due, restless);
     }
 }
 
+fn pause(now: Instant, due: Instant, restless: Instant) {
+    let pause = due.saturating_duration_since(Instant::now());
+    thread::park_timeout(if now < restless { pause.min(LOOK) } else { pause });
+}
+
+/// Reads what has arrived; returns whether a database has another file.
 fn round(
     instances: &mut TraceInstances,
     proc: &Path,
     databases: &mut [TracedDatabase],
     names: &mut HolderNames,
     facts: &mut TraceFacts,
-) -> io::Result<()> {
+) -> io::Result<bool> {
     let (clock_of_round, mut has_lost) = (clock(), false);
     instances.read(|line| {
         has_lost |= event::is_loss(line);
@@ -209,7 +222,7 @@ fn round(
         facts.overruns = lost;
         databases.iter_mut().for_each(TracedDatabase::forget);
     }
-    Ok(())
+    Ok(has_changed)
 }
 
 /// The present on the clock of the trace, which counts sleep, and on that of the histories.
