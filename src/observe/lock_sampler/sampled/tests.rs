@@ -117,7 +117,7 @@ fn an_index_that_changed_long_ago_is_known_by_its_inode_until_it_is_renamed_or_r
     for is_removed in [false, true] {
         Sampled::write(&index, 8, &[1, 0, 0, 0]);
         scene.sample();
-        while !scene.samples.file.as_ref().is_some_and(|file| file.found.is_some()) {
+        while scene.samples.file.as_ref().is_none_or(|file| file.found.is_none()) {
             std::thread::sleep(Duration::from_millis(1));
             scene.sample();
         }
