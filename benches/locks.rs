@@ -29,6 +29,8 @@ mod clients;
 mod machine;
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/spread.rs"]
+mod spread;
 #[path = "../tests/all/support.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod support;
@@ -36,6 +38,7 @@ mod support;
 use clients::{HOLDS, PAUSE};
 use machine::{Crowd, cast, processes};
 use program::{COLUMNS, Program, ROWS};
+use spread::{interval, rank};
 use support::{Actor, WALTOP};
 
 const CONNECTIONS: usize = 10;
@@ -149,17 +152,23 @@ fn cost() -> Result<(), Failure> {
         "", "processes", "waltop %", "htop %", "share", "waltop MB", "htop MB"
     );
     let crowd = Crowd::gather(600)?;
-    cost_row("locks at rest", false, &[], has_htop)?;
-    cost_row("a writer at work", true, &[], has_htop)?;
-    cost_row("a writer at work, --no-sampling", true, &["--no-sampling"], has_htop)?;
+    cost_row("locks at rest", None, &[], has_htop)?;
+    cost_row("a writer at work", Some("work"), &[], has_htop)?;
+    cost_row("a writer at work, --no-sampling", Some("work"), &["--no-sampling"], has_htop)?;
+    cost_row("20 writes a second, sampled", Some("trickle"), &["--trace", "off"], has_htop)?;
+    if Path::new("/sys/kernel/tracing/instances").is_dir() {
+        cost_row("20 writes a second, traced", Some("trickle"), &["--trace", "on"], has_htop)?;
+    } else {
+        println!("there is no tracefs at /sys/kernel/tracing: the trace is not measured");
+    }
     {
         let _foreign = foreign_locks()?;
-        cost_row(&format!("a writer, {FOREIGN_LOCKS} foreign locks"), true, &[], has_htop)?;
+        cost_row(&format!("a writer, {FOREIGN_LOCKS} foreign locks"), Some("work"), &[], has_htop)?;
     }
     match Crowd::gather(5000) {
         Ok(_many) => {
-            cost_row("locks at rest, many processes", false, &[], has_htop)?;
-            cost_row("a writer at work, many processes", true, &[], has_htop)?;
+            cost_row("locks at rest, many processes", None, &[], has_htop)?;
+            cost_row("a writer at work, many processes", Some("work"), &[], has_htop)?;
         }
         Err(error) => println!("this machine gives no 5,000 processes: {error}"),
     }
@@ -167,12 +176,12 @@ fn cost() -> Result<(), Failure> {
     Ok(())
 }
 
-fn cost_row(what: &str, works: bool, options: &[&str], has_htop: bool) -> Result<(), Failure> {
+fn cost_row(what: &str, writer: Option<&str>, options: &[&str], has_htop: bool) -> Result<(), Failure> {
     let home = tempfile::tempdir()?;
     let database = home.path().join("notes.db");
-    let mut cast = cast(&database, if works { CONNECTIONS - 1 } else { CONNECTIONS });
+    let mut cast = cast(&database, CONNECTIONS - usize::from(writer.is_some()));
     cast[0].sql("COMMIT");
-    let _writer = if works { Some(client(&["work", &database.to_string_lossy()], false)?) } else { None };
+    let _writer = writer.map(|kind| client(&[kind, &database.to_string_lossy()], false)).transpose()?;
     let mut waltop = CommandBuilder::new(WALTOP);
     waltop.args(options);
     waltop.arg(&database);
@@ -268,26 +277,6 @@ fn disturbance() -> Result<(), Failure> {
         rank(&pairs, 50),
     );
     Ok(())
-}
-
-/// Where the median lies of what `values` were drawn from, with 95 % confidence: by the binomial distribution of
-/// how many of them are below it, whatever theirs is.
-fn interval(values: &[f64]) -> (f64, f64) {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    #[expect(clippy::cast_precision_loss, reason = "some hundreds")]
-    let count = sorted.len() as f64;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some dozens")]
-    let reach = (0.98 * count.sqrt()).ceil() as usize;
-    let middle = sorted.len() / 2;
-    (sorted[middle.saturating_sub(reach)], sorted[(middle + reach).min(sorted.len() - 1)])
-}
-
-/// The smallest of `values` that so many in a hundred do not exceed.
-fn rank(values: &[f64], percent: usize) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted[(sorted.len() * percent).div_ceil(100) - 1]
 }
 
 fn observer(home: &Path, database: &Path) -> Observer {

@@ -19,6 +19,9 @@ pub const PAUSE: Duration = Duration::from_millis(15);
 /// A writer at work holds the lock this long at a time.
 const WORK: Duration = Duration::from_millis(10);
 
+/// Time between the writes of one that writes 20 times a second.
+const BETWEEN_WRITES: Duration = Duration::from_millis(50);
+
 type Failure = Box<dyn std::error::Error>;
 
 /// Is the client that `arguments` ask for, if they ask for one.
@@ -30,6 +33,7 @@ pub fn run(arguments: &[String]) -> Result<bool, Failure> {
             match what {
                 "hold" => hold(Path::new(path))?,
                 "work" => work(Path::new(path))?,
+                "trickle" => trickle(Path::new(path))?,
                 _ => write(Path::new(path))?,
             }
             Ok(true)
@@ -78,6 +82,15 @@ fn work(path: &Path) -> Result<(), Failure> {
         thread::sleep(WORK);
         connection.execute_batch("COMMIT")?;
         thread::sleep(PAUSE);
+    }
+}
+
+/// Writes 20 times a second, and holds the lock no longer than it must.
+fn trickle(path: &Path) -> Result<(), Failure> {
+    let connection = connect(path)?;
+    loop {
+        connection.execute_batch("BEGIN IMMEDIATE; INSERT INTO t VALUES (1); COMMIT")?;
+        thread::sleep(BETWEEN_WRITES);
     }
 }
 
