@@ -28,9 +28,10 @@ use crate::{
     threads,
 };
 
+mod holder_names;
 mod sampled;
 
-pub use sampled::HolderNames;
+pub use holder_names::HolderNames;
 use sampled::LockSamples;
 
 /// Time between two samples while the lock is held, or was lately: a hold of 5 ms must not fall between two samples.
