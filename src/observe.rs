@@ -22,6 +22,7 @@ use crate::{
 mod activity;
 mod checksum;
 mod commit_watcher;
+mod completeness;
 mod content;
 mod cost;
 mod deleted_holders;
@@ -72,7 +73,6 @@ pub use proc::{
 use idleness::IdleTracker;
 use journals::{Journals, Transaction};
 use lock_sampler::SamplingPace;
-use lock_table::LockTable;
 use lock_watch::LockWatch;
 use mappings::MappedFiles;
 use opener::{DatabaseOpener, OpenerTarget};
@@ -101,8 +101,8 @@ pub struct Observer {
     // `None`: they are not asked for.
     journals: Option<Journals>,
     lock_watch: LockWatch,
-    // Whether this sample saw the whole lock table.
-    is_complete: bool,
+    // What this sample could not see of the lock table; `None`: it saw all of it.
+    unseen_locks: Option<Unseen>,
     // The databases of the last look, by the names under which their times are kept.
     timed: Vec<String>,
 }
@@ -124,7 +124,7 @@ impl Observer {
             pidfiles: PidfileReader::default(),
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             lock_watch: LockWatch::default(),
-            is_complete: true,
+            unseen_locks: None,
             timed: Vec::new(),
         };
         observer.set_databases(databases);
@@ -296,25 +296,8 @@ impl Observer {
     }
 
     fn views(&mut self, now: SampleTime, unseen: &mut Vec<Unseen>) -> Vec<DatabaseView> {
-        // The kernel stops whoever takes or gives back a lock on the machine while it prints the table, and the first
-        // reader after a while waits some milliseconds for that: not for databases that nobody has locked.
-        let table = if self.is_own_proc && self.watched.iter().all(DatabaseWatch::is_unlocked) {
-            Ok(LockTable::default())
-        } else {
-            let inodes: Vec<u64> = self.watched.iter().flat_map(DatabaseWatch::locked_inodes).collect();
-            lock_table::read(&self.proc, &inodes)
-        };
-        self.is_complete = table.as_ref().is_ok_and(|table| table.cut.is_none());
-        let why = table.as_ref().map_or_else(
-            |error| Some(error.to_string()),
-            |table| {
-                table.cut.map(|cut| {
-                    format!("{cut}: of each lock only the holder that the kernel names first is certain")
-                })
-            },
-        );
-        unseen.extend(why.map(|why| Unseen { what: "the lock table".to_owned(), why }));
-        let table = table.unwrap_or_default();
+        let table = self.lock_table();
+        unseen.extend(self.unseen_locks.clone());
         let mounts = MountTable::read(&self.proc);
         let (proc, overlays) = (&self.proc, &mut self.overlays);
         let view = |watched: &mut DatabaseWatch| {
@@ -368,7 +351,7 @@ impl Observer {
             watchers: Vec::new(),
             findings: Vec::new(),
             suspicions: Vec::new(),
-            is_complete: self.is_complete && view.is_steady,
+            is_complete: self.unseen_locks.is_none() && view.is_steady,
             reach: view.reach,
             overlays: view.overlays,
             unfit: unfit.map(|why| why.to_string()),

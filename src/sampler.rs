@@ -14,7 +14,7 @@ use crate::{
     diagnose::{self, compliance, schedule, suspicion},
     history::DatabaseTrend,
     observe::Observer,
-    snapshot::{ConnectionFacts, Snapshot},
+    snapshot::{ConnectionFacts, Snapshot, Unseen},
     state::schedule_ledger::ScheduleLedger,
     threads,
 };
@@ -62,6 +62,16 @@ impl Monitor {
             self.facts.resize(index + 1, None);
         }
         self.facts[index] = facts;
+    }
+
+    /// What the last sample could not see of the lock table; `None` if it saw all of it.
+    pub fn unseen_locks(&self) -> Option<&Unseen> {
+        self.observer.unseen_locks()
+    }
+
+    /// What the last sample could not see of the processes that have a database open.
+    pub fn unseen_processes(&self) -> Vec<Unseen> {
+        self.observer.unseen_processes()
     }
 
     pub fn sample(&mut self) -> Arc<Sample> {

@@ -10,7 +10,7 @@ use std::{
 use rustix::fs::readlinkat;
 
 use super::{ProcessFolder, pids};
-use crate::bounded;
+use crate::{bounded, snapshot::Unseen};
 
 /// The maximum size of a list of control groups: a dozen hierarchies, each with a path.
 const GROUPS: usize = 64 << 10;
@@ -67,6 +67,20 @@ pub fn is_in_pid_namespace(proc: &Path) -> bool {
     namespace.is_ok_and(|name| name.as_os_str() != "pid:[4026531836]")
 }
 
+/// The processes that the `/proc` at `proc` does not list (`pid_namespaces(7)`, `hidepid` in `proc(5)`); `None` if it
+/// lists all.
+pub fn hidden_processes(proc: &Path) -> Option<Unseen> {
+    if is_in_pid_namespace(proc) {
+        let what = "processes outside of this PID namespace".to_owned();
+        return Some(Unseen { what, why: "/proc lists only those inside".to_owned() });
+    }
+    let has_first = ProcessFolder::of(proc, 1).0.try_exists().unwrap_or_default();
+    (!has_first).then(|| Unseen {
+        what: "processes of other users".to_owned(),
+        why: "/proc is mounted with hidepid".to_owned(),
+    })
+}
+
 /// A path to the executable of this process, even if its file was renamed or deleted.
 pub fn own_program() -> PathBuf {
     PathBuf::from("/proc/self/exe")
@@ -116,6 +130,18 @@ mod tests {
             std::os::unix::fs::symlink(name, &link).expect("linked");
             assert_eq!(is_in_pid_namespace(proc.path()), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn a_proc_without_the_first_process_or_of_another_namespace_hides_processes() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        let hides = || hidden_processes(proc.path()).map(|it| it.what);
+        assert_eq!(hides().as_deref(), Some("processes of other users"));
+        proc.write("1/stat", "");
+        assert_eq!(hides(), None);
+        fs::create_dir_all(proc.path().join("self/ns")).expect("made");
+        std::os::unix::fs::symlink("pid:[4026532000]", proc.path().join("self/ns/pid")).expect("linked");
+        assert_eq!(hides().as_deref(), Some("processes outside of this PID namespace"));
     }
 
     #[test]
