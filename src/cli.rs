@@ -31,10 +31,12 @@ mod pragmas;
 mod reap;
 mod rescue;
 mod runs;
+mod safe;
 mod sample_args;
 mod search;
 pub(crate) mod stats;
 mod status;
+mod wait;
 mod watch;
 
 use databases::{
@@ -108,6 +110,10 @@ enum CliCommand {
     Reap(reap::ReapArgs),
     /// Copy a database with deleted files or a doubtful log.
     Rescue(rescue::RescueArgs),
+    /// Say whether no process has the database open, or which ones to stop.
+    Safe(safe::SafeArgs),
+    /// Wait until the write lock is free or the log is checkpointed.
+    Wait(wait::WaitArgs),
     #[command(hide = true)]
     Pragmas(pragmas::PragmasArgs),
     #[command(hide = true)]
@@ -204,6 +210,19 @@ pub const COMMANDS: &[CommandHelp] = &[
             "waltop rescue notes.db --pid 4821 --to notes-copy.db",
         ],
     },
+    CommandHelp {
+        command: "safe",
+        exit_codes: "0 no process has it open, 1 at least one, 2 unknown or error.",
+        examples: &["waltop safe notes.db --for vacuum", "waltop safe notes.db --for restore --json"],
+    },
+    CommandHelp {
+        command: "wait",
+        exit_codes: "0 reached, 1 the time is over, 2 unknown or error, 130 stopped, 129 after SIGHUP.",
+        examples: &[
+            "waltop wait notes.db --until free",
+            "waltop wait notes.db --until checkpointed --timeout 5m",
+        ],
+    },
 ];
 
 impl CliCommand {
@@ -224,6 +243,8 @@ impl CliCommand {
             | Self::Runs(_)
             | Self::Search(_)
             | Self::Stats(_)
+            | Self::Safe(_)
+            | Self::Wait(_)
             | Self::Pragmas(_)
             | Self::Actor(_)
             | Self::Crash => false,
@@ -284,6 +305,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Optimize(args)) => optimize::run(&args, &config()?),
         Some(CliCommand::Reap(args)) => reap::run(&args, &config()?),
         Some(CliCommand::Rescue(args)) => rescue::run(&args, &config()?),
+        Some(CliCommand::Safe(args)) => safe::run(&args, &config()?),
+        Some(CliCommand::Wait(args)) => wait::run(&args, &config()?),
         Some(CliCommand::Pragmas(args)) => pragmas::run(&args, &config()?),
         // An actor, or a test of the terminal, does not use the user's settings.
         Some(CliCommand::Actor(args)) => actor::run(&args),

@@ -20,10 +20,12 @@ pub mod pages;
 mod pairing;
 mod place;
 mod refusals;
+pub mod safe;
 pub mod schedule;
 mod space;
 mod stale;
 pub mod suspicion;
+pub mod wait;
 mod wal;
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::{
     optimize::OptimizeReport, reap::ReapReport, runs::RunsReport, search::SearchReport, stats::StatsReport,
 };
 use crate::{
-    diagnose::health::HealthReport,
+    diagnose::{health::HealthReport, safe::SafeReport, wait::WaitReport},
     ingest::RunSummary,
     report::{CheckReport, CheckpointReport, DatabaseReports, FixReport},
     rescue::{LogRescue, ProcessRescue},
@@ -36,9 +36,11 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "rescue", shape: shape::<LogRescue> },
     JsonOutput { command: "rescue --pid PID", shape: shape::<ProcessRescue> },
     JsonOutput { command: "runs", shape: shape::<RunsReport> },
+    JsonOutput { command: "safe", shape: shape::<SafeReport> },
     JsonOutput { command: "search", shape: shape::<SearchReport> },
     JsonOutput { command: "stats", shape: shape::<DatabaseReports<StatsReport>> },
     JsonOutput { command: "status", shape: shape::<Snapshot> },
+    JsonOutput { command: "wait", shape: shape::<WaitReport> },
     JsonOutput { command: "watch", shape: shape::<RunSummary> },
 ];
 

@@ -135,21 +135,22 @@ fn inspected(paths: &[PathBuf], inspect: InspectDatabase) -> anyhow::Result<Vec<
 /// The last of as many samples as it takes to confirm or clear the suspicions of the first: one sample if it has none.
 /// All files are closed again, so that the process may connect afterwards.
 pub fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    let mut watch = watch(path, config);
-    only(&watch.confirmed_sample())
+    only(&monitor(path, config).confirmed_sample())
 }
 
 /// One sample, diagnosed: its suspicions are not confirmed. All files are closed again, as by [`diagnosed`].
 pub fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    only(&watch(path, config).sample())
+    only(&monitor(path, config).sample())
 }
 
-fn watch(path: &Path, config: &Config) -> Monitor {
+/// A monitor of the database at `path` alone, without its ingestions.
+pub fn monitor(path: &Path, config: &Config) -> Monitor {
     let observer = observe::Observer::new(&config.places, vec![path.to_owned()]).without_ingestions();
     Monitor::new(observer, config.clone())
 }
 
-fn only(look: &Sample) -> anyhow::Result<Database> {
+/// The only database of `look`.
+pub fn only(look: &Sample) -> anyhow::Result<Database> {
     look.snapshot.databases.first().cloned().context("nothing was sampled")
 }
 

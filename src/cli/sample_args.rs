@@ -107,7 +107,7 @@ async fn wait(time: Duration, endings: Option<&mut EndSignals>) -> Option<Signal
 
 /// The databases of a command that only takes samples. If only some of several can be sampled, the others stay in the
 /// list by their absolute paths.
-fn databases_to_sample(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+pub fn databases_to_sample(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     let meant = if named.is_empty() { unnamed(config) } else { named };
     let first = match databases_by(named, config, observe::inspect_from_outside) {
         Ok(all) => return Ok(all),

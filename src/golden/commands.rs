@@ -10,11 +10,13 @@ use crate::{
     diagnose::{
         checkpoint::CheckpointBlocker,
         health::{HealthReport, QuickCheck, SeenHolder, WriteProof},
+        safe::{LeftFile, LeftKind, SafeProcess, SafePurpose, SafeReport, SafeVerdict},
+        wait::{GoalState, WaitGoal, WaitReport},
     },
     ingest::{EmbeddingSummary, RunSummary},
     report::{CheckpointReport, FixReport},
     rescue::{CopiedBytes, CopyReport, LogRescue, ProcessRescue, TablePair, TableRows},
-    snapshot::{CarriesOn, CheckpointMode, EmbeddingProgress, FailedFile},
+    snapshot::{CarriesOn, CheckpointMode, EmbeddingProgress, FailedFile, ProcessManager, Unseen},
     state::journal::RunOutcome,
 };
 
@@ -27,6 +29,8 @@ fn commands_print_what_is_in_their_file() {
     add_health(&mut lines);
     add_figures(&mut lines);
     add_rescues(&mut lines);
+    add_safety(&mut lines);
+    add_waits(&mut lines);
     compare("commands.txt", &lines);
 }
 
@@ -253,4 +257,83 @@ fn add_rescues(lines: &mut Lines) {
         tables: vec![table],
     };
     lines.add("waltop rescue", &both);
+}
+
+fn unseen() -> Unseen {
+    Unseen {
+        what: "open files of 3 processes of other users".to_owned(),
+        why: "permission denied".to_owned(),
+    }
+}
+
+fn add_safety(lines: &mut Lines) {
+    let child = SafeProcess {
+        pid: Some(71_168),
+        label: Some("report.py".to_owned()),
+        manager: Some(ProcessManager::Nobody),
+        parent: Some(71_000),
+        parent_label: Some("bash".to_owned()),
+        only_reads_files: false,
+        replaced: Vec::new(),
+        has_left: false,
+    };
+    let unit = SafeProcess {
+        manager: Some(ProcessManager::Service("notes.service".to_owned())),
+        replaced: vec!["/srv/notes.db-wal".to_owned()],
+        ..child.clone()
+    };
+    let backup = SafeProcess { parent_label: None, only_reads_files: true, has_left: true, ..child.clone() };
+    let hidden = SafeProcess { pid: None, label: None, parent: None, ..child.clone() };
+    let left = |kind, suffix: &str, advice: &str| LeftFile {
+        path: format!("/srv/notes.db{suffix}").into(),
+        kind,
+        frames: (kind == LeftKind::Log).then_some(1_200),
+        bytes: 512,
+        advice: advice.to_owned(),
+    };
+    let nobody = |purpose| SafeReport {
+        path: "/srv/notes.db".into(),
+        purpose,
+        verdict: SafeVerdict::Safe,
+        processes: Vec::new(),
+        left: Vec::new(),
+        files: Vec::new(),
+        unseen: Vec::new(),
+    };
+    let files = vec!["/srv/notes.db".to_owned(), "/srv/notes.db-wal".to_owned()];
+    for purpose in [SafePurpose::Copy, SafePurpose::Vacuum, SafePurpose::Convert, SafePurpose::Restore] {
+        let files = if purpose == SafePurpose::Restore { files.clone() } else { Vec::new() };
+        let safe = SafeReport { files, ..nobody(purpose) };
+        let found = vec![
+            left(LeftKind::HotJournal, "-journal", purpose.advice(LeftKind::HotJournal)),
+            left(LeftKind::DoubtfulLog, "-wal", purpose.advice(LeftKind::DoubtfulLog)),
+            left(LeftKind::Log, "-wal", purpose.advice(LeftKind::Log)),
+        ];
+        let used = vec![child.clone()];
+        let all = vec![child.clone(), unit.clone(), backup.clone(), hidden.clone()];
+        lines.add("waltop safe", &safe);
+        lines.add("waltop safe", &SafeReport { left: found, ..safe.clone() });
+        let in_use = SafeReport { verdict: SafeVerdict::InUse, processes: used, ..safe.clone() };
+        lines.add("waltop safe", &in_use);
+        lines.add("waltop safe", &SafeReport { processes: all, unseen: vec![unseen()], ..in_use });
+        lines.add(
+            "waltop safe",
+            &SafeReport { verdict: SafeVerdict::Unknown, unseen: vec![unseen()], ..safe },
+        );
+    }
+}
+
+fn add_waits(lines: &mut Lines) {
+    let by = || vec![blocker(), blocker()];
+    for (until, state) in [
+        (WaitGoal::Free, GoalState::Reached),
+        (WaitGoal::Free, GoalState::Blocked { by: by(), frames: None }),
+        (WaitGoal::Free, GoalState::Unknown(unseen())),
+        (WaitGoal::Checkpointed, GoalState::Reached),
+        (WaitGoal::Checkpointed, GoalState::Blocked { by: by(), frames: Some(1_200) }),
+        (WaitGoal::Checkpointed, GoalState::Blocked { by: Vec::new(), frames: Some(1) }),
+        (WaitGoal::Checkpointed, GoalState::Unknown(unseen())),
+    ] {
+        lines.add("waltop wait", &WaitReport::new("/srv/notes.db".into(), until, 30_000.0, state));
+    }
 }

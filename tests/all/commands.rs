@@ -19,10 +19,12 @@ mod optimize;
 mod reap;
 mod rescue;
 mod runs;
+mod safe;
 mod search;
 mod stats;
 mod status;
 mod traces;
+mod wait;
 
 use std::{
     ffi::OsStr,

@@ -29,6 +29,10 @@ fn takers() -> Vec<Taker> {
             _ if has("db") && has("query") => {
                 takers.push(Taker { front: words(&[name, "lock", "--db"]), back: Vec::new() });
             }
+            "safe" | "wait" => {
+                let option = if name == "safe" { ["--for", "restore"] } else { ["--until", "free"] };
+                takers.push(Taker { front: words(&[name]), back: words(&option) });
+            }
             "explain" => takers.push(Taker { front: words(&[name, "517", "--db"]), back: Vec::new() }),
             _ if has("databases") || name == "runs" => {
                 takers.push(Taker { front: words(&[name]), back: Vec::new() });
@@ -191,6 +195,13 @@ fn arguments_that_make_no_sense_are_refused() {
         ("checkpoint notes.db", "waltop fix"),
         ("checkpoint nothing.db", "is empty; "),
         ("search lock --db nothing.db", "nothing was ingested into"),
+        ("safe notes.db", "--for <PURPOSE>"),
+        ("safe notes.db --for moving", "copy, vacuum, convert, restore"),
+        ("safe --for copy", "<DB>"),
+        ("wait notes.db", "--until <STATE>"),
+        ("wait notes.db --until idle", "free, checkpointed"),
+        ("wait notes.db --until free --timeout 0s", "as in 500ms, 2s or 1m"),
+        ("wait --until free", "<DB>"),
         ("fix notes.db --frobnicate", "--frobnicate"),
         ("fix notes.db --yess", "--yes"),
         ("ingest", "<DIR>..."),

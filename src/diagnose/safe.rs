@@ -1,0 +1,333 @@
+//! Whether no process has a database open, so that it can be copied, vacuumed, converted or replaced: `waltop safe`.
+
+use std::{collections::BTreeMap, fmt, path::PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::snapshot::{
+    Database, DatabaseFiles, FileFacts, LabelRules, Process, ProcessId, ProcessManager, Unseen, WalSource,
+    lossy_path,
+};
+
+mod lines;
+
+/// What is to be done with a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SafePurpose {
+    /// Copy its files.
+    Copy,
+    /// Run VACUUM.
+    Vacuum,
+    /// Change its journal mode or page size.
+    Convert,
+    /// Put a copy in its place.
+    Restore,
+}
+
+impl fmt::Display for SafePurpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Copy => "copy",
+            Self::Vacuum => "vacuum",
+            Self::Convert => "convert",
+            Self::Restore => "restore",
+        })
+    }
+}
+
+impl SafePurpose {
+    /// What a left file of `kind` means for it.
+    pub fn advice(self, kind: LeftKind) -> &'static str {
+        match (kind, self) {
+            (_, Self::Restore) => "move it away with the main file: SQLite would apply it to the copy",
+            (LeftKind::DoubtfulLog, _) => {
+                "it may not belong to the main file; see: waltop explain doubtful-log"
+            }
+            (_, Self::Copy) => "copy it with the main file, under the name of the copy",
+            (LeftKind::HotJournal, _) => "the next connection rolls its transaction back first",
+            (LeftKind::Log, _) => "the next connection recovers it first",
+        }
+    }
+}
+
+/// The output of `waltop safe`.
+#[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
+pub struct SafeReport {
+    #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
+    pub path: PathBuf,
+    /// What is to be done.
+    #[serde(rename = "for")]
+    pub purpose: SafePurpose,
+    pub verdict: SafeVerdict,
+    /// The processes that had it open in one of the two samples, by PID.
+    pub processes: Vec<SafeProcess>,
+    /// The log and the journal that the last process has left, if they have data.
+    pub left: Vec<LeftFile>,
+    /// The files that belong together and exist, in the order in which a restore moves them away; empty for another
+    /// purpose.
+    pub files: Vec<String>,
+    /// What could not be seen of the processes and locks.
+    pub unseen: Vec<Unseen>,
+}
+
+/// Whether no process has the database open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SafeVerdict {
+    /// No process has it open.
+    Safe,
+    InUse,
+    /// No process is seen, and not all of them can be seen.
+    Unknown,
+}
+
+/// A process that has the database open.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct SafeProcess {
+    /// `None`: the process is not visible from here.
+    pub pid: Option<i32>,
+    /// Its label; `None` if it is not visible.
+    pub label: Option<String>,
+    /// What keeps it running, and would restart it; `None` if unknown.
+    pub manager: Option<ProcessManager>,
+    pub parent: Option<i32>,
+    /// The label of its parent; `None` if unknown.
+    pub parent_label: Option<String>,
+    /// Whether it is visibly no SQLite client, but a program that reads the files.
+    pub only_reads_files: bool,
+    /// Files of an older generation that it has open: deleted or replaced since.
+    pub replaced: Vec<String>,
+    /// Whether the second sample does not show it any more: it comes and goes.
+    pub has_left: bool,
+}
+
+/// A file that the last process has left, with data that is not in the main file.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct LeftFile {
+    #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
+    pub path: PathBuf,
+    pub kind: LeftKind,
+    /// Committed frames of a log; `None` for a journal, or if they are not counted.
+    pub frames: Option<u32>,
+    pub bytes: u64,
+    /// What it means for the purpose.
+    pub advice: String,
+}
+
+/// The kind of a [`LeftFile`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LeftKind {
+    /// A write-ahead log with committed frames.
+    Log,
+    /// A log that may not belong to the main file.
+    DoubtfulLog,
+    /// The rollback journal of a transaction that was cut off.
+    HotJournal,
+}
+
+impl SafeReport {
+    /// The report on two samples of the database, and what they could not see of its processes.
+    pub fn new(purpose: SafePurpose, [first, last]: [&Database; 2], mut unseen: Vec<Unseen>) -> Self {
+        let processes = processes(first, last);
+        if !(first.is_complete && last.is_complete) && unseen.is_empty() {
+            let what = format!("which processes have the files of {} open", last.path.display());
+            let why = "the files were replaced during the sample".to_owned();
+            unseen.push(Unseen { what, why });
+        }
+        unseen.sort();
+        unseen.dedup();
+        let verdict = match (processes.is_empty(), unseen.is_empty()) {
+            (false, _) => SafeVerdict::InUse,
+            (true, true) => SafeVerdict::Safe,
+            (true, false) => SafeVerdict::Unknown,
+        };
+        let files = if purpose == SafePurpose::Restore { files(last) } else { Vec::new() };
+        // What a process uses is not left.
+        let left = if processes.is_empty() { left(purpose, last) } else { Vec::new() };
+        Self { path: last.path.clone(), purpose, verdict, processes, left, files, unseen }
+    }
+
+    /// The verdict as an exit code.
+    pub fn exit(&self) -> u8 {
+        match self.verdict {
+            SafeVerdict::Safe => 0,
+            SafeVerdict::InUse => 1,
+            SafeVerdict::Unknown => 2,
+        }
+    }
+}
+
+/// The processes of either sample; those of the last one count as they are there.
+fn processes(first: &Database, last: &Database) -> Vec<SafeProcess> {
+    let keyed = |process: &Process| {
+        (process.pid, process.identity().map(|ProcessId { start_ticks, .. }| start_ticks))
+    };
+    let mut found = BTreeMap::new();
+    for (database, has_left) in [(first, true), (last, false)] {
+        let visible = database.processes.iter();
+        found.extend(visible.map(|process| (Some(keyed(process)), SafeProcess::of(process, has_left))));
+        if database.locks.index_held_unseen || database.locks.main_held_unseen {
+            found.insert(None, SafeProcess { has_left, ..SafeProcess::unseen() });
+        }
+    }
+    found.into_values().collect()
+}
+
+impl SafeProcess {
+    fn of(process: &Process, has_left: bool) -> Self {
+        let parent = process.origin.parent_command.as_deref();
+        Self {
+            pid: Some(process.pid),
+            label: Some(process.label.clone()),
+            manager: process.origin.manager.clone(),
+            parent: process.parent,
+            parent_label: parent.map(|command| LabelRules::default().label("", command)),
+            only_reads_files: process.only_reads_files(),
+            replaced: process.replaced.clone(),
+            has_left,
+        }
+    }
+
+    fn unseen() -> Self {
+        Self {
+            pid: None,
+            label: None,
+            manager: None,
+            parent: None,
+            parent_label: None,
+            only_reads_files: false,
+            replaced: Vec::new(),
+            has_left: false,
+        }
+    }
+}
+
+fn files(database: &Database) -> Vec<String> {
+    let DatabaseFiles { db, wal, shm, journal } = &database.files;
+    let main = database.path.to_string_lossy();
+    let all = [("", db), ("-wal", wal), ("-shm", shm), ("-journal", journal)];
+    all.into_iter().filter(|(_, file)| file.is_some()).map(|(suffix, _)| format!("{main}{suffix}")).collect()
+}
+
+fn left(purpose: SafePurpose, database: &Database) -> Vec<LeftFile> {
+    let mut left = Vec::new();
+    if let Some(journal) = &database.content.hot_journal {
+        left.push(LeftFile {
+            path: journal.path.clone(),
+            kind: LeftKind::HotJournal,
+            frames: None,
+            bytes: journal.bytes,
+            advice: purpose.advice(LeftKind::HotJournal).to_owned(),
+        });
+    }
+    let counted = database.wal.as_ref().filter(|wal| wal.source == WalSource::Log && wal.frames != Some(0));
+    if let (Some(wal), Some(FileFacts { bytes, .. })) = (counted, &database.files.wal) {
+        let is_doubtful = database.content.doubtful_log().is_some();
+        let kind = if is_doubtful { LeftKind::DoubtfulLog } else { LeftKind::Log };
+        left.push(LeftFile {
+            path: format!("{}-wal", database.path.display()).into(),
+            kind,
+            frames: wal.frames,
+            bytes: *bytes,
+            advice: purpose.advice(kind).to_owned(),
+        });
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fixture::*, *};
+    use crate::snapshot::{DatabaseLocks, HotJournal, LogBelongs, LogVerdict, WalState};
+
+    fn nobody() -> Database {
+        let mut database = quiet();
+        database.processes.clear();
+        database.locks = DatabaseLocks::default();
+        database.wal = None;
+        (database.files.wal, database.files.shm) = (None, None);
+        database
+    }
+
+    fn report(purpose: SafePurpose, [first, last]: [&Database; 2]) -> SafeReport {
+        SafeReport::new(purpose, [first, last], Vec::new())
+    }
+
+    fn outline(report: &SafeReport) -> (SafeVerdict, u8, Vec<(Option<i32>, bool)>) {
+        let processes = report.processes.iter().map(|it| (it.pid, it.has_left)).collect();
+        (report.verdict, report.exit(), processes)
+    }
+
+    #[test]
+    fn a_process_of_either_sample_counts() {
+        let (used, unused) = (live(), nobody());
+        let of = |samples| outline(&report(SafePurpose::Vacuum, samples));
+        assert_eq!(of([&unused, &unused]), (SafeVerdict::Safe, 0, Vec::new()));
+        let both = |has_left| vec![(Some(READER), has_left), (Some(WRITER), has_left)];
+        assert_eq!(of([&used, &used]), (SafeVerdict::InUse, 1, both(false)));
+        assert_eq!(of([&unused, &used]), (SafeVerdict::InUse, 1, both(false)));
+        assert_eq!(of([&used, &unused]), (SafeVerdict::InUse, 1, both(true)), "they come again");
+    }
+
+    #[test]
+    fn a_lock_of_a_process_that_is_not_visible_counts() {
+        let mut database = nobody();
+        database.locks.main_held_unseen = true;
+        let report = report(SafePurpose::Copy, [&database, &database]);
+        assert_eq!(outline(&report), (SafeVerdict::InUse, 1, vec![(None, false)]));
+    }
+
+    #[test]
+    fn without_a_whole_view_the_absence_of_processes_proves_nothing() {
+        let unseen =
+            || vec![Unseen { what: "open files of 3 processes".to_owned(), why: "denied".to_owned() }];
+        let verdict = |database: &Database, unseen| {
+            outline(&SafeReport::new(SafePurpose::Copy, [database, database], unseen)).0
+        };
+        assert_eq!(verdict(&nobody(), unseen()), SafeVerdict::Unknown);
+        assert_eq!(verdict(&live(), unseen()), SafeVerdict::InUse);
+        let unsteady = Database { is_complete: false, ..nobody() };
+        assert_eq!(verdict(&unsteady, Vec::new()), SafeVerdict::Unknown);
+    }
+
+    #[test]
+    fn what_was_left_is_named_where_no_process_uses_it() {
+        let kinds = |database: &Database| -> Vec<LeftKind> {
+            let left = report(SafePurpose::Copy, [database, database]).left;
+            left.into_iter().map(|left| left.kind).collect()
+        };
+        let mut database = nobody();
+        assert_eq!(kinds(&database), []);
+        database.files.wal = live().files.wal;
+        database.wal = Some(WalState { source: WalSource::Log, ..wal(12, 0) });
+        assert_eq!(kinds(&database), [LeftKind::Log]);
+        database.content.log_belongs = Some(LogBelongs {
+            verdict: LogVerdict::Doubtful,
+            frames: 12,
+            main_written_at: None,
+            main_born_at: None,
+            log_written_at: None,
+        });
+        assert_eq!(kinds(&database), [LeftKind::DoubtfulLog]);
+        database.wal = Some(WalState { source: WalSource::Log, ..wal(0, 0) });
+        let path = "/srv/notes.db-journal".into();
+        database.content.hot_journal =
+            Some(HotJournal { path, bytes: 512, modified_at: None, super_journal: None });
+        assert_eq!(kinds(&database), [LeftKind::HotJournal]);
+        database.processes = live().processes;
+        assert_eq!(kinds(&database), []);
+    }
+
+    #[test]
+    fn a_restore_lists_the_files_that_exist_with_the_main_file_first() {
+        let names = ["/srv/notes.db", "/srv/notes.db-wal", "/srv/notes.db-shm"].map(str::to_owned);
+        assert_eq!(report(SafePurpose::Restore, [&live(), &live()]).files, names);
+        assert_eq!(report(SafePurpose::Restore, [&nobody(), &nobody()]).files, names[..1]);
+        assert_eq!(report(SafePurpose::Copy, [&live(), &live()]).files, Vec::<String>::new());
+    }
+}

@@ -1,0 +1,104 @@
+//! The report of `waltop safe` as lines: the verdict, then who and what, then what to do.
+
+use std::fmt;
+
+use super::{LeftFile, LeftKind, SafeProcess, SafePurpose, SafeReport, SafeVerdict};
+use crate::{
+    snapshot::{ProcessManager, Unseen},
+    text, units,
+};
+
+impl fmt::Display for SafeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names of processes and files come from outside, and none may look like a line.
+        write!(f, "{}", text::clean(&self.verdict_line()))?;
+        let processes = self.processes.iter().map(ToString::to_string);
+        let left = self.left.iter().map(ToString::to_string);
+        let unseen = self.unseen.iter().map(|Unseen { what, why }| format!("not seen: {what}: {why}"));
+        let mut lines = processes.chain(left).chain(unseen).chain(self.advice());
+        lines.try_for_each(|line| write!(f, "\n  {}", text::clean(&line)))
+    }
+}
+
+impl SafeReport {
+    fn verdict_line(&self) -> String {
+        let (path, purpose) = (self.path.display(), self.purpose);
+        match (self.verdict, self.processes.len()) {
+            (SafeVerdict::Safe, _) => format!("{path}: safe to {purpose}: no process has it open"),
+            (SafeVerdict::InUse, 1) => format!("{path}: not safe to {purpose}: 1 process has it open"),
+            (SafeVerdict::InUse, count) => {
+                format!("{path}: not safe to {purpose}: {count} processes have it open")
+            }
+            (SafeVerdict::Unknown, _) => format!(
+                "{path}: not known to be safe to {purpose}: no process is seen to have it open, but not all can be seen"
+            ),
+        }
+    }
+
+    fn advice(&self) -> Vec<String> {
+        let main = text::shell_word(&self.path.to_string_lossy());
+        let first = match self.verdict {
+            SafeVerdict::Safe => None,
+            SafeVerdict::InUse => Some("stop them"),
+            SafeVerdict::Unknown => Some("run waltop as root on the host, which sees all processes"),
+        };
+        match self.purpose {
+            SafePurpose::Restore => self.restore(first, &main),
+            SafePurpose::Copy if first.is_some() => {
+                vec![format!(
+                    "to copy it while it is open: sqlite3 -readonly {main} \"VACUUM INTO 'copy.db'\""
+                )]
+            }
+            _ => first.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// The steps of a restore. Until the last but one there are the old files, with the log and journal that belong to
+    /// them, or no main file.
+    fn restore(&self, first: Option<&str>, main: &str) -> Vec<String> {
+        let files: Vec<String> = self.files.iter().map(|path| text::shell_word(path)).collect();
+        let moved =
+            (!files.is_empty()).then(|| format!("move away together, in this order: {}", files.join(" ")));
+        let steps = first.map(str::to_owned).into_iter().chain(moved).chain([
+            format!("put the copy in the place of {main}"),
+            format!("check it: waltop health {main} --quick-check"),
+        ]);
+        steps.zip(1..).map(|(step, number)| format!("{number}. {step}")).collect()
+    }
+}
+
+impl fmt::Display for SafeProcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, &self.label) {
+            (Some(pid), Some(label)) => write!(f, "{pid} ({label})")?,
+            _ => f.write_str("a process not visible from here")?,
+        }
+        match (&self.manager, self.parent, &self.parent_label) {
+            (Some(manager), ..) if *manager != ProcessManager::Nobody => write!(f, ", run by {manager}")?,
+            (_, Some(parent), Some(label)) if !label.is_empty() => {
+                write!(f, ", child of {parent} ({label})")?;
+            }
+            (_, Some(parent), _) if parent > 0 => write!(f, ", child of {parent}")?,
+            _ => {}
+        }
+        if self.only_reads_files {
+            f.write_str(", which reads the files as a backup does")?;
+        }
+        if !self.replaced.is_empty() {
+            write!(f, ", which has replaced or deleted files open: {}", self.replaced.join(", "))?;
+        }
+        if self.has_left { f.write_str(", which has closed it since and may come again") } else { Ok(()) }
+    }
+}
+
+impl fmt::Display for LeftFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, bytes) = (self.path.display(), units::bytes(self.bytes));
+        let what = match (self.kind, self.frames) {
+            (LeftKind::HotJournal, _) => format!("hot journal of {bytes}"),
+            (_, Some(frames)) => format!("log of {}", units::plural(frames.into(), "frame")),
+            (_, None) => format!("log of {bytes}"),
+        };
+        write!(f, "{path} is a left {what}: {}", self.advice)
+    }
+}
