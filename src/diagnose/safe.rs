@@ -100,6 +100,8 @@ pub struct SafeProcess {
     pub only_reads_files: bool,
     /// Files of an older generation that it has open: deleted or replaced since.
     pub replaced: Vec<String>,
+    /// Those of `replaced` that have no name left: their data is lost when the last process closes them.
+    pub deleted: Vec<String>,
     /// Whether the second sample does not show it any more: it comes and goes.
     pub has_left: bool,
 }
@@ -189,6 +191,7 @@ impl SafeProcess {
             parent_label: parent.map(|command| LabelRules::default().label("", command)),
             only_reads_files: process.only_reads_files(),
             replaced: process.replaced.clone(),
+            deleted: process.deleted.clone(),
             has_left,
         }
     }
@@ -202,6 +205,7 @@ impl SafeProcess {
             parent_label: None,
             only_reads_files: false,
             replaced: Vec::new(),
+            deleted: Vec::new(),
             has_left: false,
         }
     }

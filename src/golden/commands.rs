@@ -275,6 +275,7 @@ fn add_safety(lines: &mut Lines) {
         parent_label: Some("bash".to_owned()),
         only_reads_files: false,
         replaced: Vec::new(),
+        deleted: Vec::new(),
         has_left: false,
     };
     let unit = SafeProcess {
@@ -282,6 +283,8 @@ fn add_safety(lines: &mut Lines) {
         replaced: vec!["/srv/notes.db-wal".to_owned()],
         ..child.clone()
     };
+    let deleted = vec!["/srv/notes.db".to_owned()];
+    let keeper = SafeProcess { replaced: deleted.clone(), deleted, ..child.clone() };
     let backup = SafeProcess { parent_label: None, only_reads_files: true, has_left: true, ..child.clone() };
     let hidden = SafeProcess { pid: None, label: None, parent: None, ..child.clone() };
     let left = |kind, suffix: &str, advice: &str| LeftFile {
@@ -315,6 +318,8 @@ fn add_safety(lines: &mut Lines) {
         lines.add("waltop safe", &SafeReport { left: found, ..safe.clone() });
         let in_use = SafeReport { verdict: SafeVerdict::InUse, processes: used, ..safe.clone() };
         lines.add("waltop safe", &in_use);
+        let kept = SafeReport { processes: vec![keeper.clone()], ..in_use.clone() };
+        lines.add("waltop safe", &kept);
         lines.add("waltop safe", &SafeReport { processes: all, unseen: vec![unseen()], ..in_use });
         lines.add(
             "waltop safe",

@@ -37,29 +37,46 @@ impl SafeReport {
 
     fn advice(&self) -> Vec<String> {
         let main = text::shell_word(&self.path.to_string_lossy());
-        let first = match self.verdict {
-            SafeVerdict::Safe => None,
-            SafeVerdict::InUse => Some("stop them"),
-            SafeVerdict::Unknown => Some("run waltop as root on the host, which sees all processes"),
-        };
-        match self.purpose {
-            SafePurpose::Restore => self.restore(first, &main),
-            SafePurpose::Copy if first.is_some() => {
+        let copies = self.copies_of_deleted(&main);
+        match (self.purpose, self.verdict) {
+            (SafePurpose::Restore, _) => self.restore(copies, &main),
+            (_, SafeVerdict::Safe) => Vec::new(),
+            (SafePurpose::Copy, _) if copies.is_empty() => {
                 vec![format!(
                     "to copy it while it is open: sqlite3 -readonly {main} \"VACUUM INTO 'copy.db'\""
                 )]
             }
-            _ => first.into_iter().map(str::to_owned).collect(),
+            (SafePurpose::Copy, _) => copies,
+            _ => copies.into_iter().chain(self.first_step().map(str::to_owned)).collect(),
         }
     }
 
-    /// The steps of a restore. Until the last but one there are the old files, with the log and journal that belong to
-    /// them, or no main file.
-    fn restore(&self, first: Option<&str>, main: &str) -> Vec<String> {
+    fn first_step(&self) -> Option<&'static str> {
+        match self.verdict {
+            SafeVerdict::Safe => None,
+            SafeVerdict::InUse => Some("stop them"),
+            SafeVerdict::Unknown => Some("run waltop as root on the host, which sees all processes"),
+        }
+    }
+
+    /// How to save the data that is lost when a process ends.
+    fn copies_of_deleted(&self, main: &str) -> Vec<String> {
+        let keepers =
+            self.processes.iter().filter(|process| !process.deleted.is_empty() && !process.has_left);
+        let copy = |pid| {
+            format!("copy what is lost when {pid} ends: waltop rescue {main} --pid {pid} --to copy-{pid}.db")
+        };
+        keepers.filter_map(|process| process.pid).map(copy).collect()
+    }
+
+    /// The steps of a restore. Until the copy is in its place there are the old files, with the log and journal that
+    /// belong to them, or no main file.
+    fn restore(&self, copies: Vec<String>, main: &str) -> Vec<String> {
         let files: Vec<String> = self.files.iter().map(|path| text::shell_word(path)).collect();
         let moved =
             (!files.is_empty()).then(|| format!("move away together, in this order: {}", files.join(" ")));
-        let steps = first.map(str::to_owned).into_iter().chain(moved).chain([
+        let before = copies.into_iter().chain(self.first_step().map(str::to_owned));
+        let steps = before.chain(moved).chain([
             format!("put the copy in the place of {main}"),
             format!("check it: waltop health {main} --quick-check"),
         ]);
@@ -82,12 +99,12 @@ impl fmt::Display for SafeProcess {
             _ => {}
         }
         if self.only_reads_files {
-            f.write_str(", which reads the files as a backup does")?;
+            f.write_str("; reads the files as a backup does")?;
         }
         if !self.replaced.is_empty() {
-            write!(f, ", which has replaced or deleted files open: {}", self.replaced.join(", "))?;
+            write!(f, "; has replaced or deleted files open: {}", self.replaced.join(", "))?;
         }
-        if self.has_left { f.write_str(", which has closed it since and may come again") } else { Ok(()) }
+        if self.has_left { f.write_str("; has closed it since and may come again") } else { Ok(()) }
     }
 }
 

@@ -143,7 +143,10 @@ fn who_has_a_deleted_database_open_is_named() {
     fs::remove_file(home.db()).expect("removed");
     let (code, report) = safe(&home, "restore");
     assert_eq!((code, pids(&report)), (Some(1), vec![Some(user.pid().into())]), "{report}");
-    assert_eq!(report["processes"][0]["replaced"].as_array().map(Vec::len), Some(1), "{report}");
+    assert_eq!(report["processes"][0]["deleted"].as_array().map(Vec::len), Some(1), "{report}");
+    let said = home.run(&["safe", "notes.db", "--for", "restore"]);
+    let (lost, stop) = (said.out.find("--pid"), said.out.find("stop them"));
+    assert!(lost.is_some() && lost < stop, "the only copy of the data is saved before it ends: {said:?}");
     user.close();
     assert!(home.run(&["safe", "notes.db", "--for", "restore"]).refusal().contains("no such file"));
 }
