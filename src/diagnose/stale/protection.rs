@@ -32,6 +32,8 @@ const OWN: &[&str] = &[
     "search",
     "pragmas",
     "rescue",
+    "safe",
+    "wait",
 ];
 /// waltop's command that plays the part of another program, in the sandbox and in tests.
 const ACTOR: &str = "actor";
