@@ -212,7 +212,7 @@ pub const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         command: "safe",
-        exit_codes: "0 no process has it open, 1 at least one, 2 unknown or error.",
+        exit_codes: "0 no process has it open, 1 at least one has, or a left file forbids it, 2 unknown or error.",
         examples: &["waltop safe notes.db --for vacuum", "waltop safe notes.db --for restore --json"],
     },
     CommandHelp {

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{anyhow, bail};
 
 use super::{diagnosed, each::report_each};
 use crate::{
     config::Config,
     database::{checkpoint, factory},
-    diagnose::checkpoint::blockers,
+    diagnose::checkpoint::{blockers, no_room},
     report::CheckpointReport,
     snapshot::{CheckpointMode, Database},
 };
@@ -35,6 +35,9 @@ pub fn run(args: &CheckpointArgs, config: &Config) -> anyhow::Result<u8> {
 
 fn checkpoint(path: &Path, mode: CheckpointMode, config: &Config) -> anyhow::Result<CheckpointReport> {
     let before = diagnosed(path, config)?;
+    if let Some(full) = no_room(&before) {
+        bail!("no checkpoint: {}; free that much first", full.why(&before));
+    }
     let outcome = checkpoint::run(path, mode, &before, config.profile_of(path))
         .map_err(|error| named(error, &before, mode))?;
     // The connection is closed now, so a sample is safe again.

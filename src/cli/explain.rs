@@ -97,7 +97,7 @@ fn now(
     }
     lines.push(match sampled {
         Some(time) => format!("(Watched for {}.)", units::duration(time.as_secs_f64() * 1e3)),
-        None => "(Looked at two moments only; what comes and goes is seen with --for 30s.)".to_owned(),
+        None => "(Sampled twice: --for 30s shows what comes and goes.)".to_owned(),
     });
     Ok(lines.join("\n"))
 }

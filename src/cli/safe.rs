@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, slice, thread, time::Duration};
 
+use anyhow::bail;
+
 use super::{
     databases::{monitor, only},
     print_json, print_line,
@@ -42,6 +44,11 @@ pub fn run(args: &SafeArgs, config: &Config) -> anyhow::Result<u8> {
     let first = sample()?;
     thread::sleep(BETWEEN);
     let last = sample()?;
+    // Of a database that is gone, the processes that have it open are the answer.
+    let is_answered = last.is_gone() && !last.processes.is_empty();
+    if let Some(why) = last.unfit.as_ref().filter(|_| !is_answered) {
+        bail!("{why}");
+    }
     let report = SafeReport::new(args.purpose, [&first, &last], unseen);
     if args.json {
         print_json(&report)?;

@@ -1,7 +1,7 @@
 //! The location of a database: its file system, and the owners of the files and their folder.
 
 use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted};
-use crate::snapshot::{Database, FileFacts, Filesystem, Finding, FindingKind, Remedy, Severity};
+use crate::snapshot::{Database, FileFacts, Filesystem, Finding, FindingKind, Remedy, Severity, Unseen};
 
 pub const RULES: &[&dyn Rule] = &[&UnsafeFilesystem, &ForeignOwner];
 
@@ -80,6 +80,14 @@ enum FilesystemHazard {
     Shared,
     /// A program serves it (FUSE).
     Program,
+}
+
+/// That processes elsewhere may have `database` open, if it is on a file system that others may use.
+pub(super) fn unseen_elsewhere(database: &Database) -> Option<Unseen> {
+    let kind = &database.filesystem.as_ref()?.kind;
+    hazard(kind)?;
+    let why = format!("{} is on {kind}, which other machines may use", database.name());
+    Some(Unseen { what: "processes on other machines".to_owned(), why })
 }
 
 /// Types as the kernel names them: of Linux itself, and of the guest drivers of virtual machines.

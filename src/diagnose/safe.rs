@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::place::unseen_elsewhere;
 use crate::snapshot::{
     Database, DatabaseFiles, FileFacts, LabelRules, Process, ProcessId, ProcessManager, Unseen, WalSource,
     lossy_path,
@@ -80,6 +81,8 @@ pub enum SafeVerdict {
     /// No process has it open.
     Safe,
     InUse,
+    /// No process has it open, and the next connection would apply a journal or a log that may destroy it.
+    LeftFiles,
     /// No process is seen, and not all of them can be seen.
     Unknown,
 }
@@ -141,16 +144,20 @@ impl SafeReport {
             let why = "the files were replaced during the sample".to_owned();
             unseen.push(Unseen { what, why });
         }
+        unseen.extend(unseen_elsewhere(last));
         unseen.sort();
         unseen.dedup();
-        let verdict = match (processes.is_empty(), unseen.is_empty()) {
-            (false, _) => SafeVerdict::InUse,
-            (true, true) => SafeVerdict::Safe,
-            (true, false) => SafeVerdict::Unknown,
-        };
         let files = if purpose == SafePurpose::Restore { files(last) } else { Vec::new() };
         // What a process uses is not left.
         let left = if processes.is_empty() { left(purpose, last) } else { Vec::new() };
+        let connects = matches!(purpose, SafePurpose::Vacuum | SafePurpose::Convert);
+        let destroys = left.iter().any(|it| it.kind != LeftKind::Log);
+        let verdict = match (processes.is_empty(), unseen.is_empty()) {
+            (false, _) => SafeVerdict::InUse,
+            (true, false) => SafeVerdict::Unknown,
+            (true, true) if connects && destroys => SafeVerdict::LeftFiles,
+            (true, true) => SafeVerdict::Safe,
+        };
         Self { path: last.path.clone(), purpose, verdict, processes, left, files, unseen }
     }
 
@@ -158,7 +165,7 @@ impl SafeReport {
     pub fn exit(&self) -> u8 {
         match self.verdict {
             SafeVerdict::Safe => 0,
-            SafeVerdict::InUse => 1,
+            SafeVerdict::InUse | SafeVerdict::LeftFiles => 1,
             SafeVerdict::Unknown => 2,
         }
     }
@@ -229,6 +236,14 @@ fn left(purpose: SafePurpose, database: &Database) -> Vec<LeftFile> {
             advice: purpose.advice(LeftKind::HotJournal).to_owned(),
         });
     }
+    let log = database.files.wal.as_ref().filter(|log| log.bytes > 0 && database.wal.is_none());
+    left.extend(log.map(|log| LeftFile {
+        path: format!("{}-wal", database.path.display()).into(),
+        kind: LeftKind::Log,
+        frames: None,
+        bytes: log.bytes,
+        advice: purpose.advice(LeftKind::Log).to_owned(),
+    }));
     let counted = database.wal.as_ref().filter(|wal| wal.source == WalSource::Log && wal.frames != Some(0));
     if let (Some(wal), Some(FileFacts { bytes, .. })) = (counted, &database.files.wal) {
         let is_doubtful = database.content.doubtful_log().is_some();
@@ -295,6 +310,9 @@ mod tests {
         };
         assert_eq!(verdict(&nobody(), unseen()), SafeVerdict::Unknown);
         assert_eq!(verdict(&live(), unseen()), SafeVerdict::InUse);
+        let mut shared = nobody();
+        shared.filesystem.as_mut().expect("it is known").kind = "nfs4".to_owned();
+        assert_eq!(verdict(&shared, Vec::new()), SafeVerdict::Unknown, "other machines may have it open");
         let unsteady = Database { is_complete: false, ..nobody() };
         assert_eq!(verdict(&unsteady, Vec::new()), SafeVerdict::Unknown);
     }
@@ -308,6 +326,7 @@ mod tests {
         let mut database = nobody();
         assert_eq!(kinds(&database), []);
         database.files.wal = live().files.wal;
+        assert_eq!(kinds(&database), [LeftKind::Log], "it cannot be read");
         database.wal = Some(WalState { source: WalSource::Log, ..wal(12, 0) });
         assert_eq!(kinds(&database), [LeftKind::Log]);
         database.content.log_belongs = Some(LogBelongs {
@@ -323,6 +342,9 @@ mod tests {
         database.content.hot_journal =
             Some(HotJournal { path, bytes: 512, modified_at: None, super_journal: None });
         assert_eq!(kinds(&database), [LeftKind::HotJournal]);
+        let verdict = |purpose| report(purpose, [&database, &database]).verdict;
+        assert_eq!([SafePurpose::Vacuum, SafePurpose::Convert].map(verdict), [SafeVerdict::LeftFiles; 2]);
+        assert_eq!([SafePurpose::Copy, SafePurpose::Restore].map(verdict), [SafeVerdict::Safe; 2]);
         database.processes = live().processes;
         assert_eq!(kinds(&database), []);
     }

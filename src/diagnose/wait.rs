@@ -6,11 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    checkpoint::{CheckpointBlocker, blockers},
+    checkpoint::{CheckpointBlocker, blockers, obstacle},
+    hazard,
+    place::unseen_elsewhere,
     who,
 };
 use crate::{
-    snapshot::{CheckpointMode, Database, LockHolder, Unseen, WalSource, lossy_path},
+    snapshot::{CheckpointMode, Database, LockHolder, Process, Unseen, WalSource, lossy_path},
     units,
 };
 
@@ -42,6 +44,8 @@ pub enum GoalState {
         by: Vec<CheckpointBlocker>,
         /// Frames that are not moved; `None` for another goal.
         frames: Option<u32>,
+        /// Why no checkpoint would move them.
+        futile: Option<String>,
     },
     /// The sample does not show it.
     Unknown(Unseen),
@@ -59,11 +63,23 @@ impl WaitGoal {
             let why = "its files were replaced during the sample".to_owned();
             return GoalState::Unknown(Unseen { what, why });
         }
+        if let Some(unseen) = unseen_elsewhere(database).or_else(|| unseen_in_replaced(database)) {
+            return GoalState::Unknown(unseen);
+        }
         match self {
             Self::Free => free(database),
             Self::Checkpointed => checkpointed(database),
         }
     }
+}
+
+/// That the locks and frames of a process that has other files than those at the path are not seen.
+fn unseen_in_replaced(database: &Database) -> Option<Unseen> {
+    let is_elsewhere =
+        |process: &&Process| !process.replaced.is_empty() || !process.pairing.outdated.is_empty();
+    let process = database.processes.iter().find(is_elsewhere)?;
+    let what = format!("the locks of {}", process.who());
+    Some(Unseen { what, why: "it has files open that were deleted or replaced".to_owned() })
 }
 
 fn free(database: &Database) -> GoalState {
@@ -86,7 +102,7 @@ fn free(database: &Database) -> GoalState {
         let readers: Vec<_> = wait.readers.iter().map(|reader| who(database, reader.pid)).collect();
         first.why += &format!(", and its {} waits for {}", wait.cause, readers.join(", "));
     }
-    if by.is_empty() { GoalState::Reached } else { GoalState::Blocked { by, frames: None } }
+    if by.is_empty() { GoalState::Reached } else { GoalState::Blocked { by, frames: None, futile: None } }
 }
 
 fn checkpointed(database: &Database) -> GoalState {
@@ -94,7 +110,9 @@ fn checkpointed(database: &Database) -> GoalState {
         Ok(0) => GoalState::Reached,
         Ok(frames) => {
             let by = blockers(database, CheckpointMode::Passive);
-            GoalState::Blocked { by, frames: Some(frames) }
+            let refused = || hazard(database).map(|finding| finding.message.clone());
+            let futile = obstacle(database).map(|it| it.why(database)).or_else(refused);
+            GoalState::Blocked { by, frames: Some(frames), futile }
         }
         Err(why) => {
             let what = format!("how many frames of {}-wal are moved", database.path.display());
@@ -141,6 +159,8 @@ pub struct WaitReport {
     pub frames_waiting: Option<u32>,
     /// The processes that were in the way in the last sample.
     pub blocked_by: Vec<CheckpointBlocker>,
+    /// Why a checkpoint would not move the frames, if the last sample shows that.
+    pub futile: Option<String>,
     /// What the last sample could not see, if therefore it is not known whether the state is reached.
     pub unseen: Vec<Unseen>,
 }
@@ -166,11 +186,13 @@ impl WaitReport {
             waited_ms,
             frames_waiting: (until == WaitGoal::Checkpointed).then_some(0),
             blocked_by: Vec::new(),
+            futile: None,
             unseen: Vec::new(),
         };
         match state {
             GoalState::Reached => {}
-            GoalState::Blocked { by, frames } => {
+            GoalState::Blocked { by, frames, futile } => {
+                report.futile = futile;
                 report.outcome = WaitOutcome::Timeout;
                 report.blocked_by = by;
                 report.frames_waiting = frames;
@@ -205,8 +227,10 @@ impl fmt::Display for WaitReport {
         if let Some(frames) = self.frames_waiting.filter(|frames| *frames > 0) {
             write!(f, ": {}", units::plural(frames.into(), "frame"))?;
             f.write_str(if frames == 1 { " waits" } else { " wait" })?;
-            if self.blocked_by.is_empty() {
-                f.write_str(", and no process is in the way; waltop checkpoint moves them")?;
+            match &self.futile {
+                _ if !self.blocked_by.is_empty() => {}
+                Some(why) => write!(f, ", and {why}")?,
+                None => f.write_str(", and no process is in the way; waltop checkpoint moves them")?,
             }
         }
         let mut lead = ": ";
@@ -253,6 +277,35 @@ mod tests {
     }
 
     #[test]
+    fn what_other_machines_or_deleted_files_hide_is_not_known() {
+        let is_unknown = |database: &Database| {
+            [WaitGoal::Free, WaitGoal::Checkpointed]
+                .map(|goal| matches!(state(goal, database), GoalState::Unknown(_)))
+        };
+        assert_eq!(is_unknown(&quiet()), [false; 2]);
+        let mut shared = quiet();
+        shared.filesystem.as_mut().expect("it is known").kind = "virtiofs".to_owned();
+        assert_eq!(is_unknown(&shared), [true; 2]);
+        let mut split = live();
+        split.locks.writer = None;
+        split.processes[0].replaced = vec!["/srv/notes.db-wal".to_owned()];
+        assert_eq!(is_unknown(&split), [true; 2]);
+    }
+
+    #[test]
+    fn frames_that_no_checkpoint_can_move_have_the_reason() {
+        let mut database = quiet();
+        let futile = |database: &Database| match state(WaitGoal::Checkpointed, database) {
+            GoalState::Blocked { futile, .. } => futile,
+            other => panic!("{other:?}"),
+        };
+        database.filesystem.as_mut().expect("it is known").free_bytes = Some(4_096);
+        assert!(futile(&database).is_some_and(|why| why.contains("are not free")));
+        database.files.db.as_mut().expect("there").bytes = 1_446 * 4_096;
+        assert_eq!(futile(&database), None);
+    }
+
+    #[test]
     fn whom_the_holder_waits_for_is_named() {
         let mut database = quiet();
         database.locks.writer = Some(held(WRITER, 20.0));
@@ -281,7 +334,10 @@ mod tests {
         let mut database = quiet();
         let log = database.wal.as_mut().expect("a log");
         (log.source, log.backfilled, log.pending) = (WalSource::Log, None, None);
-        assert_eq!(state(goal, &database), GoalState::Blocked { by: Vec::new(), frames: Some(19_031) });
+        assert_eq!(
+            state(goal, &database),
+            GoalState::Blocked { by: Vec::new(), frames: Some(19_031), futile: None }
+        );
         database.locks.exclusive = Some(held(WRITER, 20.0));
         assert!(matches!(state(goal, &database), GoalState::Unknown(_)));
         database.locks.exclusive = None;

@@ -321,6 +321,7 @@ fn add_safety(lines: &mut Lines) {
         let kept = SafeReport { processes: vec![keeper.clone()], ..in_use.clone() };
         lines.add("waltop safe", &kept);
         lines.add("waltop safe", &SafeReport { processes: all, unseen: vec![unseen()], ..in_use });
+        lines.add("waltop safe", &SafeReport { verdict: SafeVerdict::LeftFiles, ..safe.clone() });
         lines.add(
             "waltop safe",
             &SafeReport { verdict: SafeVerdict::Unknown, unseen: vec![unseen()], ..safe },
@@ -330,13 +331,15 @@ fn add_safety(lines: &mut Lines) {
 
 fn add_waits(lines: &mut Lines) {
     let by = || vec![blocker(), blocker()];
+    let full = || Some("a checkpoint would grow notes.db by 5 MB, of which 1 MB are not free".to_owned());
     for (until, state) in [
         (WaitGoal::Free, GoalState::Reached),
-        (WaitGoal::Free, GoalState::Blocked { by: by(), frames: None }),
+        (WaitGoal::Free, GoalState::Blocked { by: by(), frames: None, futile: None }),
         (WaitGoal::Free, GoalState::Unknown(unseen())),
         (WaitGoal::Checkpointed, GoalState::Reached),
-        (WaitGoal::Checkpointed, GoalState::Blocked { by: by(), frames: Some(1_200) }),
-        (WaitGoal::Checkpointed, GoalState::Blocked { by: Vec::new(), frames: Some(1) }),
+        (WaitGoal::Checkpointed, GoalState::Blocked { by: by(), frames: Some(1_200), futile: None }),
+        (WaitGoal::Checkpointed, GoalState::Blocked { by: Vec::new(), frames: Some(1), futile: None }),
+        (WaitGoal::Checkpointed, GoalState::Blocked { by: Vec::new(), frames: Some(1), futile: full() }),
         (WaitGoal::Checkpointed, GoalState::Unknown(unseen())),
     ] {
         lines.add("waltop wait", &WaitReport::new("/srv/notes.db".into(), until, 30_000.0, state));

@@ -237,7 +237,7 @@ impl TraceClock {
     fn instant_of(&self, at: Duration) -> Instant {
         match self.at.checked_sub(at) {
             Some(ago) => self.instant.checked_sub(ago).unwrap_or(self.instant),
-            None => self.instant + at.saturating_sub(self.at),
+            None => self.instant.checked_add(at.saturating_sub(self.at)).unwrap_or(self.instant),
         }
     }
 }

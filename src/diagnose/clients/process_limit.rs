@@ -2,12 +2,15 @@
 
 use super::super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, who};
 use crate::{
+    file_format,
     snapshot::{Database, Finding, FindingKind, Process, ProcessLimit, ProcessLimits, Remedy, Severity},
     units,
 };
 
 /// Bytes of a frame's header in the log.
-const FRAME_HEADER: u64 = crate::file_format::FRAME_HEADER as u64;
+const FRAME_HEADER: u64 = file_format::FRAME_HEADER as u64;
+/// Bytes of the header of the log.
+const LOG_HEADER: u64 = file_format::LOG_HEADER as u64;
 
 /// A process has almost all descriptors that it may have, or the next page would make a file larger than it may make one.
 pub struct NearLimit;
@@ -65,8 +68,8 @@ impl NearLimit {
             label: None,
             pid: Some(process.pid),
             message: format!(
-                "{} may not make a file larger than {}, and the next page makes {name} that large: its writes fail or \
-                 end it with SIGXFSZ",
+                "{} may not make a file larger than {}, and one more page makes {name} larger: the write fails or ends \
+                 it with SIGXFSZ",
                 who(look.database, Some(process.pid)),
                 units::bytes(most)
             ),
@@ -80,8 +83,12 @@ impl NearLimit {
 fn grown(database: &Database) -> Vec<(String, u64)> {
     let page = database.header.as_ref().map_or(0, |header| u64::from(header.page_size));
     let main = database.files.db.as_ref().map(|file| (database.name(), file.bytes + page));
-    let log = database.files.wal.as_ref().filter(|_| page > 0);
-    let log = log.map(|file| (format!("{}-wal", database.name()), file.bytes + FRAME_HEADER + page));
+    // A log that is moved is used again from its beginning, whatever the size of its file.
+    let frames = database.wal.as_ref().filter(|wal| wal.pending != Some(0)).and_then(|wal| wal.frames);
+    let log = frames.filter(|_| page > 0).map(|frames| {
+        let bytes = LOG_HEADER + (u64::from(frames) + 1) * (FRAME_HEADER + page);
+        (format!("{}-wal", database.name()), bytes)
+    });
     main.into_iter().chain(log).collect()
 }
 

@@ -1,6 +1,6 @@
 //! A process whose connections keep each other waiting.
 
-use super::super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, who};
+use super::super::{Rule, RuleFacts, RuleInput, evidence, is_held_by, no_remedy, who};
 use crate::{
     snapshot::{Finding, FindingKind, OwnWaiters, Severity},
     units,
@@ -39,9 +39,13 @@ impl ContendedPool {
             label: None,
             pid: Some(waiters.pid),
             message: format!(
-                "{} holds the write lock for which {threads}, in {} of {}: its connections keep each other out, and no \
-                 other process does",
+                "{} {} the write lock for which {threads}, in {} of {}: its connections keep each other out",
                 who(look.database, Some(waiters.pid)),
+                if is_held_by(look.database.locks.writer.as_ref(), Some(waiters.pid)) {
+                    "holds"
+                } else {
+                    "held"
+                },
                 units::count(waiters.asleep.into()),
                 units::plural(waiters.samples.into(), "sample")
             ),

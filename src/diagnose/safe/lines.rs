@@ -29,6 +29,9 @@ impl SafeReport {
             (SafeVerdict::InUse, count) => {
                 format!("{path}: not safe to {purpose}: {count} processes have it open")
             }
+            (SafeVerdict::LeftFiles, _) => format!(
+                "{path}: not safe to {purpose}: no process has it open, and a connection may destroy it"
+            ),
             (SafeVerdict::Unknown, _) => format!(
                 "{path}: not known to be safe to {purpose}: no process is seen to have it open, but not all can be seen"
             ),
@@ -41,6 +44,9 @@ impl SafeReport {
         match (self.purpose, self.verdict) {
             (SafePurpose::Restore, _) => self.restore(copies, &main),
             (_, SafeVerdict::Safe) => Vec::new(),
+            (SafePurpose::Copy, _) if copies.is_empty() && self.has_replaced() => {
+                vec!["a copy by its path lacks what they commit; see: waltop explain split-wal".to_owned()]
+            }
             (SafePurpose::Copy, _) if copies.is_empty() => {
                 vec![format!(
                     "to copy it while it is open: sqlite3 -readonly {main} \"VACUUM INTO 'copy.db'\""
@@ -54,9 +60,14 @@ impl SafeReport {
     fn first_step(&self) -> Option<&'static str> {
         match self.verdict {
             SafeVerdict::Safe => None,
-            SafeVerdict::InUse => Some("stop them"),
-            SafeVerdict::Unknown => Some("run waltop as root on the host, which sees all processes"),
+            SafeVerdict::InUse => Some("stop them, then run waltop safe again"),
+            SafeVerdict::LeftFiles => Some("copy all its files before anything opens it"),
+            SafeVerdict::Unknown => Some("run waltop safe again, as root and on the host"),
         }
+    }
+
+    fn has_replaced(&self) -> bool {
+        self.processes.iter().any(|process| !process.replaced.is_empty())
     }
 
     /// How to save the data that is lost when a process ends.

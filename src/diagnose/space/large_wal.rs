@@ -39,8 +39,8 @@ impl Rule for LargeWal {
         };
         // Its finding says why, and has the same remedies.
         let starvation = Starvation::of(look);
-        let is_told = starvation.is_some_and(|starvation| starvation.severity > Severity::Info);
-        if !is_large(look) || is_told {
+        let is_reported = starvation.is_some_and(|starvation| starvation.severity > Severity::Info);
+        if !is_large(look) || is_reported {
             return Vec::new();
         }
         let pending = database.wal.as_ref().and_then(|wal| wal.pending);

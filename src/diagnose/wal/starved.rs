@@ -38,9 +38,9 @@ impl Rule for WalStarved {
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
         let Some(starvation) = Starvation::of(look) else { return Vec::new() };
-        let is_told_by_another =
+        let is_reported =
             starvation.is_pinned(look) || starvation.severity == Severity::Info && space::is_large(look);
-        if is_told_by_another { Vec::new() } else { vec![starvation.finding(look)] }
+        if is_reported { Vec::new() } else { vec![starvation.finding(look)] }
     }
 }
 
@@ -110,7 +110,7 @@ impl<'a> Starvation<'a> {
             StarvationCause::SelfPin(reader) => format!(
                 "{}, the only process that writes, keeps {pending} from being moved: {}",
                 who(database, reader.pid),
-                left_open(reader)
+                left_open(reader, look)
             ),
             StarvationCause::Readers(reading) => {
                 let moved = share(self.wal.backfilled, self.wal.frames);
@@ -119,10 +119,15 @@ impl<'a> Starvation<'a> {
                     always_read(reading, look)
                 )
             }
-            StarvationCause::NoCheckpoint => format!(
-                "no process moves any of the {pending} that wait, and no reader is in the way: wal_autocheckpoint is off \
-                 or large in the programs that write"
-            ),
+            StarvationCause::NoCheckpoint => match obstacle(database) {
+                Some(obstacle) => {
+                    format!("no process moves any of the {pending} that wait: {}", obstacle.why(database))
+                }
+                None => format!(
+                    "no process moves any of the {pending} that wait, and no reader is in the way: wal_autocheckpoint is \
+                     probably off or large in the programs that write"
+                ),
+            },
         }
     }
 
@@ -141,7 +146,7 @@ impl<'a> Starvation<'a> {
             StarvationCause::SelfPin(reader) => format!(
                 "{}, the only process that writes, keeps {log} from restarting: {}",
                 who(database, reader.pid),
-                left_open(reader)
+                left_open(reader, look)
             ),
             _ if progress.grown_bytes == 0 => {
                 format!("{log} did not restart in {window}: {}", self.why(look))
@@ -245,8 +250,13 @@ impl<'a> StarvationCause<'a> {
     }
 }
 
-fn left_open(reader: &LogReader) -> String {
-    let held = units::duration(reader.held_ms.unwrap_or_default());
+fn left_open(reader: &LogReader, look: &RuleInput<'_>) -> String {
+    let held_ms = reader.held_ms.unwrap_or_default();
+    let held = units::duration(held_ms);
+    // A query of some seconds is no statement that was forgotten.
+    if held_ms < units::milliseconds(look.config.thresholds.pinned_wal.0) {
+        return format!("it has read in it for {held}");
+    }
     format!("a statement or a transaction has been left open in it for {held}; restart it")
 }
 

@@ -294,7 +294,8 @@ impl SampledFile {
                 break;
             };
             *reader = Some(SampledHolder(obstacle.pid));
-            next = obstacle.bytes.end() + 1;
+            // A lock to the end of the file ends at the greatest number.
+            next = obstacle.bytes.end().saturating_add(1);
         }
         Ok(readers)
     }

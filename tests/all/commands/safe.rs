@@ -110,9 +110,14 @@ fn a_hot_journal_is_named_and_not_touched() {
     writer.sql("PRAGMA cache_size = 5").sql("BEGIN").sql("UPDATE t SET x = randomblob(300)");
     writer.kill();
     let before = Home::listing(&home.folder());
-    let (code, report) = safe(&home, "vacuum");
+    let (code, report) = safe(&home, "copy");
     assert_unused(code, &report);
+    let copied = code;
     assert_eq!(report["left"][0]["kind"], "hot-journal", "{report}");
+    // A connection would roll it back into a file that may have been restored since.
+    let (code, report) = safe(&home, "vacuum");
+    let expected = if copied == Some(0) { (Some(1), "left-files") } else { (copied, "unknown") };
+    assert_eq!((code, report["verdict"].as_str()), (expected.0, Some(expected.1)), "{report}");
     assert_eq!(Home::listing(&home.folder()), before);
 }
 
