@@ -43,10 +43,12 @@
 //!
 //! - `/proc/locks` ─▶ `observe/lock_table/row` (parses a row) ─▶ `observe/locks` (which SQLite lock it is) ─▶ `snapshot`
 //!   ─▶ `console/app/rows` ─▶ `console/view/processes`.
-//! - `x` ─▶ `console/runtime` ─▶ `app/keys` ─▶ `app/stopping` ─▶ `Effect::Pin` ─▶ `act/executor` ─▶ `act/signal/pinned`
-//!   (opens the pidfd). Then `dialogs/stop` (text, `confirm`) ─▶ `app/stopping` (checks again) ─▶ `act/gate` ─▶
-//!   `Effect::Act` ─▶ `act/executor` ─▶ `act/reap` ─▶ `act/signal/pinned` (sends).
-//! - A finding is a kind in `snapshot/finding`, a `Rule` in a family of `diagnose/`, and a page in `assets/findings`.
+//! - `x` (bound in `keymap/table`) ─▶ `console/runtime` ─▶ `app/keys` ─▶ `app/asking` (may it?) ─▶ `app/stopping` ─▶
+//!   `Effect::Pin` ─▶ `act/executor` ─▶ `act/signal/pinned` (opens the pidfd). Then `dialogs/stop`, or `tagged` for
+//!   several (text, `confirm`) ─▶ `app/stopping/recheck` ─▶ `act/gate` ─▶ `Effect::Act` ─▶ `act/executor` ─▶ `act/reap`
+//!   (of `x` and `X`) ─▶ `act/signal/pinned` (sends). Whoever stays after the grace period: `dialogs/kill`.
+//! - A finding is a kind in `snapshot/finding`, a `Rule` in a family of `diagnose/`, a page in `assets/findings`, an
+//!   example in `golden/findings`, and a test in `tests/all/diagnose`. `.github/CONTRIBUTING.md` has the recipe.
 //!
 //! Invariants; `tests/all/layers.rs` and `tests/all/pty.rs` check most of them:
 //!
@@ -60,7 +62,8 @@
 //!   `observe` knows no screen and no SQL; `diagnose` is pure.
 //! - The sampler is a named thread that publishes whole samples; the latest wins and no queue grows.
 //! - What waltop cannot see is a value, `Unseen { what, why }`, never 0.
-//! - Every effect is a value first, confirmed, carried out in `act`, and logged with its outcome.
+//! - Every effect is a value first. What changes anything outside of the console is confirmed, carried out in `act`, and
+//!   logged with its outcome.
 
 // `println!` panics where the terminal is gone; `writeln!` returns the error.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
