@@ -148,7 +148,7 @@ fn has_frame(screen: &vt100::Screen) -> bool {
 
 fn has_processes(screen: &vt100::Screen) -> bool {
     has_frame(screen)
-        && screen.contents().contains(&format!("{CONNECTIONS} with the database open"))
+        && screen.contents().contains(&format!("Locks and processes: {CONNECTIONS} open"))
         && selected(screen).is_some()
 }
 
@@ -160,7 +160,8 @@ fn has_help(screen: &vt100::Screen) -> bool {
 fn selected(screen: &vt100::Screen) -> Option<u32> {
     let contents = screen.contents();
     let (_, row) = contents.split_once('▸')?;
-    row.split_whitespace().next()?.parse().ok()
+    // A sign may stand before the PID.
+    row.split_whitespace().take(2).find_map(|word| word.parse().ok())
 }
 
 /// The program in a terminal. It ends with its value.
