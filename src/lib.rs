@@ -46,7 +46,8 @@
 //! - `x` (bound in `keymap/table`) ─▶ `console/runtime` ─▶ `app/keys` ─▶ `app/asking` (may it?) ─▶ `app/stopping` ─▶
 //!   `Effect::Pin` ─▶ `act/executor` ─▶ `act/signal/pinned` (opens the pidfd). Then `dialogs/stop`, or `tagged` for
 //!   several (text, `confirm`) ─▶ `app/stopping/recheck` ─▶ `act/gate` ─▶ `Effect::Act` ─▶ `act/executor` ─▶ `act/reap`
-//!   (of `x` and `X`) ─▶ `act/signal/pinned` (sends). Whoever stays after the grace period: `dialogs/kill`.
+//!   (of `x` and `X`) ─▶ `act/signal/pinned` (sends). `dialogs/kill` asks about a process that is
+//!   still there after the grace period.
 //! - A finding is a kind in `snapshot/finding`, a `Rule` in a family of `diagnose/`, a page in `assets/findings`, an
 //!   example in `golden/findings`, and a test in `tests/all/diagnose`. `.github/CONTRIBUTING.md` has the recipe.
 //!

@@ -251,7 +251,12 @@ fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
     ] {
         match holder {
             Some(holder) => {
-                writeln!(out, "{label:<11} {}{}", who(database, holder.pid), held(holder.held_ms))?;
+                writeln!(
+                    out,
+                    "{label:<11} {}{}",
+                    who(database, holder.pid),
+                    units::for_at_least(holder.held_ms)
+                )?;
             }
             // It is unknown whether a missing file is locked.
             None if label == "write lock" && database.files.db.is_some() => {
@@ -292,17 +297,13 @@ fn who(database: &Database, pid: Option<i32>) -> String {
     }
 }
 
-fn held(held_ms: Option<f64>) -> String {
-    held_ms.map(|held| format!(" for at least {}", units::duration(held))).unwrap_or_default()
-}
-
 fn reader_line(database: &Database, reader: &LogReader) -> String {
     let place = match (reader.slot, reader.frame) {
         (Some(slot), Some(frame)) => format!(" in slot {slot} at frame {}", units::count(frame.into())),
         (Some(slot), None) => format!(" in slot {slot}"),
         (None, _) => String::new(),
     };
-    format!("{}{place}{}", who(database, reader.pid), held(reader.held_ms))
+    format!("{}{place}{}", who(database, reader.pid), units::for_at_least(reader.held_ms))
 }
 
 fn process_line(process: &Process) -> String {

@@ -231,6 +231,11 @@ impl Database {
             && (self.files.wal.is_some() || self.files.shm.is_some() || !self.processes.is_empty())
     }
 
+    /// Whether it is gone and processes have it open: they are known, and there is nothing else to report.
+    pub fn is_gone_in_use(&self) -> bool {
+        self.is_gone() && !self.processes.is_empty()
+    }
+
     /// What a new client would find beside the main file.
     pub fn presence(&self) -> Presence {
         if self.locks.index_held || self.locks.main_held || self.processes.iter().any(Process::has_main_file)

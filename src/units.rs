@@ -7,6 +7,11 @@ pub fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
+/// How long something has been seen to last, in ms, as a clause after it; empty if that is unknown.
+pub fn for_at_least(ms: Option<f64>) -> String {
+    ms.map(|ms| format!(" for at least {}", duration(ms))).unwrap_or_default()
+}
+
 /// `bytes` with a decimal unit and three digits: `160 kB`, `5.65 MB`, `78.2 MB`.
 pub fn bytes(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];

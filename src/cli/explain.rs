@@ -96,7 +96,7 @@ fn now(
         lines.push(format!("{named} has none of these findings"));
     }
     lines.push(match sampled {
-        Some(time) => format!("(Watched for {}.)", units::duration(time.as_secs_f64() * 1e3)),
+        Some(time) => format!("(Watched for {}.)", units::duration(units::milliseconds(time))),
         None => "(Sampled twice: --for 30s shows what comes and goes.)".to_owned(),
     });
     Ok(lines.join("\n"))

@@ -44,9 +44,7 @@ pub fn run(args: &SafeArgs, config: &Config) -> anyhow::Result<u8> {
     let first = sample()?;
     thread::sleep(BETWEEN);
     let last = sample()?;
-    // Of a database that is gone, the processes that have it open are the answer.
-    let is_answered = last.is_gone() && !last.processes.is_empty();
-    if let Some(why) = last.unfit.as_ref().filter(|_| !is_answered) {
+    if let Some(why) = last.unfit.as_ref().filter(|_| !last.is_gone_in_use()) {
         bail!("{why}");
     }
     let report = SafeReport::new(args.purpose, [&first, &last], unseen);

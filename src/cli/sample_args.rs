@@ -87,8 +87,7 @@ impl SampleArgs {
         }
         let mut snapshot = watch.confirmed_sample().snapshot.clone();
         for database in &mut snapshot.databases {
-            // The processes that have it open are known, and there is nothing else to report.
-            if database.is_gone() && !database.processes.is_empty() {
+            if database.is_gone_in_use() {
                 database.unfit = None;
             }
         }

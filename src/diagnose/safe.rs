@@ -7,8 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::place::unseen_elsewhere;
 use crate::snapshot::{
-    Database, DatabaseFiles, FileFacts, LabelRules, Process, ProcessId, ProcessManager, Unseen, WalSource,
-    lossy_path,
+    Database, DatabaseFiles, LabelRules, Process, ProcessId, ProcessManager, Unseen, WalSource, lossy_path,
 };
 
 mod lines;
@@ -236,26 +235,24 @@ fn left(purpose: SafePurpose, database: &Database) -> Vec<LeftFile> {
             advice: purpose.advice(LeftKind::HotJournal).to_owned(),
         });
     }
-    let log = database.files.wal.as_ref().filter(|log| log.bytes > 0 && database.wal.is_none());
-    left.extend(log.map(|log| LeftFile {
-        path: format!("{}-wal", database.path.display()).into(),
-        kind: LeftKind::Log,
-        frames: None,
-        bytes: log.bytes,
-        advice: purpose.advice(LeftKind::Log).to_owned(),
-    }));
-    let counted = database.wal.as_ref().filter(|wal| wal.source == WalSource::Log && wal.frames != Some(0));
-    if let (Some(wal), Some(FileFacts { bytes, .. })) = (counted, &database.files.wal) {
+    // `None`: it has data that cannot be read.
+    let counted = match &database.wal {
+        None => Some(None),
+        Some(wal) if wal.source == WalSource::Log && wal.frames != Some(0) => Some(wal.frames),
+        Some(_) => None,
+    };
+    let log = database.files.wal.as_ref().filter(|log| log.bytes > 0);
+    left.extend(log.zip(counted).map(|(log, frames)| {
         let is_doubtful = database.content.doubtful_log().is_some();
         let kind = if is_doubtful { LeftKind::DoubtfulLog } else { LeftKind::Log };
-        left.push(LeftFile {
+        LeftFile {
             path: format!("{}-wal", database.path.display()).into(),
             kind,
-            frames: wal.frames,
-            bytes: *bytes,
+            frames,
+            bytes: log.bytes,
             advice: purpose.advice(kind).to_owned(),
-        });
-    }
+        }
+    }));
     left
 }
 

@@ -113,7 +113,7 @@ mod tests {
     use super::super::fixture::*;
     use crate::snapshot::{Database, Severity::*};
 
-    fn with_log(bytes: u64, pending: u32) -> Database {
+    pub fn with_log(bytes: u64, pending: u32) -> Database {
         let mut database = live();
         database.wal = Some(wal(pending, 0));
         database.files.wal.as_mut().expect("a log").bytes = bytes;
@@ -122,7 +122,7 @@ mod tests {
         database
     }
 
-    fn names(database: &Database) -> Vec<FindingKind> {
+    pub fn names(database: &Database) -> Vec<FindingKind> {
         findings_of(database).into_iter().map(|finding| finding.kind).collect()
     }
 

@@ -12,7 +12,7 @@ use super::{
     who,
 };
 use crate::{
-    snapshot::{CheckpointMode, Database, LockHolder, Process, Unseen, WalSource, lossy_path},
+    snapshot::{CheckpointMode, Database, Process, Unseen, WalSource, lossy_path},
     units,
 };
 
@@ -95,7 +95,11 @@ fn free(database: &Database) -> GoalState {
         let Some(holder) = holder else { continue };
         // The holder of the whole file is the writer, and a checkpoint may hold the write lock.
         if by.iter().all(|named| named.pid != holder.pid) {
-            by.push(CheckpointBlocker::new(database, holder.pid, &format!("{how}{}", since(holder))));
+            by.push(CheckpointBlocker::new(
+                database,
+                holder.pid,
+                &format!("{how}{}", units::for_at_least(holder.held_ms)),
+            ));
         }
     }
     if let (Some(wait), Some(first)) = (&locks.holder_wait, by.first_mut()) {
@@ -138,10 +142,6 @@ fn frames_waiting(database: &Database) -> Result<u32, &'static str> {
         (WalSource::Log, Some(frames)) => Ok(frames),
         (WalSource::Log, None) => Err("the log is large and not counted to its end yet"),
     }
-}
-
-fn since(holder: &LockHolder) -> String {
-    holder.held_ms.map(|ms| format!(" for at least {}", units::duration(ms))).unwrap_or_default()
 }
 
 /// The output of `waltop wait`.

@@ -188,12 +188,8 @@ fn run(shared: &SamplerState, proc: &Path) {
                 next = CLOSE;
             }
         }
-        let is_free = |index: usize| writer(&targets.histories[index]).is_none();
-        pools.end_round(
-            |index| index < targets.histories.len() && is_free(index),
-            |it| asleep(proc, it),
-            now,
-        );
+        let is_free = |index: usize| targets.histories.get(index).is_some_and(|it| writer(it).is_none());
+        pools.end_round(is_free, |it| asleep(proc, it), now);
         *threads::lock(&shared.own_waiters) = pools.verdicts();
         held_before = held;
         if !targets.openers.is_empty() {

@@ -24,8 +24,8 @@ impl Observer {
 
     /// Reads the lock table, and notes what it does not show.
     pub(super) fn lock_table(&mut self) -> LockTable {
-        // The kernel stops whoever takes or gives back a lock on the machine while it prints the table, and the first
-        // reader after a while waits some milliseconds for that: not for databases that nobody has locked.
+        // While the kernel prints the table, every process that takes or releases a lock waits, and the first reader
+        // after a while waits some milliseconds. It is not worth that for databases that no process has locked.
         let table = if self.is_own_proc && self.watched.iter().all(DatabaseWatch::is_unlocked) {
             Ok(LockTable::default())
         } else {

@@ -88,9 +88,8 @@ pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
     }
     let file = files::open(&absolute).map_err(wrap)?;
     check(&file, &metadata, shown.clone()).map_err(|unfit| match unfit {
-        UnfitPath::NotADatabase(path) if main_beside(&absolute).is_some() => {
-            let main = main_beside(&absolute).unwrap_or_default().display().to_string();
-            UnfitPath::Sidecar { path, main: text::clean(&main) }
+        UnfitPath::NotADatabase(path) if let Some(main) = main_beside(&absolute) => {
+            UnfitPath::Sidecar { path, main: text::clean(&main.display().to_string()) }
         }
         UnfitPath::NotADatabase(_) | UnfitPath::Truncated { .. } if is_damaged(&file, &absolute) => {
             UnfitPath::Damaged(shown)

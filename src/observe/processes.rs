@@ -167,12 +167,12 @@ impl OpenerFinder {
 
     // All processes; `None` if no PID was assigned since `before` were listed. Listing them is most of the cost of a
     // sample: where few PIDs were assigned since, only those are asked for, and the ended ones stay until the next scan.
-    fn pids(&mut self, anew: bool, before: &HashSet<i32>) -> Option<HashSet<i32>> {
+    fn pids(&mut self, is_due: bool, before: &HashSet<i32>) -> Option<HashSet<i32>> {
         let newest = proc::newest_pid(&self.proc);
         let earlier = std::mem::replace(&mut self.newest, newest);
-        if !anew
+        if !is_due
             && let (Some(earlier), Some(newest)) = (earlier, newest)
-            && (earlier..=earlier + FEW_PIDS).contains(&newest)
+            && (earlier..=earlier.saturating_add(FEW_PIDS)).contains(&newest)
         {
             // A process gets its PID some time before it is listed.
             let assigned = earlier - LATE_PIDS + 1..=newest;

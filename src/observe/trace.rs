@@ -213,8 +213,9 @@ fn round(
         }
     }
     for database in databases.iter_mut() {
-        facts.gaps += u64::from(database.seed(proc, &clock(), names));
-        database.end_silent_waits(&clock(), names);
+        let now = clock();
+        facts.gaps += u64::from(database.seed(proc, &now, names));
+        database.end_silent_waits(&now, names);
     }
     // The statistics are one file for each processor, so they are read only where the buffer says that it has lost some.
     let lost = if has_lost { instances.overruns() } else { 0 };

@@ -129,7 +129,8 @@ fn lines(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Vec<(Option
         row_lines(app, rows[at], mark, theme, RowShape { width, is_named, most_lines })
     };
     let mut drawings: Vec<_> = (0..rows.len()).map(|at| drawn(at, 1)).collect();
-    let mut free = room.saturating_sub(rows.len() + remarks(app, current).count());
+    let remarks: Vec<String> = remarks(app, current).collect();
+    let mut free = room.saturating_sub(rows.len() + remarks.len());
     let longer = if app.zoomed { rows.len() } else { current };
     for at in std::iter::once(selected).chain((0..longer).filter(|at| *at != selected)) {
         let Some(drawing) = drawings.get_mut(at).filter(|_| free > 0) else { break };
@@ -143,7 +144,7 @@ fn lines(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Vec<(Option
         lines.extend(drawing.into_iter().map(|line| (Some(at), marked(line))));
     }
     let ended = lines.iter().position(|(row, _)| *row == Some(current)).unwrap_or(lines.len());
-    let remarks = remarks(app, current).map(|remark| {
+    let remarks = remarks.into_iter().map(|remark| {
         let remark = format!("   {}", text::fit(&remark, width.saturating_sub(MARK)));
         (None, Line::styled(remark, theme.muted))
     });

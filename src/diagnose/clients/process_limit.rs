@@ -34,24 +34,22 @@ impl NearLimit {
     fn descriptors(&self, process: &Process, limits: ProcessLimits, look: &RuleInput<'_>) -> Option<Finding> {
         let (used, most) = (limits.descriptors?, limits.open_files.soft?);
         #[expect(clippy::cast_precision_loss, reason = "a share of some thousands")]
-        let is_near = used as f64 >= look.config.thresholds.process_limit * most as f64;
-        let message = || {
-            format!(
+        if (used as f64) < look.config.thresholds.process_limit * most as f64 {
+            return None;
+        }
+        Some(Finding {
+            kind: self.kind(),
+            severity: Severity::Warning,
+            label: None,
+            pid: Some(process.pid),
+            message: format!(
                 "{} has {} of the {} descriptors that it may have: without one SQLite cannot open the database or its \
                  log",
                 who(look.database, Some(process.pid)),
                 units::count(used),
                 units::count(most)
-            )
-        };
-        let evidence = || [("descriptors", used.into()), ("limit", most.into())];
-        is_near.then(|| Finding {
-            kind: self.kind(),
-            severity: Severity::Warning,
-            label: None,
-            pid: Some(process.pid),
-            message: message(),
-            evidence: super::super::evidence(evidence()),
+            ),
+            evidence: evidence([("descriptors", used.into()), ("limit", most.into())]),
             remedy: raise(process.pid, "nofile", limits.open_files),
         })
     }

@@ -177,26 +177,16 @@ fn time_until_full(database: &Database) -> Option<Duration> {
 }
 
 fn duration(time: Duration) -> String {
-    units::duration(time.as_secs_f64() * 1000.0)
+    units::duration(units::milliseconds(time))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::fixture::*;
-    use crate::snapshot::{Database, Severity::*};
-
-    fn with_log(bytes: u64, pending: u32) -> Database {
-        let mut database = live();
-        database.wal = Some(wal(pending, 0));
-        database.files.wal.as_mut().expect("a log").bytes = bytes;
-        // The main file has all its pages, so that a checkpoint needs no room.
-        database.files.db.as_mut().expect("a database").bytes = 1_446 * 4_096;
-        database
-    }
-
-    fn names(database: &Database) -> Vec<FindingKind> {
-        findings_of(database).into_iter().map(|finding| finding.kind).collect()
-    }
+    use super::super::{
+        super::fixture::*,
+        tests::{names, with_log},
+    };
+    use crate::snapshot::Severity::*;
 
     #[test]
     fn a_log_is_large_past_a_limit() {
