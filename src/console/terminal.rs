@@ -1,7 +1,7 @@
 //! Takes over the terminal for the console and restores it on every exit path.
 
 use std::{
-    io::{self, Stdout, Write},
+    io::{self, BufWriter, Stdout, Write},
     mem::ManuallyDrop,
     panic,
     sync::{
@@ -21,6 +21,10 @@ use signal_hook::low_level::raise;
 
 use crate::text;
 
+/// A frame of a large terminal goes out in one write, so that no part of it is shown alone. Standard output by itself
+/// writes each KiB.
+const FRAME_BYTES: usize = 1 << 16;
+
 /// Saves the title on the terminal's stack, and takes it back from there (XTWINOPS 22 and 23 of xterm).
 const SAVE_TITLE: &str = "\x1b[22;2t";
 const RESTORE_TITLE: &str = "\x1b[23;2t";
@@ -39,7 +43,7 @@ static HAS_TITLE: AtomicBool = AtomicBool::new(false);
 pub struct TerminalGuard {
     // Never dropped: its `Drop` shows the cursor, as `restore` does, and reports a failure with `eprintln!`, which
     // panics if the terminal is gone.
-    terminal: ManuallyDrop<Terminal<CrosstermBackend<Stdout>>>,
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Stdout>>>>,
     // `None` until there is one.
     title: Option<String>,
     /// Whether the console wants the mouse whenever it has the terminal.
@@ -64,7 +68,10 @@ impl TerminalGuard {
         terminal::enable_raw_mode()?;
         // From here on a failure must restore the terminal.
         let screen = enter_screen(wants_mouse)
-            .and_then(|()| Terminal::new(CrosstermBackend::new(io::stdout())))
+            .and_then(|()| {
+                let out = BufWriter::with_capacity(FRAME_BYTES, io::stdout());
+                Terminal::new(CrosstermBackend::new(out))
+            })
             .map(|terminal| Self { terminal: ManuallyDrop::new(terminal), title: None, wants_mouse });
         if screen.is_err() {
             restore();

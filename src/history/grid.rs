@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{Timestamp, ToSpan};
+use jiff::Timestamp;
 
 use super::{HoldPiece, Micros, Timeline, TimelineLane, TimelineStep, milliseconds};
 
@@ -65,8 +65,8 @@ impl<F: Fn(Micros) -> Timestamp> TimelineGrid<F> {
 
     // Which of `of` equal parts overlap `start` to `end`; a hold of no length overlaps one.
     pub fn range(&self, start: Micros, end: Micros, of: usize) -> std::ops::Range<usize> {
-        let scale = i128::try_from(of).unwrap_or(1);
-        let part = |at: Micros| i128::from((at - self.from).max(0)) * scale / i128::from(self.span.max(1));
+        let scale = Micros::try_from(of).unwrap_or(1);
+        let part = |at: Micros| (at - self.from).max(0).saturating_mul(scale) / self.span.max(1);
         let first = usize::try_from(part(start)).unwrap_or(0).min(of - 1);
         let last = usize::try_from(part((end - 1).max(start))).unwrap_or(0).min(of - 1);
         first..last + 1
@@ -74,6 +74,6 @@ impl<F: Fn(Micros) -> Timestamp> TimelineGrid<F> {
 }
 
 pub(super) fn earlier(at: Timestamp, by: Duration) -> Timestamp {
-    let by = i64::try_from(by.as_micros()).unwrap_or(i64::MAX);
-    at.checked_sub(by.microseconds()).unwrap_or(Timestamp::MIN)
+    // Not by a `jiff::Span`: a timeline needs this for each of its holds, and that takes several times as long.
+    Timestamp::from_nanosecond(at.as_nanosecond() - by.as_nanos().cast_signed()).unwrap_or(Timestamp::MIN)
 }

@@ -155,8 +155,8 @@ impl LockHistory {
             },
         };
         let (chosen, rest) = self.chosen(from, to, self.micros(now.0));
-        let mut lanes: Vec<TimelineLane> = chosen.iter().map(|(who, _)| TimelineLane::of(who)).collect();
-        let index: HashMap<_, _> = chosen.iter().enumerate().map(|(at, (who, _))| (who.key(), at)).collect();
+        let mut lanes: Vec<TimelineLane> = chosen.iter().map(|who| TimelineLane::of(who)).collect();
+        let index: HashMap<_, _> = chosen.iter().enumerate().map(|(at, who)| (who.key(), at)).collect();
         if rest {
             let name = LockOwner::OTHERS.to_owned();
             lanes.push(TimelineLane::of(&Arc::new(LockOwner { name, ..LockOwner::default() })));
@@ -226,7 +226,7 @@ impl LockHistory {
     }
 
     // The processes with the most time between `from` and `to`, and whether there are more than fit into lanes.
-    fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<(&Arc<LockOwner>, Micros)>, bool) {
+    fn chosen(&self, from: Micros, to: Micros, now: Micros) -> (Vec<&Arc<LockOwner>>, bool) {
         let mut totals: HashMap<_, (&Arc<LockOwner>, Micros)> = HashMap::new();
         for piece in self.pieces(from, to, now) {
             let total = totals.entry(piece.who.key()).or_insert((piece.who, 0));
@@ -235,12 +235,16 @@ impl LockHistory {
         for who in self.waits.owners(from, to, now).chain(self.log_past.holders(from, to)) {
             totals.entry(who.key()).or_insert((who, 0));
         }
-        let mut chosen: Vec<_> = totals.into_values().collect();
-        chosen.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.key().cmp(&b.0.key())));
+        let mut chosen: Vec<_> = totals.into_iter().map(|(key, (who, held))| (key, who, held)).collect();
+        let order = |a: &(LaneKey, _, Micros), b: &(LaneKey, _, Micros)| b.2.cmp(&a.2).then(a.0.cmp(&b.0));
         let rest = chosen.len() > Timeline::LANES;
         if rest {
+            // There may be tens of thousands: only those that get a lane are sorted.
+            chosen.select_nth_unstable_by(Timeline::LANES - 1, order);
             chosen.truncate(Timeline::LANES - 1);
         }
+        chosen.sort_unstable_by(order);
+        let chosen = chosen.into_iter().map(|(_, who, _)| who).collect();
         (chosen, rest)
     }
 }
