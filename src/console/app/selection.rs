@@ -66,6 +66,15 @@ impl App {
         self.states.shown_mut().cursor.is_cleared = true;
     }
 
+    /// The user has stopped the process `stopped`. If it is the selected one, or several were stopped at once, the worst
+    /// finding selects a row again, as at the start.
+    pub(super) fn selected_was_stopped(&mut self, stopped: SignalTarget) {
+        let is_it = |cursor: &PanelCursors| cursor.is_cleared || cursor.process == Some(stopped);
+        for state in self.states.iter_mut().filter(|state| is_it(&state.cursor)) {
+            (state.is_settled, state.selected_for) = (false, None);
+        }
+    }
+
     /// The selected process. It is always a visible one.
     pub fn selected_process(&self) -> Option<&Process> {
         self.selected_table_row()?.process()
@@ -170,8 +179,8 @@ impl App {
         }
     }
 
-    /// Keeps the selection on the same process. After it has left the table, no process is selected: a key must not hit
-    /// one that the user has not chosen.
+    /// Keeps the selection on the same process. After it has left the table by itself, no process is selected: a key must
+    /// not hit one that the user has not chosen.
     pub(super) fn keep_selection(&mut self) {
         if let Some((severity, row)) = self.row_to_select() {
             self.states.shown_mut().selected_for = Some(severity);

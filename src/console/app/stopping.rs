@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     act::{
         ConfirmedAction, Effect, StopResult,
-        reap::{self, GRACE, StopRequest},
+        reap::{self, GRACE, StopOutcome, StopRequest},
         signal::{SignalRefusal, SignalTarget, StopSignal},
     },
     keymap::{Action, Panel},
@@ -249,6 +249,9 @@ impl App {
             (self.stopping.unwatched.swap_remove(at), false)
         };
         let restart = ended.restart.clone();
+        if ended.end == StopOutcome::Gone {
+            self.selected_was_stopped(ended.target);
+        }
         let report = record(&mut ending, ended);
         let mut effects = if ending.count() == 1 {
             vec![self.notify(Notice::Stop(report))]

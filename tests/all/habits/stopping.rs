@@ -1,7 +1,7 @@
 //! The stop dialog: its facts are those of the newest sample, and of the very process that it asks about.
 
 use waltop::{
-    act::{ActionOutcome, EffectReport},
+    act::{ActionOutcome, EffectReport, StopResult, reap::StopOutcome, signal::StopSignal},
     console::app::{Message, Notice},
     snapshot::{Database, LockHold},
 };
@@ -106,6 +106,41 @@ fn after_the_selected_process_ended_x_hits_nobody_until_the_user_moves() {
     stage.keys("j");
     assert!(stage.app.selected_process().is_some());
     assert_eq!(pins(&stage.keys("x")).len(), 1);
+}
+
+#[test]
+fn after_the_user_stopped_the_selected_process_the_next_worst_finding_selects_a_row() {
+    let without = |pid: i32| {
+        let mut database = contended();
+        database.processes.retain(|process| process.pid != pid);
+        look(vec![database])
+    };
+    let stop = |keys: &str, pid: i32| {
+        let mut stage = stage();
+        assert_eq!(pins(&stage.keys(keys)), [pid]);
+        stage.pinned(target(pid));
+        assert!(super::acts(&stage.keys("y")), "{}", stage.screen());
+        stage
+    };
+    let end = |stage: &mut Stage, pid: i32, end: StopOutcome| {
+        let at = "2026-01-15T14:03:27Z".parse().expect("a time");
+        let result = StopResult { target: target(pid), signal: StopSignal::Term, end, restart: None, at };
+        stage.update(Message::Report(EffectReport::Ended(result)));
+        stage.look(without(pid));
+    };
+    let selected = |stage: &Stage| stage.app.selected_process().map(|it| it.pid);
+    let mut stopped = stop("2gx", 71166);
+    let subject = super::worst(&stopped);
+    end(&mut stopped, 71166, StopOutcome::Gone);
+    assert_eq!(selected(&stopped), Some(subject));
+    let mut moved = stop("2gx", 71166);
+    moved.keys("n");
+    moved.keys("2G");
+    end(&mut moved, 71166, StopOutcome::Gone);
+    assert_eq!(selected(&moved), Some(71300), "another row was selected meanwhile");
+    let mut stays = stop("2gx", 71166);
+    end(&mut stays, 71166, StopOutcome::Stays);
+    assert_eq!(selected(&stays), None, "waltop did not see it end");
 }
 
 #[test]
