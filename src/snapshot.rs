@@ -78,7 +78,7 @@ pub use reach::{OverlayMount, PathReach};
 pub use refusals::{RefusalReason, RefusedWriter, WriterRefusals};
 pub use sampling::SamplingFacts;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
-pub use stale::{StaleCause, StaleVerdict};
+pub use stale::{NotIdle, PastMaxAge, StaleCause, StaleVerdict};
 pub use suspicion::{Suspicion, SuspicionKind};
 pub use trace::TraceFacts;
 pub use waiters::{OwnWaiters, PossibleWaiter, WaiterEvidence};

@@ -152,7 +152,7 @@ pub fn candidates(database: &Database) -> impl Iterator<Item = &Process> {
 /// The causes that hold for `process`, if it is stale or only its protection keeps it from being stale.
 pub fn causes(process: &Process) -> &[StaleCause] {
     match &process.stale {
-        Some(StaleVerdict { is_stale, causes, protected }) if *is_stale || protected.is_some() => causes,
+        Some(StaleVerdict { is_stale, causes, protected, .. }) if *is_stale || protected.is_some() => causes,
         _ => &[],
     }
 }

@@ -26,7 +26,10 @@ use crate::{
 
 use super::{BETWEEN_LOOKS, databases, output::answer, pid_of, print_json, print_line};
 
+mod list;
 mod report;
+
+use list::past_max_age;
 
 pub use report::ReapReport;
 use report::{DatabaseReap, ReapCandidate, ReapOutcome};
@@ -160,36 +163,6 @@ impl ReapPlan {
         pinned.sort_by_key(|held| held.target().pid);
         let (ends, restarts) = (HashMap::new(), HashMap::new());
         Ok(Self { candidates, pinned, refused, ends, restarts, aftermath: Vec::new() })
-    }
-
-    /// Prints what is stale and why, and what is not stopped; to stderr if stdout is for JSON.
-    fn list(&self, args: &ReapArgs, snapshot: &Snapshot) -> anyhow::Result<()> {
-        let watched = units::duration(args.watch.as_secs_f64() * 1e3);
-        for (index, database) in snapshot.databases.iter().enumerate() {
-            let of_it: Vec<&Process> =
-                self.candidates.iter().filter(|(at, _)| *at == index).map(|(_, it)| it).collect();
-            let stale = of_it.iter().filter(|it| !self.refused.contains_key(&it.pid)).count();
-            let path = database.path.display();
-            let all = database.processes.len();
-            report_line(args, &format!("{path}: {stale} of {all} stale, watched for {watched}"))?;
-            for process in of_it {
-                let age = process.started_at.map(|it| snapshot.taken_at.duration_since(it).as_secs_f64());
-                let age = age.map_or_else(|| "of unknown age".to_owned(), |it| units::duration(it * 1e3));
-                report_line(args, &format!("  {}, {age}: {}", process.who(), process.command_line()))?;
-                for cause in reap::causes(process) {
-                    report_line(args, &format!("    {}: {}", cause.name(), cause))?;
-                }
-                if let Some(refusal) = self.refused.get(&process.pid) {
-                    report_line(args, &format!("    left alone: {refusal}"))?;
-                }
-            }
-        }
-        let mut causes = self.candidates.iter().flat_map(|(_, process)| reap::causes(process));
-        if args.watch < LONG_WATCH && causes.any(|cause| cause.idle_ms().is_some()) {
-            let advice = "--for 30s watches longer";
-            report_line(args, &format!("work that is rarer than every {watched} looks idle; {advice}"))?;
-        }
-        Ok(())
     }
 
     /// Asks and stops; returns whether the user agreed. If nothing is stale, it does not ask.
@@ -374,6 +347,9 @@ fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Resul
         bail!("{pid} does not have the database open; nothing was stopped");
     }
     if found.iter().all(|(_, process)| reap::causes(process).is_empty()) {
+        if let Some(past) = found.iter().find_map(|(_, process)| past_max_age(process)) {
+            bail!("{pid}: {past}; nothing was stopped (in the console x stops it all the same)");
+        }
         bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status shows what it does)");
     }
     for (_, process) in found {

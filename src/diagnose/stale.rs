@@ -19,7 +19,7 @@ mod twins;
 
 pub use findings::RULES;
 
-use causes::causes;
+use causes::{causes, past_max_age};
 use protection::protection;
 use twins::DaemonFamily;
 
@@ -82,7 +82,10 @@ impl<'a> StaleInput<'a> {
     fn verdict(&self, subject: &ProcessVerdict<'_>) -> StaleVerdict {
         let causes = causes(self, subject);
         let protected = protection(self, subject);
-        StaleVerdict { is_stale: !causes.is_empty() && protected.is_none(), causes, protected }
+        let is_stale = !causes.is_empty() && protected.is_none();
+        let is_ruled_out = causes.is_empty() && protected.is_none();
+        let past_max_age = is_ruled_out.then(|| past_max_age(self, subject)).flatten();
+        StaleVerdict { is_stale, causes, protected, past_max_age }
     }
 
     fn rule(&self, process: &Process) -> Option<&'a DaemonRule> {

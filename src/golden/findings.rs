@@ -36,6 +36,7 @@ fn findings_read_as_in_their_file() {
     }
     add_causes(&mut lines);
     add_protections(&mut lines);
+    add_past_max_age(&mut lines);
     compare("findings.txt", &lines);
 }
 

@@ -5,17 +5,43 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::StaleProtection;
+use super::{LockHold, StaleProtection};
 use crate::units;
 
 /// The verdict on a process that nothing seems to need.
-#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct StaleVerdict {
     /// At least one cause holds, and nothing protects it.
     pub is_stale: bool,
     pub causes: Vec<StaleCause>,
     /// Why it is not stale in spite of a cause.
     pub protected: Option<StaleProtection>,
+    /// It is older than its rule allows, and not stale, because it was not seen idle.
+    #[serde(default)]
+    pub past_max_age: Option<PastMaxAge>,
+}
+
+/// A process that is older than the `max_age` of its rule, and was not seen idle. Its text is one sentence.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct PastMaxAge {
+    pub rule: String,
+    pub age_ms: f64,
+    pub limit_ms: f64,
+    pub not_idle: NotIdle,
+}
+
+/// Why a process is not known to be idle.
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
+#[serde(tag = "reason", rename_all = "kebab-case")]
+pub enum NotIdle {
+    /// It is stopped: it has to be resumed first.
+    Stopped,
+    /// It holds a lock of a transaction.
+    Lock { lock: LockHold },
+    /// The samples cover less time than the shortest idle time that counts.
+    BriefWatch { watched_ms: f64, least_ms: f64 },
+    /// It used CPU time or a lock, or it waits for one or for its children.
+    Work,
 }
 
 /// Why a process should no longer run, with the evidence. Its text is one sentence.
@@ -122,6 +148,30 @@ impl fmt::Display for StaleCause {
                 time(held_ms),
                 time(idle_ms)
             ),
+        }
+    }
+}
+
+impl fmt::Display for PastMaxAge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rule, age_ms, limit_ms, not_idle } = self;
+        let (age, limit) = (units::duration(*age_ms), units::duration(*limit_ms));
+        write!(f, "it is {age} old, past the {limit} of the rule {rule}, but not stale: {not_idle}")
+    }
+}
+
+impl fmt::Display for NotIdle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped => f.write_str("it is stopped, so nobody knows whether it is idle"),
+            Self::Lock { lock } => write!(f, "it holds the lock {lock}, as a transaction at work does"),
+            Self::BriefWatch { watched_ms, least_ms } => write!(
+                f,
+                "it was watched for {}, and idleness takes {} to see",
+                units::duration(*watched_ms),
+                units::duration(*least_ms)
+            ),
+            Self::Work => f.write_str("it uses CPU time or locks, or waits for a lock or its children"),
         }
     }
 }

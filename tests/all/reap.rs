@@ -40,6 +40,7 @@ fn stale(rule: Option<&str>) -> StaleVerdict {
             idle_ms: 5000.0,
         }],
         protected: rule.map(|rule| StaleProtection::Rule { rule: rule.to_owned() }),
+        past_max_age: None,
     }
 }
 

@@ -145,12 +145,13 @@ fn origin(process: &Process) -> LabelledRows {
 
 // The causes, each with its evidence, and what protects the process.
 fn verdict(process: &Process) -> LabelledRows {
-    let Some(StaleVerdict { is_stale, causes, protected }) = &process.stale else {
+    let Some(StaleVerdict { is_stale, causes, protected, past_max_age }) = &process.stale else {
         return vec![row("stale", "not judged")];
     };
     let mut rows = vec![row("stale", if *is_stale { "yes" } else { "no" })];
     rows.extend(causes.iter().map(|cause| row(cause.name(), cause.to_string())));
     rows.extend(protected.iter().map(|reason| row("protected", reason.to_string())));
+    rows.extend(past_max_age.iter().map(|past| row("max-age", past.to_string())));
     rows
 }
 

@@ -5,6 +5,7 @@ use crate::snapshot::{Executable, ExecutableState, Process, StaleCause, Suspicio
 
 mod idleness;
 
+pub use idleness::past_max_age;
 use idleness::{max_age, orphan, pinned_wal};
 
 pub fn causes(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Vec<StaleCause> {

@@ -241,7 +241,12 @@ pub(super) mod tests {
     #[test]
     fn a_stale_process_with_a_twin_has_one_finding_and_the_healthy_twin_none() {
         let judge = |process: &mut Process, cause| {
-            process.stale = Some(StaleVerdict { is_stale: true, causes: vec![cause], protected: None });
+            process.stale = Some(StaleVerdict {
+                is_stale: true,
+                causes: vec![cause],
+                protected: None,
+                ..StaleVerdict::default()
+            });
         };
         let all = |database: &Database, daemons: fn() -> Vec<DaemonRule>| {
             [&StaleDaemon as &dyn Rule, &DuplicateDaemon]
@@ -353,8 +358,12 @@ pub(super) mod tests {
             let mut database = live();
             let process = &mut database.processes[0];
             process.replaced = replaced.iter().map(|&path| path.to_owned()).collect();
-            process.stale =
-                Some(StaleVerdict { is_stale: true, causes: vec![cause.clone()], protected: None });
+            process.stale = Some(StaleVerdict {
+                is_stale: true,
+                causes: vec![cause.clone()],
+                protected: None,
+                ..StaleVerdict::default()
+            });
             let command = found(&StaleDaemon, &database, Vec::new(), &[])[0].remedy.command.clone();
             command.expect("a command")
         };

@@ -59,7 +59,8 @@ pub fn bare_clients() -> Vec<Finding> {
 pub fn stale() -> Vec<Finding> {
     let of = |causes: Vec<StaleCause>| {
         let database = changed(live(), |it| {
-            it.processes[0].stale = Some(StaleVerdict { is_stale: true, causes, protected: None });
+            it.processes[0].stale =
+                Some(StaleVerdict { is_stale: true, causes, protected: None, ..StaleVerdict::default() });
         });
         found(FindingKind::StaleDaemon, &database, &config(), &[])
     };
@@ -93,8 +94,12 @@ pub fn duplicates() -> Vec<Finding> {
     });
     let executable = StaleCause::Executable { path: "/usr/bin/bun".to_owned(), is_replaced: true };
     let stale = changed(twins.clone(), |it| {
-        it.processes[0].stale =
-            Some(StaleVerdict { is_stale: true, causes: vec![executable], protected: None });
+        it.processes[0].stale = Some(StaleVerdict {
+            is_stale: true,
+            causes: vec![executable],
+            protected: None,
+            ..StaleVerdict::default()
+        });
     });
     let ruled = Config { daemons: vec![watcher()], ..config() };
     let kind = FindingKind::DuplicateDaemon;
@@ -163,5 +168,17 @@ pub fn add_protections(lines: &mut Lines) {
         StaleProtection::Replicator { .. } => [
             StaleProtection::Replicator { program: "litestream".to_owned() },
         ],
+    });
+}
+
+pub fn add_past_max_age(lines: &mut Lines) {
+    let past =
+        |not_idle| PastMaxAge { rule: "reader".to_owned(), age_ms: 240_000.0, limit_ms: 60_000.0, not_idle };
+    examples!(*lines, PastMaxAge { PastMaxAge { .. } => [past(NotIdle::Work)] });
+    examples!(*lines, NotIdle {
+        NotIdle::Stopped => [NotIdle::Stopped],
+        NotIdle::Lock { .. } => [NotIdle::Lock { lock: LockHold::Read(1) }],
+        NotIdle::BriefWatch { .. } => [NotIdle::BriefWatch { watched_ms: 200.0, least_ms: 5000.0 }],
+        NotIdle::Work => [NotIdle::Work],
     });
 }

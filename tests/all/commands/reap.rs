@@ -1,6 +1,9 @@
 //! What is stale is listed, and ends when somebody says yes; nothing else does.
 
-use waltop::{act::signal::SignalRefusal, snapshot::StaleProtection};
+use waltop::{
+    act::signal::SignalRefusal,
+    snapshot::{LockHold, NotIdle, StaleProtection},
+};
 
 use super::*;
 use crate::{python::Python, support::eventually, terminal::Terminal};
@@ -369,6 +372,8 @@ fn a_rule_of_the_configuration_condemns_what_is_idle_and_spares_what_works() {
     let said = home.run(&["reap", "--yes", "--for", "1s", "notes.db"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     assert!(said.out.contains("1 of 3 stale, watched for 1 s"), "{said:?}");
+    let works = NotIdle::Lock { lock: LockHold::Write }.to_string();
+    assert!(said.out.contains(&works), "{said:?}");
     let protected = StaleProtection::Rule { rule: "server".to_owned() };
     assert!(said.out.contains("left alone: ") && said.out.contains(&protected.to_string()), "{said:?}");
     assert!(said.out.contains(&format!("{} (watcher) has ended after TERM", idle.pid())), "{said:?}");

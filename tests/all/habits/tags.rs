@@ -93,7 +93,8 @@ fn a_protected_one_is_named_with_the_reason_and_gets_no_signal() {
 
 fn protect(database: &mut Database, pid: i32, protected: Option<StaleProtection>) {
     let process = database.processes.iter_mut().find(|it| it.pid == pid).expect("it is listed");
-    process.stale = Some(StaleVerdict { is_stale: false, causes: Vec::new(), protected });
+    process.stale =
+        Some(StaleVerdict { is_stale: false, causes: Vec::new(), protected, ..StaleVerdict::default() });
 }
 
 #[test]

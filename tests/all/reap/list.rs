@@ -273,7 +273,12 @@ fn an_ingestion_of_ours_is_stopped_by_x_unless_more_than_its_kind_protects_it() 
     {
         let judge = |pid| {
             let protected = Some(protection.clone());
-            (pid == 71201).then_some(StaleVerdict { is_stale: false, causes: Vec::new(), protected })
+            (pid == 71201).then_some(StaleVerdict {
+                is_stale: false,
+                causes: Vec::new(),
+                protected,
+                ..StaleVerdict::default()
+            })
         };
         let mut stage = Stage::new(judged(look(vec![contended()]), judge), USUAL);
         let effects = stage.keys("/71201<Enter>x");

@@ -25,12 +25,13 @@ fn staged() -> waltop::sampler::Sample {
                     },
                     StaleCause::Executable { path: "/usr/bin/bun".to_owned(), is_replaced: true },
                 ],
-                protected: None,
+                ..StaleVerdict::default()
             }),
             LEFT_ALONE => Some(StaleVerdict {
                 is_stale: false,
                 causes: vec![StaleCause::Orphan { adopted_by: Some(1), idle_ms: 5000.0 }],
                 protected: Some(StaleProtection::Rule { rule: "vectors".to_owned() }),
+                past_max_age: None,
             }),
             _ => process.stale.take(),
         };

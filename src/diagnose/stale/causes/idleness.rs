@@ -7,7 +7,10 @@ use crate::{
         stale::{ProcessVerdict, StaleInput},
         wal::frames_pinned_by,
     },
-    snapshot::{LogReader, Process, ProcessIdleness, ProcessManager, ProcessOrigin, StaleCause},
+    snapshot::{
+        LockHold, LogReader, NotIdle, PastMaxAge, Process, ProcessIdleness, ProcessManager, ProcessOrigin,
+        StaleCause,
+    },
     units::milliseconds,
 };
 
@@ -26,12 +29,7 @@ pub fn orphan(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
 }
 
 pub fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
-    let rule = scene.rule(process)?;
-    let limit_ms = milliseconds(rule.max_age?);
-    let age_ms = scene.snapshot.taken_at.duration_since(process.started_at?).as_millis_f64();
-    if age_ms < limit_ms {
-        return None;
-    }
+    let (rule, age_ms, limit_ms) = outlived(scene, process)?;
     let cap = scene.config.thresholds.idle;
     let idle_ms = over_window(scene, process.idleness.idle_ms?, &process.idleness, cap)?;
     // Between two runs of waltop nobody saw whether it held a lock, and a short transaction takes less than a tick: only
@@ -40,7 +38,34 @@ pub fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> 
     if idle_ms + SLACK_MS < milliseconds(scene.config.thresholds.least_idle) {
         return None;
     }
-    Some(StaleCause::MaxAge { rule: rule.name.clone(), age_ms, limit_ms, idle_ms })
+    Some(StaleCause::MaxAge { rule, age_ms, limit_ms, idle_ms })
+}
+
+/// Why a process that has outlived the `max_age` of its rule is not stale for that.
+pub fn past_max_age(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Option<PastMaxAge> {
+    let (_, process) = subject.rows.first()?;
+    let (rule, age_ms, limit_ms) = outlived(scene, process)?;
+    let least_ms = milliseconds(scene.config.thresholds.least_idle);
+    let watched_ms = process.idleness.watched_ms.unwrap_or(0.0);
+    let locks = subject.rows.iter().flat_map(|(_, process)| &process.holds);
+    let not_idle = if process.is_stopped() {
+        NotIdle::Stopped
+    } else if let Some(&lock) = locks.into_iter().find(|lock| **lock != LockHold::Shared) {
+        NotIdle::Lock { lock }
+    } else if watched_ms + SLACK_MS < least_ms {
+        NotIdle::BriefWatch { watched_ms, least_ms }
+    } else {
+        NotIdle::Work
+    };
+    Some(PastMaxAge { rule, age_ms, limit_ms, not_idle })
+}
+
+// The rule whose `max_age` it has outlived, with its age and that limit.
+fn outlived(scene: &StaleInput<'_>, process: &Process) -> Option<(String, f64, f64)> {
+    let rule = scene.rule(process)?;
+    let limit_ms = milliseconds(rule.max_age?);
+    let age_ms = scene.snapshot.taken_at.duration_since(process.started_at?).as_millis_f64();
+    (age_ms >= limit_ms).then(|| (rule.name.clone(), age_ms, limit_ms))
 }
 
 // The pin itself does not count as activity here.
@@ -81,7 +106,10 @@ mod tests {
     use super::super::tests::{NONE, against, idle, judged, names, rule, ruled, verdict, with};
     use crate::{
         diagnose::fixture::{READER, WRITER, config, pinned},
-        snapshot::{Database, ProcessIdleness, ProcessManager, ProcessOrigin, ProcessState, StaleCause},
+        snapshot::{
+            Database, LockHold, NotIdle, ProcessIdleness, ProcessManager, ProcessOrigin, ProcessState,
+            StaleCause,
+        },
     };
 
     fn old(idleness: ProcessIdleness) -> Database {
@@ -151,6 +179,31 @@ mod tests {
         ] {
             assert_eq!(against(&old(idleness), &day), expected, "{idleness:?}");
         }
+    }
+
+    #[test]
+    fn a_process_past_its_age_that_is_not_stale_says_why() {
+        let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
+        let said = |database: &Database, config| {
+            let now = judged(vec![database.clone()], Some(vec![database.clone()]), config);
+            verdict(&now.databases[0], WRITER).past_max_age.clone().map(|it| it.not_idle)
+        };
+        let mut reader = old(idle(5000.0, 60_000.0));
+        reader.processes[0].holds = vec![LockHold::Shared];
+        assert_eq!(said(&reader, &day), Some(NotIdle::Work));
+        reader.processes[0].holds.push(LockHold::Read(1));
+        assert_eq!(said(&reader, &day), Some(NotIdle::Lock { lock: LockHold::Read(1) }));
+        let unruled = config();
+        assert_eq!(said(&reader, &unruled), None, "there is no rule");
+        reader.processes[0].state = ProcessState::Stopped;
+        assert_eq!(said(&reader, &day), Some(NotIdle::Stopped));
+        let mut brief = old(idle(60_000.0, 200.0));
+        brief.processes[0].holds.clear();
+        let watch = NotIdle::BriefWatch { watched_ms: 200.0, least_ms: 5000.0 };
+        assert_eq!(said(&brief, &day), Some(watch));
+        let mut stale = old(idle(5000.0, 5000.0));
+        stale.processes[0].holds.clear();
+        assert_eq!(said(&stale, &day), None, "a cause says it");
     }
 
     #[test]

@@ -6,7 +6,12 @@ use super::*;
 fn what_is_stale_no_longer_when_it_is_confirmed_gets_nothing() {
     let recovered = |pid: i32| match pid {
         71168 => Some(stale(None)),
-        71166 => Some(StaleVerdict { is_stale: false, causes: Vec::new(), protected: None }),
+        71166 => Some(StaleVerdict {
+            is_stale: false,
+            causes: Vec::new(),
+            protected: None,
+            ..StaleVerdict::default()
+        }),
         _ => None,
     };
     for is_paused in [false, true] {
