@@ -361,7 +361,10 @@ fn usage(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
     let tips: Vec<String> = paragraphs.filter_map(|it| it.strip_prefix("tip: ").map(str::to_owned)).collect();
     let first = args.get(1).and_then(|it| it.to_str());
     let command = first.filter(|word| Cli::command().find_subcommand(word).is_some()).unwrap_or_default();
-    let tip = match habits::meant_by(error, command) {
+    if let Some(value) = habits::negative(error, args) {
+        bail!("invalid value '{value}': give a number, a time or a size without a sign");
+    }
+    let tip = match habits::meant_by(error, command).or_else(|| habits::nearest_command(error)) {
         Some(meant) => format!("; did you mean `{meant}`?"),
         None => tips.first().map_or_else(String::new, |tip| format!("; {tip}")),
     };

@@ -1,6 +1,11 @@
 //! The words and options of other tools, and the command that does the same here.
 
-use clap::error::{ContextKind, ContextValue};
+use std::{borrow::Cow, ffi::OsString};
+
+use clap::{
+    CommandFactory,
+    error::{ContextKind, ContextValue},
+};
 
 use crate::text;
 
@@ -42,9 +47,27 @@ pub fn command_for(word: &str) -> Option<&'static str> {
 }
 
 /// What is meant by the option that `error` found unknown; `command` is empty for the console.
-pub fn meant_by(error: &clap::Error, command: &str) -> Option<&'static str> {
+pub fn meant_by(error: &clap::Error, command: &str) -> Option<String> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
     let known = || OPTIONS.iter().filter(|(of, ..)| *of == command);
     let nearest = text::similar(option, known().map(|(_, option, _)| *option))?;
-    known().find(|(_, option, _)| *option == nearest).map(|(.., meant)| *meant)
+    known().find(|(_, option, _)| *option == nearest).map(|(.., meant)| (*meant).to_owned())
+}
+
+/// The help of the command that is most similar to the one that `error` found unknown. clap proposes one by itself only
+/// where the word is the first argument.
+pub fn nearest_command(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let cli = super::Cli::command();
+    let visible = cli.get_subcommands().filter(|it| !it.is_hide_set());
+    let nearest = text::similar(word, visible.map(clap::Command::get_name))?;
+    Some(format!("waltop help {nearest}"))
+}
+
+/// The value with a sign that `error` took for an option, as it stands among `args`.
+pub fn negative<'a>(error: &clap::Error, args: &'a [OsString]) -> Option<Cow<'a, str>> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    let is_number = option.strip_prefix('-')?.starts_with(|first: char| first.is_ascii_digit());
+    let value = args.iter().find(|arg| arg.as_encoded_bytes().starts_with(option.as_bytes()))?;
+    is_number.then(|| value.to_string_lossy())
 }

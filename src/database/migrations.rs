@@ -120,20 +120,31 @@ impl Advised for MigrationError {
 
 display_as_line!(MigrationError);
 
+/// What a migration did to the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TableChange {
+    /// The tables were up to date.
+    Nothing,
+    /// waltop's own tables were made or changed, and the database has no others.
+    Ours,
+    /// waltop's first tables were added to those of another program.
+    AddedToOthers,
+}
+
 /// Migrates waltop's tables in `connection`'s database. If they are up to date, it takes only a read lock.
 ///
 /// # Errors
 ///
 /// The database has tables or views of the same names from another program, a newer waltop has migrated it, or the
 /// write lock was unavailable within the connection's busy timeout.
-pub fn migrate(connection: &mut Connection) -> Result<(), MigrationError> {
+pub fn migrate(connection: &mut Connection) -> Result<TableChange, MigrationError> {
     migrate_by(MIGRATIONS, connection)
 }
 
-fn migrate_by(known: &[Migration], connection: &mut Connection) -> Result<(), MigrationError> {
+fn migrate_by(known: &[Migration], connection: &mut Connection) -> Result<TableChange, MigrationError> {
     let path = path_of(connection);
     if pending(connection, known, &path)?.is_empty() {
-        return Ok(());
+        return Ok(TableChange::Nothing);
     }
     let transaction = connection
         .transaction_with_behavior(TransactionBehavior::Immediate)
@@ -141,10 +152,13 @@ fn migrate_by(known: &[Migration], connection: &mut Connection) -> Result<(), Mi
     // Checked again now that no other process can write.
     let pending = pending(&transaction, known, &path)?;
     if pending.is_empty() {
-        return Ok(());
+        return Ok(TableChange::Nothing);
     }
+    let names = names(&transaction).map_err(|cause| refused(&path, &cause))?;
     apply_all(&pending, &transaction).map_err(|cause| apply(&path, &cause))?;
-    transaction.commit().map_err(|cause| refused(&path, &cause))
+    transaction.commit().map_err(|cause| refused(&path, &cause))?;
+    let is_of_others = !names.is_empty() && !names.contains(TABLE);
+    Ok(if is_of_others { TableChange::AddedToOthers } else { TableChange::Ours })
 }
 
 fn apply_all(migrations: &[Migration], transaction: &Connection) -> rusqlite::Result<()> {

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -17,12 +18,21 @@ use crate::{
 /// Time between two lines of [`LineProgress`], except failures.
 const LINE_EVERY: Duration = Duration::from_secs(2);
 
+/// Takes the reason of a wait.
+pub type WaitNote = Box<dyn Fn(&str)>;
+
 /// Receives the events of a run as they happen.
 pub trait RunProgress {
     /// The previous run crashed, and this one resumes it.
     fn resumed(&mut self, _before: &CarriesOn) {}
     /// The run waits; the reason.
     fn waits(&mut self, _why: &str) {}
+    /// The same as [`RunProgress::waits`], for the time in which the database has the run's only thread.
+    fn wait_note(&self) -> WaitNote {
+        Box::new(|_| ())
+    }
+    /// The tables of documents were added to a database of another program.
+    fn tables_added(&mut self, _database: &Path) {}
     /// The walk is done: number of files, and how many of them have the same size and time as in the database.
     fn discovered(&mut self, files: u64, unchanged: u64);
     fn batch(&mut self, batch: &CommittedBatch);
@@ -95,7 +105,15 @@ impl<W: Write> RunProgress for LineProgress<W> {
     }
 
     fn waits(&mut self, why: &str) {
-        self.print_line(&format!("waiting: {why}"));
+        self.print_line(&waiting(why));
+    }
+
+    fn wait_note(&self) -> WaitNote {
+        Box::new(|why| print_on_stderr(&waiting(why)))
+    }
+
+    fn tables_added(&mut self, database: &Path) {
+        self.print_line(&added(database));
     }
 
     fn discovered(&mut self, files: u64, unchanged: u64) {
@@ -161,11 +179,21 @@ impl Default for BarProgress {
 impl RunProgress for BarProgress {
     fn resumed(&mut self, before: &CarriesOn) {
         // No bar exists yet that could make room for the line.
-        let _ = writeln!(io::stderr(), "{}", text::clean(&format!("resumes {before}")));
+        print_on_stderr(&format!("resumes {before}"));
     }
 
     fn waits(&mut self, why: &str) {
-        self.print_line(&format!("waiting: {why}"));
+        self.print_line(&waiting(why));
+    }
+
+    fn wait_note(&self) -> WaitNote {
+        let bar = self.0.clone();
+        Box::new(move |why| bar.suspend(|| print_on_stderr(&waiting(why))))
+    }
+
+    fn tables_added(&mut self, database: &Path) {
+        // As above.
+        print_on_stderr(&added(database));
     }
 
     fn discovered(&mut self, files: u64, unchanged: u64) {
@@ -213,6 +241,19 @@ impl Drop for BarProgress {
         // After an error too, the bar makes room for the message.
         self.0.finish_and_clear();
     }
+}
+
+fn print_on_stderr(line: &str) {
+    // The reader has closed the pipe: no reason to end the run.
+    let _ = writeln!(io::stderr(), "{}", text::clean(line));
+}
+
+fn added(database: &Path) -> String {
+    format!("{} has tables of another program: added nodes, edges and others beside them", database.display())
+}
+
+fn waiting(why: &str) -> String {
+    format!("waiting: {why}")
 }
 
 fn found(files: u64, unchanged: u64) -> String {

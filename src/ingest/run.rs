@@ -28,7 +28,7 @@ use super::{
     },
 };
 use crate::{
-    database::factory,
+    database::{factory, migrations::TableChange},
     snapshot::{BatchDecision, DurationSpread, FailedFile, LockSharing},
     state::journal::{JournalEvent, RunOutcome},
     units::milliseconds,
@@ -123,12 +123,19 @@ impl<'a> IngestRun<'a> {
         self.request.make_folder()?;
         // Until the store is closed; the threads that read documents switch back to root.
         let _as_owner = factory::as_owner(database).map_err(store::StoreError::from)?;
-        let patience = LockPatience { budget: self.request.busy_budget, stop: self.stop.clone() };
+        let patience = LockPatience {
+            budget: self.request.busy_budget,
+            stop: self.stop.clone(),
+            long_wait: self.long_wait(database),
+        };
         let mut store = DocumentStore::open(database, folders, patience, &self.request.profile)?;
-        let (wait, retries) = match store.set_up() {
+        let store::StoreSetUp { tables, wait, retries } = match store.set_up() {
             Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
             other => other?,
         };
+        if tables == TableChange::AddedToOthers {
+            self.progress.tables_added(store.path());
+        }
         if retries > 0 {
             self.summary.retries += retries;
             self.waits.push(milliseconds(wait));

@@ -21,7 +21,11 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, config::DbConfig};
 
-pub use self::{error::StoreError, patience::LockPatience, relief::PinnedLog};
+pub use self::{
+    error::StoreError,
+    patience::{LockPatience, WaitListener},
+    relief::PinnedLog,
+};
 use self::{
     index::{IndexMode, IndexSegments},
     patience::patiently,
@@ -36,7 +40,10 @@ use super::{
 };
 use crate::{
     config::profile::Profile,
-    database::{factory, migrations},
+    database::{
+        factory,
+        migrations::{self, TableChange},
+    },
     paths::FileId,
     snapshot::FailedFile,
     state::journal::RecordedCost,
@@ -107,6 +114,16 @@ pub struct BatchResult {
     pub cost: TransactionCost,
 }
 
+/// What preparing the tables took.
+#[derive(Debug)]
+pub struct StoreSetUp {
+    pub tables: TableChange,
+    /// How long it waited for the write lock.
+    pub wait: Duration,
+    /// How often the lock was refused.
+    pub retries: u64,
+}
+
 impl DocumentStore {
     /// Opens `path`, which may be new, with the settings of `profile`. Refuses and leaves unchanged a database whose
     /// tables are not waltop's.
@@ -147,17 +164,16 @@ impl DocumentStore {
         Ok(store)
     }
 
-    /// Migrates the tables, and waits for the write lock if they are out of date; returns how long it waited, and how
-    /// often the lock was refused.
+    /// Migrates the tables, and waits for the write lock if they are out of date.
     ///
     /// # Errors
     ///
     /// The lock is unavailable, or the tables cannot be created.
-    pub fn set_up(&mut self) -> Result<(Duration, u64), StoreError> {
+    pub fn set_up(&mut self) -> Result<StoreSetUp, StoreError> {
         let begun = Instant::now();
         // The last attempt of each is no wait.
         let mut migrated = begun;
-        let ((), migrating) = patiently(&self.patience, || {
+        let (tables, migrating) = patiently(&self.patience, || {
             migrated = Instant::now();
             migrations::migrate(&mut self.connection)
         })
@@ -170,7 +186,8 @@ impl DocumentStore {
         })
         .map_err(|failure| failure.into_error(&self.path, "set up"))?;
         self.indexing = indexing;
-        Ok(((migrated - begun) + (chosen - choice), migrating + choosing))
+        let wait = (migrated - begun) + (chosen - choice);
+        Ok(StoreSetUp { tables, wait, retries: migrating + choosing })
     }
 
     /// Absolute path of the database.

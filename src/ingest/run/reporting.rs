@@ -1,15 +1,27 @@
 //! What a run reports to its journal and to its observer.
 
-use std::mem;
+use std::{mem, path::Path};
 
-use super::{IngestError, IngestRun};
+use super::{IngestError, IngestRun, store::WaitListener};
 use crate::{
+    database::holder::write_lock_holder,
     ingest::{discover::Discovery, journal_error},
     snapshot::FailedFile,
     state::journal::JournalEvent,
 };
 
 impl IngestRun<'_> {
+    /// Says during a long wait for the write lock of `database` which process has it.
+    pub(super) fn long_wait(&self, database: &Path) -> WaitListener {
+        let (note, database) = (self.progress.wait_note(), database.to_owned());
+        WaitListener::new(move || {
+            // Not the configurable `/proc`: this is about a lock that this very process was refused.
+            let holder = write_lock_holder(&database, Path::new("/proc"));
+            let holder = holder.map_or_else(|| "another process".to_owned(), |it| it.to_string());
+            note(&format!("{holder} holds the write lock"));
+        })
+    }
+
     pub(super) fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), IngestError> {
         self.summary.unchanged = (discovery.found.len() - changed) as u64;
         self.summary.files_total = (discovery.found.len() + discovery.failed.len()) as u64;

@@ -1,6 +1,12 @@
 //! Waits for the write lock, but not after a request to stop.
 
-use std::{ops::ControlFlow, path::Path, time::Duration};
+use std::{
+    fmt,
+    ops::ControlFlow,
+    path::Path,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use super::{super::stop::StopFlag, StoreError};
 pub(super) use crate::database::busy::RetryFailure;
@@ -10,12 +16,39 @@ use crate::database::{
     migrations,
 };
 
+/// A wait of this length is reported while it goes on.
+const LONG_WAIT: Duration = Duration::from_secs(1);
+
 /// How long to try for a lock.
 #[derive(Debug, Clone)]
 pub struct LockPatience {
     pub budget: Duration,
     /// Stops the wait when it is raised.
     pub stop: StopFlag,
+    /// Called once in each wait that takes longer than a second.
+    pub long_wait: WaitListener,
+}
+
+/// Receives long waits while they go on. The default ignores them.
+#[derive(Clone, Default)]
+pub struct WaitListener(Option<Rc<dyn Fn()>>);
+
+impl WaitListener {
+    pub fn new(listener: impl Fn() + 'static) -> Self {
+        Self(Some(Rc::new(listener)))
+    }
+
+    fn hear(&self) {
+        if let Some(listener) = &self.0 {
+            listener();
+        }
+    }
+}
+
+impl fmt::Debug for WaitListener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WaitListener").field(&self.0.is_some()).finish()
+    }
 }
 
 impl MayBeBusy for migrations::MigrationError {
@@ -51,7 +84,16 @@ pub(super) fn patiently<T, E: MayBeBusy>(
     patience: &LockPatience,
     attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<(T, u64), RetryFailure<E>> {
-    let refused =
-        || if patience.stop.is_raised() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) };
+    let (begun, mut is_told) = (Instant::now(), false);
+    let refused = || {
+        if patience.stop.is_raised() {
+            return ControlFlow::Break(());
+        }
+        if !is_told && begun.elapsed() >= LONG_WAIT {
+            is_told = true;
+            patience.long_wait.hear();
+        }
+        ControlFlow::Continue(())
+    };
     busy::patiently(patience.budget, refused, attempt)
 }

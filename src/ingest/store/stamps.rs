@@ -41,7 +41,7 @@ impl DocumentStore {
         limit: BatchLimit,
     ) -> Result<(u64, TransactionCost), StoreError> {
         let budget = self.patience.budget.min(PATIENCE);
-        let mut begun = self.begin_within(&LockPatience { budget, stop: self.patience.stop.clone() })?;
+        let mut begun = self.begin_within(&LockPatience { budget, ..self.patience.clone() })?;
         let mut files = 0;
         for TouchedDocument { id, hash, stamp } in &*touched {
             if begun.is_over(files, stamp.bytes, limit) {
@@ -66,13 +66,14 @@ impl DocumentStore {
 mod tests {
     use tempfile::TempDir;
 
-    use super::*;
+    use super::{super::WaitListener, *};
     use crate::{config::profile::Profile, ingest::StopFlag};
 
     #[test]
     fn a_row_with_another_content_by_now_keeps_its_stamp() {
         let dir = TempDir::new().expect("a folder");
-        let patience = LockPatience { budget: Duration::from_secs(9), stop: StopFlag::default() };
+        let budget = Duration::from_secs(9);
+        let patience = LockPatience { budget, stop: StopFlag::default(), long_wait: WaitListener::default() };
         let mut store = DocumentStore::open(&dir.path().join("x.db"), &[], patience, &Profile::hardened())
             .expect("a database");
         store.set_up().expect("tables");

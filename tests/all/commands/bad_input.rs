@@ -339,6 +339,13 @@ fn a_mistyped_command_or_file_is_answered_with_the_nearest() {
         (&["chek"][..], "did you mean `waltop check`?"),
         (&["statsu"], "did you mean `waltop status`?"),
         (&["stop", "12"], "did you mean `waltop reap`?"),
+        (&["help", "chek"], "did you mean `waltop help check`?; see waltop --help"),
+        (&["help", "nonsense"], "unrecognized subcommand 'nonsense'; see waltop --help"),
+        (&["check", "--for", "-1s", "notes.db"], "'-1s': give a number, a time or a size without a sign"),
+        (
+            &["ingest", "--max-file-size", "-1MB", "notes"],
+            "'-1MB': give a number, a time or a size without a sign",
+        ),
         (&["log"], "did you mean `waltop runs`?"),
         (&["ps"], "did you mean `waltop status`?"),
         (&["--jsn"], "did you mean `waltop status --json`?; see waltop --help"),

@@ -1,6 +1,7 @@
 //! Documents in, and found again.
 
 use super::*;
+use crate::terminal::Terminal;
 
 fn library() -> Home {
     let home = Home::new();
@@ -39,6 +40,39 @@ fn what_is_ingested_can_be_found() {
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), expected);
     let said = home.run(&["search", "unheard", "--json", "--db", "notes.db"]);
     assert_eq!((said.code, &said.json()["hits"]), (Some(1), &serde_json::json!([])), "its own answer");
+}
+
+#[test]
+fn a_database_of_another_program_gets_tables_and_it_is_said_once() {
+    let home = library();
+    home.actor().sql("CREATE TABLE orders (id)");
+    let said = || home.run(&["ingest", "notes", "--db", "notes.db"]);
+    let is_said = |said: &Said| said.err.contains("has tables of another program: added nodes, edges");
+    let (first, second) = (said(), said());
+    assert_eq!((first.code, second.code), (Some(0), Some(0)), "{first:?} {second:?}");
+    assert!(is_said(&first) && !is_said(&second), "{first:?} {second:?}");
+    let new = home.run(&["ingest", "notes", "--db", "new.db"]);
+    assert!(new.code == Some(0) && !is_said(&new), "its own: {new:?}");
+}
+
+#[test]
+fn a_long_wait_for_the_lock_names_its_holder_while_it_lasts() {
+    let home = Home::with_wal();
+    for number in 1..=3 {
+        home.document(&format!("{number}.md"), "# The write lock\n");
+    }
+    let mut holder = home.actor();
+    for has_bar in [true, false] {
+        holder.sql("BEGIN IMMEDIATE");
+        let redirect = if has_bar { "" } else { "2>&1 | cat" };
+        let script = format!("{WALTOP} ingest notes --db notes.db {redirect}");
+        let mut terminal = Terminal::shell(&home.folder(), &script, (100, 20));
+        terminal.shows(&format!("waiting: {} (", holder.pid()));
+        holder.sql("COMMIT");
+        terminal.shows(" of 3 ingested");
+        assert_eq!(terminal.end(), 0);
+        home.document("1.md", "# Changed\n");
+    }
 }
 
 #[test]
