@@ -231,4 +231,6 @@ impl TracedDatabase {
 }
 
 #[cfg(test)]
+mod kernels;
+#[cfg(test)]
 mod tests;

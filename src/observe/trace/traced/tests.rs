@@ -47,7 +47,7 @@ fn a_request_is_of_the_database_whose_main_file_or_index_it_names() {
 }
 
 // A database whose index is seen under this `/proc`, and a clock.
-fn traced(proc: &FakeProc) -> (tempfile::TempDir, TracedDatabase, HolderNames) {
+pub(super) fn traced(proc: &FakeProc) -> (tempfile::TempDir, TracedDatabase, HolderNames) {
     let folder = tempfile::TempDir::new().expect("a folder");
     let [main, index] = ["a.db", "a.db-shm"].map(|name| folder.path().join(name));
     for path in [&main, &index] {
