@@ -212,8 +212,13 @@ pub const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         command: "safe",
-        exit_codes: "0 no process has it open, 1 at least one has, or a left file forbids it, 2 unknown or error.",
-        examples: &["waltop safe notes.db --for vacuum", "waltop safe notes.db --for restore --json"],
+        exit_codes: "0 no process has it open, 1 at least one has, or a left file forbids it, 2 unknown or error. A \
+                     copy ends with 0, a command with its own code, or with 1 if others came meanwhile.",
+        examples: &[
+            "waltop safe notes.db --for restore --json",
+            "waltop safe notes.db --for copy --to notes-copy.db",
+            "waltop safe notes.db --for vacuum -- sqlite3 notes.db VACUUM",
+        ],
     },
     CommandHelp {
         command: "wait",

@@ -6,6 +6,7 @@
 pub mod actor;
 pub mod busy;
 pub mod checkpoint;
+pub mod copy;
 pub mod factory;
 pub mod fix;
 pub mod health;

@@ -26,6 +26,7 @@ pub use held::{HeldFile, HeldFiles, choose, sets};
 pub use pair::{CopyPair, with_and_without_log};
 pub use process::{RescueRequest, from_process, start_of};
 pub use report::{CopyReport, LogRescue, ProcessRescue, TablePair, TableRows};
+pub use target::{CopyTarget, has_room};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct CopiedBytes {

@@ -1,6 +1,12 @@
-//! `waltop safe`: whether no process has the database open.
+//! `waltop safe`: whether no process has the database open; also makes a copy, or runs a command while nobody has.
 
-use std::{path::PathBuf, slice, thread, time::Duration};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    path::PathBuf,
+    slice, thread,
+    time::Duration,
+};
 
 use anyhow::bail;
 
@@ -11,8 +17,11 @@ use super::{
 };
 use crate::{
     config::Config,
-    diagnose::safe::{SafePurpose, SafeReport},
+    diagnose::safe::{SafePurpose, SafeReport, SafeVerdict},
 };
+
+mod copy;
+mod watched;
 
 /// Time between the two samples: a program that opens the database again and again is more likely to be seen.
 const BETWEEN: Duration = Duration::from_millis(250);
@@ -25,12 +34,25 @@ pub struct SafeArgs {
     /// What is to be done with it.
     #[arg(long = "for", value_enum, ignore_case = true, value_name = "PURPOSE")]
     purpose: SafePurpose,
+    /// With --for copy: let SQLite copy the database to this new file, whether or not it is in use.
+    #[arg(long, value_name = "FILE")]
+    to: Option<PathBuf>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
+    /// With --for vacuum or convert: run this if no process has the database open, and watch who comes meanwhile.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<OsString>,
 }
 
 pub fn run(args: &SafeArgs, config: &Config) -> anyhow::Result<u8> {
+    if args.to.is_some() && args.purpose != SafePurpose::Copy {
+        bail!("--to makes a copy: give it with --for copy");
+    }
+    let has_connection = matches!(args.purpose, SafePurpose::Vacuum | SafePurpose::Convert);
+    if !args.command.is_empty() && !has_connection {
+        bail!("a command is run for vacuum and convert only: leave it out, or give --for vacuum");
+    }
     // A process may still have a database open whose file was deleted.
     let path = databases_to_sample(slice::from_ref(&args.database), config)?.remove(0);
     let mut unseen = Vec::new();
@@ -47,11 +69,21 @@ pub fn run(args: &SafeArgs, config: &Config) -> anyhow::Result<u8> {
     if let Some(why) = last.unfit.as_ref().filter(|_| !last.is_gone_in_use()) {
         bail!("{why}");
     }
-    let report = SafeReport::new(args.purpose, [&first, &last], unseen);
+    let mut report = SafeReport::new(args.purpose, [&first, &last], unseen);
+    if let Some(to) = &args.to {
+        report.copied = Some(copy::copy(&path, to, &last, config)?);
+    }
+    if !args.command.is_empty() && report.verdict == SafeVerdict::Safe {
+        report.ran = Some(watched::run(&path, &args.command, config)?);
+    }
     if args.json {
         print_json(&report)?;
     } else {
         print_line(&report.to_string())?;
+    }
+    if !args.command.is_empty() && report.ran.is_none() {
+        // stderr may be closed, and the exit code says it too.
+        let _ = writeln!(io::stderr(), "waltop: the command was not run");
     }
     Ok(report.exit())
 }

@@ -71,6 +71,36 @@ pub struct SafeReport {
     pub files: Vec<String>,
     /// What could not be seen of the processes and locks.
     pub unseen: Vec<Unseen>,
+    /// The copy that was made.
+    #[serde(default)]
+    pub copied: Option<SafeCopy>,
+    /// The command that was run.
+    #[serde(default)]
+    pub ran: Option<WatchedCommand>,
+}
+
+/// A copy by SQLite, of one snapshot.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct SafeCopy {
+    #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
+    pub to: PathBuf,
+    pub pages: u64,
+    pub bytes: u64,
+    pub took_ms: f64,
+}
+
+/// A command that ran while the database was watched.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct WatchedCommand {
+    /// Its words.
+    pub command: Vec<String>,
+    /// `None`: a signal ended it.
+    pub exit_code: Option<i32>,
+    /// The processes outside of it that a sample saw with the database open meanwhile, by PID.
+    pub came: Vec<SafeProcess>,
+    /// How many samples were taken.
+    pub samples: u64,
 }
 
 /// Whether no process has the database open.
@@ -157,11 +187,19 @@ impl SafeReport {
             (true, true) if connects && destroys => SafeVerdict::LeftFiles,
             (true, true) => SafeVerdict::Safe,
         };
-        Self { path: last.path.clone(), purpose, verdict, processes, left, files, unseen }
+        let path = last.path.clone();
+        Self { path, purpose, verdict, processes, left, files, unseen, copied: None, ran: None }
     }
 
-    /// The verdict as an exit code.
+    /// The verdict, or the end of what was done after it, as an exit code.
     pub fn exit(&self) -> u8 {
+        if self.copied.is_some() {
+            return 0;
+        }
+        if let Some(WatchedCommand { exit_code, came, .. }) = &self.ran {
+            let code = exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or(2);
+            return if code == 0 && !came.is_empty() { 1 } else { code };
+        }
         match self.verdict {
             SafeVerdict::Safe => 0,
             SafeVerdict::InUse | SafeVerdict::LeftFiles => 1,
@@ -184,6 +222,19 @@ fn processes(first: &Database, last: &Database) -> Vec<SafeProcess> {
         }
     }
     found.into_values().collect()
+}
+
+impl WatchedCommand {
+    /// Counts the processes that `database` shows and of which `is_own` says that they are not of the command.
+    pub fn sampled(&mut self, database: &Database, is_own: impl Fn(i32) -> bool) {
+        self.samples += 1;
+        let strangers = database.processes.iter().filter(|process| !is_own(process.pid));
+        for stranger in strangers.map(|process| SafeProcess::of(process, false)) {
+            if !self.came.iter().any(|known| known.pid == stranger.pid) {
+                self.came.push(stranger);
+            }
+        }
+    }
 }
 
 impl SafeProcess {

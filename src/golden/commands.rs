@@ -10,7 +10,9 @@ use crate::{
     diagnose::{
         checkpoint::CheckpointBlocker,
         health::{HealthReport, QuickCheck, SeenHolder, WriteProof},
-        safe::{LeftFile, LeftKind, SafeProcess, SafePurpose, SafeReport, SafeVerdict},
+        safe::{
+            LeftFile, LeftKind, SafeCopy, SafeProcess, SafePurpose, SafeReport, SafeVerdict, WatchedCommand,
+        },
         wait::{GoalState, WaitGoal, WaitReport},
     },
     ingest::{EmbeddingSummary, RunSummary},
@@ -302,7 +304,20 @@ fn add_safety(lines: &mut Lines) {
         left: Vec::new(),
         files: Vec::new(),
         unseen: Vec::new(),
+        copied: None,
+        ran: None,
     };
+    let copied = SafeCopy { to: "/srv/copy.db".into(), pages: 25, bytes: 102_400, took_ms: 12.0 };
+    lines.add("waltop safe", &SafeReport { copied: Some(copied), ..nobody(SafePurpose::Copy) });
+    let command = ["sqlite3", "notes.db", "VACUUM INTO 'x'"].map(str::to_owned).to_vec();
+    let ran = WatchedCommand { command, exit_code: Some(0), came: Vec::new(), samples: 12 };
+    for ran in [
+        ran.clone(),
+        WatchedCommand { exit_code: None, ..ran.clone() },
+        WatchedCommand { came: vec![child.clone(), unit.clone()], ..ran },
+    ] {
+        lines.add("waltop safe", &SafeReport { ran: Some(ran), ..nobody(SafePurpose::Vacuum) });
+    }
     let files = vec!["/srv/notes.db".to_owned(), "/srv/notes.db-wal".to_owned()];
     for purpose in [SafePurpose::Copy, SafePurpose::Vacuum, SafePurpose::Convert, SafePurpose::Restore] {
         let files = if purpose == SafePurpose::Restore { files.clone() } else { Vec::new() };

@@ -22,7 +22,7 @@ pub enum RescueError {
     NotOpen { pid: i32, path: PathBuf },
     /// None of its open files was deleted.
     #[error(
-        "nothing that {pid} has open of {} was deleted; copy it with: sqlite3 -readonly DB \"VACUUM INTO 'copy.db'\"",
+        "nothing that {pid} has open of {} was deleted; copy it with: waltop safe DB --for copy --to copy.db",
         path.display()
     )]
     NothingDeleted { pid: i32, path: PathBuf },

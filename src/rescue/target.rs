@@ -12,6 +12,9 @@ use rustix::fs::OFlags;
 use super::RescueError;
 use crate::{file_format::SIDECARS, observe::sidecar, paths};
 
+/// What follows the name of a copy that is not complete.
+const PARTIAL: &str = ".partial";
+
 /// The files of one copy. They are removed on drop, unless the copy is kept.
 #[derive(Debug)]
 pub struct CopyTarget {
@@ -75,6 +78,36 @@ impl CopyTarget {
         Ok(file)
     }
 
+    /// Creates the file of a copy that has its own name only once it is complete: see [`CopyTarget::complete`].
+    ///
+    /// # Errors
+    ///
+    /// As [`CopyTarget::create`].
+    pub fn begin(&mut self) -> Result<(PathBuf, File), RescueError> {
+        let file = self.create(PARTIAL)?;
+        Ok((sidecar(&self.main, PARTIAL), file))
+    }
+
+    /// Brings `file`, from [`CopyTarget::begin`], to the disk, gives it the name of the copy and keeps it.
+    ///
+    /// # Errors
+    ///
+    /// Something has appeared at that name, or the operating system fails.
+    pub fn complete(self, file: &File) -> Result<PathBuf, RescueError> {
+        let what = || format!("write to {}", self.main.display());
+        file.sync_all().map_err(RescueError::io(what()))?;
+        // A link is never made over a file; a file system without links gets a new name after a check.
+        if let Err(cause) = fs::hard_link(sidecar(&self.main, PARTIAL), &self.main) {
+            if cause.kind() == io::ErrorKind::AlreadyExists || self.main.symlink_metadata().is_ok() {
+                return Err(RescueError::Exists { path: self.main.clone() });
+            }
+            fs::rename(sidecar(&self.main, PARTIAL), &self.main).map_err(RescueError::io(what()))?;
+        }
+        File::open(self.folder()).and_then(|folder| folder.sync_all()).map_err(RescueError::io(what()))?;
+        // What is removed now is the other name alone.
+        Ok(self.main.clone())
+    }
+
     /// Keeps the copy.
     pub fn keep(mut self) -> PathBuf {
         self.made.clear();
@@ -124,6 +157,33 @@ mod tests {
         assert!(
             CopyTarget::new(&folder.path().join("missing/copy.db"))
                 .is_ok_and(|mut it| it.create("").is_err())
+        );
+    }
+
+    #[test]
+    fn a_copy_has_its_name_once_it_is_complete_and_never_over_a_file() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let path = folder.path().canonicalize().expect("a path").join("copy.db");
+        let names = || {
+            let entries = fs::read_dir(folder.path()).expect("readable");
+            let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+            names.sort();
+            names
+        };
+        let mut target = CopyTarget::new(&path).expect("a free name");
+        let (partial, file) = target.begin().expect("made");
+        fs::write(&partial, "pages").expect("written");
+        assert_eq!(names(), ["copy.db.partial"]);
+        assert_eq!(target.complete(&file).expect("complete"), path);
+        assert_eq!((names(), fs::read(&path).expect("there")), (vec!["copy.db".into()], b"pages".to_vec()));
+        fs::remove_file(&path).expect("removed");
+        let mut late = CopyTarget::new(&path).expect("a free name");
+        let (_, file) = late.begin().expect("made");
+        fs::write(&path, "another's").expect("written");
+        assert!(matches!(late.complete(&file), Err(RescueError::Exists { .. })));
+        assert_eq!(
+            (names(), fs::read(&path).expect("there")),
+            (vec!["copy.db".into()], b"another's".to_vec())
         );
     }
 

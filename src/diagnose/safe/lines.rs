@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{LeftFile, LeftKind, SafeProcess, SafePurpose, SafeReport, SafeVerdict};
+use super::{
+    LeftFile, LeftKind, SafeCopy, SafeProcess, SafePurpose, SafeReport, SafeVerdict, WatchedCommand,
+};
 use crate::{
     snapshot::{ProcessManager, Unseen},
     text, units,
@@ -15,7 +17,10 @@ impl fmt::Display for SafeReport {
         let processes = self.processes.iter().map(ToString::to_string);
         let left = self.left.iter().map(ToString::to_string);
         let unseen = self.unseen.iter().map(|Unseen { what, why }| format!("not seen: {what}: {why}"));
-        let mut lines = processes.chain(left).chain(unseen).chain(self.advice());
+        let done =
+            self.copied.iter().map(ToString::to_string).chain(self.ran.iter().map(ToString::to_string));
+        let advice = if self.copied.is_some() { Vec::new() } else { self.advice() };
+        let mut lines = processes.chain(left).chain(unseen).chain(advice).chain(done);
         lines.try_for_each(|line| write!(f, "\n  {}", text::clean(&line)))
     }
 }
@@ -48,9 +53,7 @@ impl SafeReport {
                 vec!["a copy by its path lacks what they commit; see: waltop explain split-wal".to_owned()]
             }
             (SafePurpose::Copy, _) if copies.is_empty() => {
-                vec![format!(
-                    "to copy it while it is open: sqlite3 -readonly {main} \"VACUUM INTO 'copy.db'\""
-                )]
+                vec![format!("to copy it while it is open: waltop safe {main} --for copy --to copy.db")]
             }
             (SafePurpose::Copy, _) => copies,
             _ => copies.into_iter().chain(self.first_step().map(str::to_owned)).collect(),
@@ -92,6 +95,34 @@ impl SafeReport {
             format!("check it: waltop health {main} --quick-check"),
         ]);
         steps.zip(1..).map(|(step, number)| format!("{number}. {step}")).collect()
+    }
+}
+
+impl fmt::Display for SafeCopy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (bytes, took) = (units::bytes(self.bytes), units::duration(self.took_ms));
+        write!(f, "copied {bytes} by SQLite, of one snapshot, to {} in {took}", self.to.display())
+    }
+}
+
+impl fmt::Display for WatchedCommand {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command: Vec<String> = self.command.iter().map(|word| text::shell_word(word)).collect();
+        let command = command.join(" ");
+        match self.exit_code {
+            Some(code) => write!(f, "{command} ended with {code}; ")?,
+            None => write!(f, "a signal ended {command}; ")?,
+        }
+        let samples = units::plural(self.samples, "sample");
+        if self.came.is_empty() {
+            return write!(f, "nobody else had the database open in {samples} meanwhile");
+        }
+        let came: Vec<String> = self.came.iter().map(ToString::to_string).collect();
+        write!(
+            f,
+            "in {samples} meanwhile others had it open, so check what the command did: {}",
+            came.join(" | ")
+        )
     }
 }
 

@@ -1,5 +1,7 @@
 //! Whether no process has the database open: who has, what was left, and what cannot be seen.
 
+mod actions;
+
 use super::*;
 use crate::{
     namespace::{ALONE, may_be_alone},

@@ -1,0 +1,64 @@
+//! The command that `waltop safe --for vacuum -- COMMAND` runs while it watches who opens the database.
+
+use std::{
+    ffi::OsString,
+    path::Path,
+    process::{Child, Command},
+    thread,
+};
+
+use anyhow::Context;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{
+    super::databases::{monitor, only},
+    BETWEEN,
+};
+use crate::{
+    config::Config, diagnose::safe::WatchedCommand, ingest::stop_on_signals, observe::process_ancestors,
+};
+
+/// Runs `command` and samples the database at `path` until it ends. INT, TERM and HUP end it with TERM.
+///
+/// # Errors
+///
+/// It cannot be started.
+pub fn run(path: &Path, command: &[OsString], config: &Config) -> anyhow::Result<WatchedCommand> {
+    let words: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+    let (program, arguments) = command.split_first().context("no command was given")?;
+    let stop = stop_on_signals()?;
+    let mut watch = monitor(path, config);
+    let mut child = Command::new(program)
+        .args(arguments)
+        .spawn()
+        .with_context(|| format!("cannot run {}; check that it is there and on the PATH", words[0]))?;
+    let pid = i32::try_from(child.id()).ok();
+    let is_own = |other| {
+        pid == Some(other) || process_ancestors(&config.places.proc, other).iter().any(|it| Some(*it) == pid)
+    };
+    let mut ran = WatchedCommand { command: words, exit_code: None, came: Vec::new(), samples: 0 };
+    let mut is_asked_to_end = false;
+    loop {
+        let ended = child.try_wait()?;
+        // Once more after its end: who came in its last moments may still be there.
+        if let Ok(database) = only(&watch.sample()) {
+            ran.sampled(&database, is_own);
+        }
+        if let Some(status) = ended {
+            ran.exit_code = status.code();
+            return Ok(ran);
+        }
+        if stop.is_raised() && !is_asked_to_end {
+            is_asked_to_end = true;
+            end(&child);
+        }
+        thread::sleep(BETWEEN);
+    }
+}
+
+fn end(child: &Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It is this process's child and has not been reaped yet, so the PID is still its own; it may have exited.
+        let _ = kill_process(pid, Signal::TERM);
+    }
+}
