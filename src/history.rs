@@ -226,6 +226,11 @@ impl LockHistory {
         self.open[lock as usize].as_ref().map(|(start, who)| (*start, who.as_ref()))
     }
 
+    /// The end of the last hold of the write lock; `None` if there was none.
+    pub fn last_release(&self) -> Option<Instant> {
+        self.instant(self.holds.back()?.end())
+    }
+
     /// What a console draws at `now`.
     pub fn trend(&self, now: Instant) -> DatabaseTrend {
         DatabaseTrend {

@@ -33,7 +33,7 @@ mod waiters;
 use super::proc::{ProcessFolder, process_start};
 use details::{KnownSources, ProcessWaits};
 use pool::PoolWatch;
-use waiters::{WaiterWatch, WriteHold};
+use waiters::{WaiterWatch, WriteLockState};
 
 /// Time between two samples of a hold.
 const USUAL: Duration = Duration::from_millis(200);
@@ -231,11 +231,14 @@ fn possible_waiters(
 ) -> HashMap<usize, Vec<PossibleWaiter>> {
     let mut found = HashMap::new();
     for (index, history) in targets.histories.iter().enumerate() {
-        let hold = threads::lock(history)
-            .current(SampledLock::Write)
-            .map(|(since, owner)| WriteHold { since, pid: owner.pid });
+        let history = threads::lock(history);
+        let lock = match history.current(SampledLock::Write) {
+            Some((since, owner)) => WriteLockState::Held { since, pid: owner.pid },
+            None => WriteLockState::Free { since: history.last_release() },
+        };
+        drop(history);
         let openers = targets.openers.iter().filter(|(at, _)| *at == index).map(|(_, process)| *process);
-        found.insert(index, watch.sample(proc, (index, hold), openers, now));
+        found.insert(index, watch.sample(proc, (index, lock), openers, now));
     }
     found
 }

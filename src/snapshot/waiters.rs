@@ -14,7 +14,7 @@ pub struct PossibleWaiter {
     pub pid: i32,
     /// The process that holds the write lock; `None` if it is not visible from here.
     pub holder: Option<i32>,
-    /// How many samples of the present hold there are.
+    /// How many samples there are since it has looked like that.
     pub samples: u32,
     /// How many of them show that sleep.
     pub asleep: u32,

@@ -5,7 +5,7 @@
 //! suspected again.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     path::Path,
     time::{Duration, Instant},
 };
@@ -20,25 +20,35 @@ use crate::{
     units,
 };
 
-/// The fewest samples, and the shortest time of them, if the sleep is known.
-const FEWEST: u32 = 5;
+/// The samples that count, if the sleep is known. A process may begin to wait in the middle of a hold.
+const WINDOW: Duration = Duration::from_secs(1);
+/// The fewest of them, and the shortest time that they span.
+const FEWEST: usize = 5;
 const SHORTEST: Duration = Duration::from_millis(200);
 /// The same if it is hidden.
-const FEWEST_HIDDEN: u32 = 10;
+const WINDOW_HIDDEN: Duration = Duration::from_secs(3);
+const FEWEST_HIDDEN: usize = 10;
 const SHORTEST_HIDDEN: Duration = Duration::from_secs(1);
 /// The share of the samples that show the sleep, in percent.
-const SHARE: u32 = 80;
+const SHARE: usize = 80;
 /// How often the busy handler wakes up in a second, after its first tries.
 const WAKES: std::ops::RangeInclusive<f64> = 8.0..=11.0;
-/// How many samples in a row of a free lock show that a sleep has another reason. A waiting process would have asked in
-/// between: two samples are 200 ms apart.
-const FREE_ROUNDS: u32 = 3;
+/// After this time a waiting process has asked for a free lock: the busy handler sleeps for 100 ms at most.
+const ASKED: Duration = Duration::from_millis(150);
+/// How many samples in a row of a lock that has been free for so long show that a sleep has another reason.
+const FREE_SAMPLES: u32 = 3;
 
-/// A hold of the write lock of one database.
+/// The write lock of one database.
 #[derive(Debug, Clone, Copy)]
-pub struct WriteHold {
-    pub since: Instant,
-    pub pid: Option<i32>,
+pub enum WriteLockState {
+    Held {
+        since: Instant,
+        pid: Option<i32>,
+    },
+    Free {
+        /// The end of the last hold; `None` if it is not known.
+        since: Option<Instant>,
+    },
 }
 
 /// The samples of all databases.
@@ -47,22 +57,34 @@ pub struct WaiterWatch {
     suspects: HashMap<(usize, ProcessId), WaiterSamples>,
     /// Processes that sleep so for another reason.
     cleared: HashSet<ProcessId>,
-    /// For how many rounds the lock of a database has been free.
-    free: HashMap<usize, u32>,
 }
 
 /// The samples of one process during one hold.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct WaiterSamples {
     hold: Instant,
+    recent: VecDeque<SleepSample>,
+    /// What it has looked like without a break, up to the newest sample.
+    suspicion: Option<WaitSuspicion>,
+    /// Samples of a lock that has been free for long, each with the sleep.
+    free: u32,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct SleepSample {
+    at: Instant,
+    sight: SleepSight,
+    /// How often the process was scheduled so far.
+    scheduled: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct WaitSuspicion {
     first: Instant,
     last: Instant,
-    samples: u32,
-    handler: u32,
-    hidden: u32,
-    longest_ms: u32,
-    /// How often it was scheduled, at the first sample and at the last.
-    scheduled: Option<(u64, u64)>,
+    samples: usize,
+    asleep: usize,
+    evidence: WaiterEvidence,
 }
 
 impl WaiterWatch {
@@ -71,21 +93,25 @@ impl WaiterWatch {
     pub fn sample(
         &mut self,
         proc: &Path,
-        (index, hold): (usize, Option<WriteHold>),
+        (index, lock): (usize, WriteLockState),
         openers: impl Iterator<Item = ProcessId>,
         now: Instant,
     ) -> Vec<PossibleWaiter> {
-        let Some(hold) = hold else {
-            self.clear_others(index, |process| sight_of(proc, process));
-            return Vec::new();
+        let (since, pid) = match lock {
+            WriteLockState::Held { since, pid } => (since, pid),
+            WriteLockState::Free { since } => {
+                if since.is_some_and(|since| now.saturating_duration_since(since) >= ASKED) {
+                    self.clear_others(index, |process| sight_of(proc, process));
+                }
+                return Vec::new();
+            }
         };
-        self.free.remove(&index);
-        if now.saturating_duration_since(hold.since) < LONG {
+        if now.saturating_duration_since(since) < LONG {
             return Vec::new();
         }
         let mut found = Vec::new();
         for process in openers {
-            if Some(process.pid) == hold.pid || self.cleared.contains(&process) {
+            if Some(process.pid) == pid || self.cleared.contains(&process) {
                 continue;
             }
             let Some(sight) = sight_of(proc, process) else {
@@ -94,77 +120,111 @@ impl WaiterWatch {
             };
             let scheduled =
                 (sight == SleepSight::Hidden).then(|| times_scheduled(proc, process.pid)).flatten();
-            let fresh = WaiterSamples::new(hold.since, now);
-            let samples = self.suspects.entry((index, process)).or_insert(fresh);
-            if samples.hold != hold.since {
-                *samples = fresh;
+            let fresh = || WaiterSamples::new(since);
+            let samples = self.suspects.entry((index, process)).or_insert_with(fresh);
+            if samples.hold != since {
+                *samples = fresh();
             }
-            samples.add(sight, scheduled, now);
-            found.extend(samples.verdict(process.pid, hold.pid));
+            samples.add(SleepSample { at: now, sight, scheduled });
+            found.extend(samples.verdict(process.pid, pid));
         }
         found
     }
 
-    // Clears the suspects that go on with their sleep while the lock is free, and forgets the others.
+    // Clears the suspects that go on with their sleep while the lock has been free for long, and forgets the others.
     fn clear_others(&mut self, index: usize, sight_of: impl Fn(ProcessId) -> Option<SleepSight>) {
-        let free = self.free.entry(index).or_default();
-        *free = free.saturating_add(1);
-        let free = *free;
         let cleared = &mut self.cleared;
         self.suspects.retain(|(at, process), samples| {
             if *at != index {
                 return true;
             }
-            let is_suspected = samples.verdict(process.pid, None).is_some();
-            let goes_on = is_suspected
+            let goes_on = samples.suspicion.is_some()
                 && matches!(sight_of(*process), Some(SleepSight::Handler(_) | SleepSight::Hidden));
-            if goes_on && free >= FREE_ROUNDS {
+            samples.free += u32::from(goes_on);
+            if samples.free >= FREE_SAMPLES {
                 cleared.insert(*process);
             }
-            goes_on && free < FREE_ROUNDS
+            goes_on && samples.free < FREE_SAMPLES
         });
     }
 }
 
 impl WaiterSamples {
-    fn new(hold: Instant, now: Instant) -> Self {
-        let (samples, handler, hidden, longest_ms) = (0, 0, 0, 0);
-        Self { hold, first: now, last: now, samples, handler, hidden, longest_ms, scheduled: None }
+    fn new(hold: Instant) -> Self {
+        Self { hold, recent: VecDeque::new(), suspicion: None, free: 0 }
     }
 
-    fn add(&mut self, sight: SleepSight, scheduled: Option<u64>, now: Instant) {
-        self.samples += 1;
-        self.last = now;
-        match sight {
-            SleepSight::Handler(ms) => {
-                self.handler += 1;
-                self.longest_ms = self.longest_ms.max(ms);
-            }
-            SleepSight::Hidden => self.hidden += 1,
-            SleepSight::None => {}
+    fn add(&mut self, sample: SleepSample) {
+        let is_old = |first: &SleepSample| sample.at.saturating_duration_since(first.at) > WINDOW_HIDDEN;
+        while self.recent.front().is_some_and(is_old) {
+            self.recent.pop_front();
         }
-        if let Some(times) = scheduled {
-            let first = self.scheduled.map_or(times, |(first, _)| first);
-            self.scheduled = Some((first, times));
+        self.recent.push_back(sample);
+        let now = self.by_known_sleep().or_else(|| self.by_rhythm());
+        self.suspicion = now.map(|now| match self.suspicion {
+            Some(before) => WaitSuspicion {
+                first: before.first,
+                samples: before.samples + 1,
+                asleep: before.asleep + usize::from(sample.sight != SleepSight::None),
+                ..now
+            },
+            None => now,
+        });
+    }
+
+    fn by_known_sleep(&self) -> Option<WaitSuspicion> {
+        let asked = |sample: &SleepSample| match sample.sight {
+            SleepSight::Handler(ms) => Some(ms),
+            SleepSight::Hidden | SleepSight::None => None,
+        };
+        let sleep_ms = self.recent.iter().filter_map(asked).max()?;
+        let evidence = WaiterEvidence::HandlerSleep { sleep_ms };
+        self.in_window(WINDOW, (FEWEST, SHORTEST), |it| asked(it).is_some(), |_| Some(evidence))
+    }
+
+    fn by_rhythm(&self) -> Option<WaitSuspicion> {
+        let per_second = |of: &[&SleepSample]| {
+            let mut known = of.iter().filter_map(|it| Some((it.at, it.scheduled?)));
+            let (first, last) = (known.next()?, known.next_back()?);
+            let times = u32::try_from(last.1.saturating_sub(first.1)).ok()?;
+            let per_second = f64::from(times) / last.0.saturating_duration_since(first.0).as_secs_f64();
+            WAKES.contains(&per_second).then_some(WaiterEvidence::WakeRhythm { per_second })
+        };
+        let is_hidden = |sample: &SleepSample| sample.sight == SleepSight::Hidden;
+        self.in_window(WINDOW_HIDDEN, (FEWEST_HIDDEN, SHORTEST_HIDDEN), is_hidden, per_second)
+    }
+
+    fn in_window(
+        &self,
+        window: Duration,
+        (fewest, shortest): (usize, Duration),
+        is_asleep: impl Fn(&SleepSample) -> bool,
+        evidence: impl Fn(&[&SleepSample]) -> Option<WaiterEvidence>,
+    ) -> Option<WaitSuspicion> {
+        let last = self.recent.back()?.at;
+        let is_in = |sample: &&SleepSample| last.saturating_duration_since(sample.at) <= window;
+        let its: Vec<&SleepSample> = self.recent.iter().filter(is_in).collect();
+        let (first, samples) = (its.first()?.at, its.len());
+        let asleep = its.iter().filter(|sample| is_asleep(sample)).count();
+        let is_most = asleep * 100 >= samples * SHARE;
+        if samples < fewest || last.saturating_duration_since(first) < shortest || !is_most {
+            return None;
         }
+        Some(WaitSuspicion { first, last, samples, asleep, evidence: evidence(&its)? })
     }
 
     fn verdict(&self, pid: i32, holder: Option<i32>) -> Option<PossibleWaiter> {
-        let span = self.last.saturating_duration_since(self.first);
-        let is_most = |asleep: u32| asleep * 100 >= self.samples * SHARE;
-        let (asleep, evidence) = if self.samples >= FEWEST && span >= SHORTEST && is_most(self.handler) {
-            (self.handler, WaiterEvidence::HandlerSleep { sleep_ms: self.longest_ms })
-        } else if self.samples >= FEWEST_HIDDEN && span >= SHORTEST_HIDDEN && is_most(self.hidden) {
-            let (first, last) = self.scheduled?;
-            let times = u32::try_from(last.saturating_sub(first)).ok()?;
-            let per_second = f64::from(times) / span.as_secs_f64();
-            let evidence = WaiterEvidence::WakeRhythm { per_second };
-            WAKES.contains(&per_second).then_some((self.hidden, evidence))?
-        } else {
-            return None;
-        };
-        let (samples, span_ms) = (self.samples, units::milliseconds(span));
-        Some(PossibleWaiter { pid, holder, samples, asleep, span_ms, evidence })
+        let WaitSuspicion { first, last, samples, asleep, evidence } = self.suspicion?;
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let span_ms = units::milliseconds(last.saturating_duration_since(first));
+        Some(PossibleWaiter {
+            pid,
+            holder,
+            samples: count(samples),
+            asleep: count(asleep),
+            span_ms,
+            evidence,
+        })
     }
 }
 
@@ -183,14 +243,22 @@ mod tests {
 
     fn samples(count: u32, apart_ms: u64, sight: SleepSight, per_second: Option<f64>) -> WaiterSamples {
         let start = Instant::now();
-        let mut samples = WaiterSamples::new(start, start);
+        let mut samples = WaiterSamples::new(start);
         for number in 0..count {
             let after = Duration::from_millis(apart_ms) * number;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small and positive")]
             let scheduled = per_second.map(|rate| 1_000 + (rate * after.as_secs_f64()).round() as u64);
-            samples.add(sight, scheduled, start + after);
+            samples.add(SleepSample { at: start + after, sight, scheduled });
         }
         samples
+    }
+
+    fn go_on(samples: &mut WaiterSamples, count: u32, sight: SleepSight) {
+        let last = samples.recent.back().expect("a sample").at;
+        for number in 1..=count {
+            let at = last + Duration::from_millis(50) * number;
+            samples.add(SleepSample { at, sight, scheduled: None });
+        }
     }
 
     fn evidence(samples: &WaiterSamples) -> Option<WaiterEvidence> {
@@ -207,11 +275,24 @@ mod tests {
         assert_eq!(evidence(&samples(4, 100, handler, None)), None, "too few");
         assert_eq!(evidence(&samples(6, 30, handler, None)), None, "too short");
         let mut mixed = samples(7, 50, handler, None);
-        let last = mixed.last;
-        mixed.add(SleepSight::None, None, last);
+        go_on(&mut mixed, 1, SleepSight::None);
         assert!(evidence(&mixed).is_some(), "seven of eight");
-        mixed.add(SleepSight::None, None, last);
+        go_on(&mut mixed, 1, SleepSight::None);
         assert_eq!(evidence(&mixed), None, "seven of nine");
+    }
+
+    #[test]
+    fn who_begins_to_wait_in_the_middle_of_a_hold_is_found_and_left_when_it_gives_up() {
+        let mut samples = samples(80, 50, SleepSight::None, None);
+        go_on(&mut samples, 21, SleepSight::Handler(100));
+        let found = samples.verdict(7, Some(1)).expect("for a second now");
+        assert!(found.samples >= 20 && found.span_ms <= 1_500.0, "{found:?}");
+        go_on(&mut samples, 60, SleepSight::Handler(50));
+        let longer = samples.verdict(7, Some(1)).expect("it goes on");
+        assert!((longer.span_ms - found.span_ms - 3_000.0).abs() < 1.0, "{longer:?}");
+        assert_eq!((longer.samples - found.samples, longer.asleep - found.asleep), (60, 60));
+        go_on(&mut samples, 6, SleepSight::None);
+        assert_eq!(samples.verdict(7, Some(1)), None, "it has given up");
     }
 
     #[test]
@@ -231,7 +312,7 @@ mod tests {
             WaiterWatch { suspects: HashMap::from([((0, PROCESS), handler)]), ..WaiterWatch::default() }
         };
         let mut sleeps_on = suspect();
-        for _ in 0..FREE_ROUNDS {
+        for _ in 0..FREE_SAMPLES {
             assert!(!sleeps_on.cleared.contains(&PROCESS));
             sleeps_on.clear_others(0, |_| Some(SleepSight::Handler(100)));
         }
@@ -239,6 +320,25 @@ mod tests {
         let mut waited = suspect();
         waited.clear_others(0, |_| Some(SleepSight::None));
         assert!(waited.cleared.is_empty() && waited.suspects.is_empty(), "it got the lock");
+    }
+
+    #[test]
+    fn a_sleep_that_began_before_the_release_says_nothing() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        let handler = samples(9, 50, SleepSight::Handler(100), None);
+        let mut watch =
+            WaiterWatch { suspects: HashMap::from([((0, PROCESS), handler)]), ..WaiterWatch::default() };
+        let released = Instant::now();
+        let mut free = |since, ms| {
+            let lock = WriteLockState::Free { since };
+            watch.sample(proc.path(), (0, lock), std::iter::empty(), released + Duration::from_millis(ms));
+            watch.suspects.len()
+        };
+        for ms in [0, 50, 100, 149] {
+            assert_eq!(free(Some(released), ms), 1, "{ms}: it may still be in the same sleep");
+        }
+        assert_eq!(free(None, 500), 1, "the end of the hold is not known");
+        assert_eq!(free(Some(released), 150), 0, "it is gone");
     }
 
     #[test]
@@ -263,9 +363,9 @@ mod tests {
         let at = |ms: u64| start + Duration::from_millis(ms);
         let mut watch = WaiterWatch::default();
         let mut found = |hold_ms: u64, holder: i32, ms: u64| {
-            let hold = WriteHold { since: at(hold_ms), pid: Some(holder) };
+            let lock = WriteLockState::Held { since: at(hold_ms), pid: Some(holder) };
             let openers = [process(70), process(71), reused].into_iter();
-            let found = watch.sample(proc.path(), (0, Some(hold)), openers, at(ms));
+            let found = watch.sample(proc.path(), (0, lock), openers, at(ms));
             found.into_iter().map(|it| (it.pid, it.holder, it.samples)).collect::<Vec<_>>()
         };
         for ms in [100, 150, 200, 250] {
