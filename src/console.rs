@@ -21,7 +21,7 @@ use rustix::{io::Errno, process::Signal};
 
 use crate::{
     act::py_spy,
-    config::{Config, Palette},
+    config::{Config, Palette, TraceMode},
     endings::exit_code,
     observe::Observer,
     sampler::{Monitor, Sampler},
@@ -75,6 +75,17 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     let palette = if text::is_colourless() { Palette::None } else { config.theme };
     let theme = Theme { is_ascii: text::is_ascii_locale(), ..Theme::of(palette) };
     let places = config.places.clone();
+    let mut observer = Observer::new(&config.places, databases.clone());
+    let mut untraced = None;
+    if config.sampling {
+        observer.watch_locks();
+        untraced = observer.trace_locks(config.trace).map(|why| text::clean(&why));
+    }
+    let is_trace_wanted = config.trace == TraceMode::On;
+    if let Some(why) = &untraced {
+        let level = if is_trace_wanted { log::Level::Warn } else { log::Level::Info };
+        log::log!(level, "lock times are sampled, so each is at least that long: {why}");
+    }
     let setup = AppSetup {
         permit: config.permit(),
         profiles: databases.iter().map(|path| config.profile_of(path).clone()).collect(),
@@ -86,18 +97,12 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
         bell: config.bell,
         py_spy: py_spy::find(),
         mouse: config.mouse,
+        untraced: untraced.filter(|_| is_trace_wanted),
     };
     let every = config.refresh;
     let app = App::new(setup, every, Timestamp::now());
     for path in &databases {
         log::info!("watching {}", text::clean(&path.display().to_string()));
-    }
-    let mut observer = Observer::new(&config.places, databases);
-    if config.sampling {
-        observer.watch_locks();
-        if let Some(why) = observer.trace_locks(config.trace) {
-            log::info!("lock times are sampled, so each is at least that long: {}", text::clean(&why));
-        }
     }
     let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;

@@ -128,6 +128,8 @@ pub struct AppSetup {
     pub py_spy: Option<PathBuf>,
     /// Whether the console has the mouse at its start.
     pub mouse: bool,
+    /// Why the kernel's trace is off, although the user asked for it.
+    pub untraced: Option<String>,
 }
 
 /// How long a notice stays if no key is pressed.

@@ -62,6 +62,7 @@ impl Stage {
             bell: true,
             py_spy: Some("/usr/bin/py-spy".into()),
             mouse: true,
+            untraced: None,
         };
         let app = App::new(setup, Duration::from_secs(1), now());
         let mut stage = Self { app, history: None, size, drawn: RefCell::default() };

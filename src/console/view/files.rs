@@ -150,7 +150,10 @@ fn schedule(
 }
 
 fn pages(database: &Database, room: usize) -> String {
-    let Some(header) = &database.header else { return "header unreadable".to_owned() };
+    let Some(header) = &database.header else {
+        let is_empty = database.files.db.as_ref().is_some_and(|file| file.bytes == 0);
+        return if is_empty { "empty" } else { "header unreadable" }.to_owned();
+    };
     // A restarted index has no size yet.
     let with_log = database.wal.as_ref().and_then(|wal| wal.page_count).filter(|&count| count > 0);
     let count = with_log.unwrap_or(header.page_count);

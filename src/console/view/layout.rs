@@ -133,6 +133,7 @@ mod tests {
             bell: false,
             py_spy: None,
             mouse: false,
+            untraced: None,
         };
         let mut app = App::new(setup, Duration::from_secs(1), Timestamp::UNIX_EPOCH);
         app.focus = focus;

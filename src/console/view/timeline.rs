@@ -173,7 +173,7 @@ impl<'a> TimelinePanel<'a> {
         frame.render_widget(Paragraph::new(self.strip_legend()), legend);
         self.curve(frame, curve);
         frame.render_widget(Paragraph::new(vec![self.marker(), self.axis()]), axis);
-        frame.render_widget(Paragraph::new(self.readout()), readout);
+        frame.render_widget(Paragraph::new(self.readout(selected)), readout);
         self.holds(frame, list, selected, map);
         // The marks, the lanes, the curve and the axis have the same columns.
         let rows = marks.union(lanes).union(legend).union(curve).union(axis);

@@ -10,7 +10,7 @@ use crate::{
 };
 
 impl TimelinePanel<'_> {
-    pub(super) fn readout(&self) -> Vec<Line<'static>> {
+    pub(super) fn readout(&self, selected: Option<usize>) -> Vec<Line<'static>> {
         #[expect(clippy::cast_precision_loss, reason = "one of sixty")]
         let share = |step: usize| step as f64 / Timeline::STEPS as f64;
         let (from, to) = (self.timeline.at(share(self.cursor)), self.timeline.at(share(self.cursor + 1)));
@@ -26,30 +26,32 @@ impl TimelinePanel<'_> {
             .filter_map(|lane| Some((&lane.who, lane.moments[self.cursor]?)))
             .collect();
         held.sort_by(|a, b| b.1.longest_ms.total_cmp(&a.1.longest_ms));
-        let mut sentences: Vec<(String, Style)> =
-            held.iter().map(|(who, moment)| (self.sentence(who, moment), self.theme.warning)).collect();
-        let is_free = sentences.is_empty();
-        sentences.extend(self.waits().map(|sentence| (sentence, self.theme.accent)));
-        if sentences.len() == held.len() && !is_free && is_only_sampled(self.app) {
-            let hint = "who waited for it is known only with the kernel's trace: waltop --trace on";
-            sentences.push((hint.to_owned(), self.theme.muted));
+        let waits = self.waits(selected);
+        // The longest hold, who waited for it, and as many of the others as there is room for.
+        let room = (usize::from(READOUT) - 1).saturating_sub(waits.len());
+        let shown = if held.len() > room { room.saturating_sub(1).max(1) } else { held.len() };
+        let mut sentences: Vec<(String, Style)> = held[..shown]
+            .iter()
+            .map(|(who, moment)| (self.sentence(who, moment), self.theme.warning))
+            .collect();
+        if sentences.is_empty() {
+            let is_unknown = Timeline::cells(self.cursor).end <= self.timeline.unknown_cells();
+            sentences.push(if is_unknown {
+                ("not known: nothing was sampled then".to_owned(), self.theme.muted)
+            } else {
+                ("free".to_owned(), self.theme.good)
+            });
         }
-        let is_unknown = Timeline::cells(self.cursor).end <= self.timeline.unknown_cells();
-        if is_free {
-            sentences.insert(
-                0,
-                if is_unknown {
-                    ("not known: nothing was sampled then".to_owned(), self.theme.muted)
-                } else {
-                    ("free".to_owned(), self.theme.good)
-                },
-            );
-        }
-        let room = usize::from(READOUT) - 1;
-        if sentences.len() > room {
-            let more = sentences.len() + 1 - room;
-            sentences.truncate(room - 1);
-            sentences.push((format!("and {more} more processes, each for less"), self.theme.muted));
+        let after = sentences.len().min(1);
+        sentences.splice(after..after, waits);
+        if held.len() > shown {
+            let more = match held.len() - shown {
+                1 => "and 1 more process, for less".to_owned(),
+                more => format!("and {more} more processes, each for less"),
+            };
+            sentences.push((more, self.theme.muted));
+        } else if !held.is_empty() && sentences.len() == held.len() && is_only_sampled(self.app) {
+            sentences.push((self.no_waits(), self.theme.muted));
         }
         let lines =
             sentences.into_iter().map(|(text, style)| Line::styled(text::fit(&text, self.width), style));
@@ -81,21 +83,40 @@ impl TimelinePanel<'_> {
         all.find(|legend| legend.chars().count() <= room)
     }
 
-    /// What the processes that did not hold it did under the cursor: waits, and those that ended without the lock.
-    fn waits(&self) -> impl Iterator<Item = String> {
-        let cells = Timeline::cells(self.cursor);
-        let is_marked =
-            move |marks: &[bool]| marks.get(cells.clone()).is_some_and(|marks| marks.contains(&true));
-        self.timeline.lanes.iter().filter_map(move |lane| {
-            let end = match (is_marked(&lane.waited), is_marked(&lane.refused)) {
-                (true, true) => "waited for it and did not get it",
-                (true, false) => "waited for it",
-                (false, true) => "was refused it",
-                (false, false) if is_marked(&lane.may_have_waited) => "may have waited for it",
-                (false, false) => return None,
+    /// Who waited during the selected hold, and under the cursor: one sentence for each way in which a wait ended.
+    fn waits(&self, selected: Option<usize>) -> Vec<(String, Style)> {
+        let hold = selected.and_then(|at| self.timeline.holds.get(at));
+        let cells = [Some(Timeline::cells(self.cursor)), hold.map(|hold| hold.cells.clone())];
+        let is_marked = |marks: &[bool]| {
+            cells.iter().flatten().any(|cells| marks.get(cells.clone()).is_some_and(|it| it.contains(&true)))
+        };
+        let ended = |lane: &TimelineLane| match (is_marked(&lane.waited), is_marked(&lane.refused)) {
+            (true, true) => Some("waited for it and did not get it"),
+            (true, false) => Some("waited for it"),
+            (false, true) => Some("was refused it"),
+            (false, false) => is_marked(&lane.may_have_waited).then_some("may have waited for it"),
+        };
+        let mut waits: Vec<(&str, Vec<String>)> = Vec::new();
+        for lane in &self.timeline.lanes {
+            // The holder may have waited before it got the lock.
+            let Some(end) = ended(lane).filter(|_| hold.is_none_or(|hold| hold.who != lane.who)) else {
+                continue;
             };
-            Some(format!("{} {end}", name(&lane.who)))
-        })
+            match waits.iter_mut().find(|(known, _)| *known == end) {
+                Some((_, names)) => names.push(name(&lane.who)),
+                None => waits.push((end, vec![name(&lane.who)])),
+            }
+        }
+        let sentence =
+            |(end, names): (&str, Vec<String>)| (format!("{} {end}", names.join(", ")), self.theme.accent);
+        waits.into_iter().map(sentence).collect()
+    }
+
+    fn no_waits(&self) -> String {
+        match &self.app.setup.untraced {
+            Some(why) => format!("nobody was seen to wait; the kernel's trace would show it, but {why}"),
+            None => "nobody was seen to wait; the kernel's trace would show it: waltop --trace on".to_owned(),
+        }
     }
 
     fn sentence(&self, who: &LockOwner, moment: &TimelineStep) -> String {
