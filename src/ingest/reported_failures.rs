@@ -32,6 +32,11 @@ impl ReportedFailures {
         self.failed.contains(&pair(file))
     }
 
+    /// Whether a file was reported that is not among `failed`, as when it was mended or removed.
+    pub fn has_more_than(&self, failed: &[FailedFile]) -> bool {
+        failed.iter().filter(|file| self.knows(file)).count() < self.failed.len()
+    }
+
     /// Whether `event` deserves a journal, together with the events before it.
     pub(super) fn is_new(&mut self, event: &JournalEvent) -> bool {
         match event {

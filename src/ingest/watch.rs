@@ -37,7 +37,7 @@ use super::{
 use crate::{
     database::factory,
     observe::{journals, process_start, sidecar},
-    snapshot::FailedFile,
+    snapshot::{FailedFile, Ingestion},
     state::{
         journal::{RunOutcome, WatcherRecord},
         run_lock::{ExclusiveJob, RunLock, RunLockRefusal},
@@ -60,7 +60,7 @@ pub trait WatchHost {
     ///
     /// The reason, if one could.
     fn may_connect(&mut self, database: &Path) -> Result<(), String>;
-    /// A run ended: the first one, or one that changed something or met a new failure.
+    /// A run ended: the first one, or one that changed something, met a new failure or ended an earlier one.
     fn ran(&mut self, summary: &RunSummary);
     /// Another message for the user, as one line.
     fn notice(&mut self, line: &str);
@@ -96,6 +96,18 @@ pub fn watch(
     watch.begin()?;
     watch.follow_folders();
     Ok(())
+}
+
+/// What the newest run over `folders` into `database` left out, as its journal says: once a run finds that mended, its
+/// own journal has to say so.
+fn reported_before(request: &IngestRequest, database: &Path, folders: &[String]) -> ReportedFailures {
+    let database = database.display().to_string();
+    let (runs, _) = journals::Journals::new(request.runs.clone(), request.proc.clone()).look();
+    let is_same = |(into, run): &&(String, Ingestion)| *into == database && run.folders == folders;
+    let newest = runs.iter().filter(is_same).max_by_key(|(_, run)| run.started_at);
+    newest.map_or_else(ReportedFailures::default, |(_, run)| {
+        ReportedFailures::after(&run.failures, run.error.clone())
+    })
 }
 
 fn lock_folders(
@@ -157,6 +169,7 @@ impl<'a> FolderWatch<'a> {
         bell: &'a WakeSignal,
         host: &'a mut dyn WatchHost,
     ) -> Self {
+        let names: Vec<String> = folders.iter().map(|folder| folder.path.display().to_string()).collect();
         let folders = WatchedFolders::new(folders);
         Self {
             request,
@@ -166,7 +179,7 @@ impl<'a> FolderWatch<'a> {
             folders,
             ears: None,
             backoff: RetryBackoff::default(),
-            told: ReportedFailures::default(),
+            told: reported_before(request, database, &names),
             warned: ReportedFailures::default(),
             trouble: None,
             deafness: None,
@@ -341,7 +354,8 @@ impl<'a> FolderWatch<'a> {
             self.host
                 .notice(&format!("{} was missing: created again from the folders", self.database.display()));
         }
-        let is_new = summary.failed.iter().any(|file| !self.told.knows(file));
+        let is_new = summary.failed.iter().any(|file| !self.told.knows(file))
+            || self.told.has_more_than(&summary.failed);
         let embedded = summary.embedding.as_ref().map_or(0, |it| it.embedded);
         if self.runs == 0 || summary.ingested > 0 || summary.removed > 0 || embedded > 0 || is_new {
             self.host.ran(summary);

@@ -239,6 +239,11 @@ fn a_first_run_that_changes_nothing_leaves_no_journal_either() {
     fs::write(scene.notes().join("bad.md"), b"\xff").expect("a file");
     drop(scene.watch(&[]));
     assert_eq!(scene.state("jsonl").len(), 3, "what failed is told");
+    drop(scene.watch(&[]));
+    assert_eq!(scene.state("jsonl").len(), 3, "once");
+    fs::remove_file(scene.notes().join("bad.md")).expect("removed");
+    drop(scene.watch(&[]));
+    assert_eq!(scene.state("jsonl").len(), 4, "that it fails no more is told too");
 }
 
 #[test]
