@@ -11,6 +11,7 @@ use rustix::time::{ClockId, clock_gettime};
 use crate::{
     snapshot::{Database, LockHold, Process, ProcessId},
     state::first_seen::{FirstSeen, IdleSample, IdleTime},
+    units,
 };
 
 /// When a sample was taken, on the monotonic clock.
@@ -47,6 +48,8 @@ pub struct IdleTracker {
     patience: Duration,
     // Since when the samples have covered each process.
     watched: HashMap<ProcessId, Instant>,
+    // When each was last seen stopped. Then it could use no CPU time.
+    stopped: HashMap<ProcessId, Instant>,
 }
 
 impl IdleTracker {
@@ -89,6 +92,7 @@ impl IdleTracker {
             }
         }
         self.watched.retain(|identity, _| seen.contains_key(identity));
+        self.stopped.retain(|identity, _| seen.contains_key(identity));
         if seen.keys().any(|identity| !self.watched.contains_key(identity)) {
             self.patience = ASKED_FIRST;
         }
@@ -99,10 +103,17 @@ impl IdleTracker {
         for process in databases.iter_mut().flat_map(|database| &mut database.processes) {
             let Some(identity) = process.identity().filter(|it| idle.contains_key(it)) else { continue };
             let since = *self.watched.entry(identity).or_insert(now);
+            if process.is_stopped() {
+                self.stopped.insert(identity, now);
+            }
+            let free_ms = self
+                .stopped
+                .get(&identity)
+                .map_or(f64::INFINITY, |at| units::milliseconds(now.saturating_duration_since(*at)));
             let idle = idle.get(&identity).copied().flatten();
             process.idleness.watched_ms = Some(now.saturating_duration_since(since).as_secs_f64() * 1e3);
-            process.idleness.cpu_idle_ms = idle.map(|idle| milliseconds(idle.cpu_ms));
-            process.idleness.idle_ms = idle.map(|idle| milliseconds(idle.ms));
+            process.idleness.cpu_idle_ms = idle.map(|idle| milliseconds(idle.cpu_ms).min(free_ms));
+            process.idleness.idle_ms = idle.map(|idle| milliseconds(idle.ms).min(free_ms));
         }
     }
 }
@@ -179,7 +190,7 @@ mod tests {
     use super::*;
     use crate::{
         diagnose::fixture::{READER, WRITER, live},
-        snapshot::{PossibleWaiter, WaiterEvidence},
+        snapshot::{PossibleWaiter, ProcessState, WaiterEvidence},
     };
 
     struct Stretch {
@@ -291,6 +302,19 @@ mod tests {
         stretch.look(0, [5, 5], |_| {});
         let seen = stretch.look_after(60, [5, 5], &[WRITER], |_| {});
         assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(60_000.0)));
+    }
+
+    #[test]
+    fn a_process_is_idle_only_since_it_was_last_stopped() {
+        let mut stretch = Stretch::new();
+        let stopped = |database: &mut Database| database.processes[0].state = ProcessState::Stopped;
+        stretch.look(0, [5, 5], stopped);
+        let seen = stretch.look(60, [5, 5], stopped);
+        assert_eq!((idle(&seen, WRITER), idle(&seen, READER)), (Some(0.0), Some(60_000.0)));
+        let seen = stretch.look(61, [5, 5], |_| {});
+        let idleness = &seen.processes[0].idleness;
+        assert_eq!((idleness.cpu_idle_ms, idleness.idle_ms), (Some(1000.0), Some(1000.0)), "it runs again");
+        assert_eq!(idle(&seen, READER), Some(61_000.0));
     }
 
     #[test]
