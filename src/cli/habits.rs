@@ -29,12 +29,15 @@ const WORDS: &[(&str, &str)] = &[
     ("recover", "rescue"),
     ("why", "explain"),
     ("monitor", "status"),
+    ("version", "--version"),
 ];
 
 /// A command, an option that it does not have, and the command that is meant; an empty one stands for the console.
 const OPTIONS: &[(&str, &str, &str)] = &[
     ("", "--json", "waltop status --json"),
     ("", "--for", "waltop check --for"),
+    ("", "--db", "waltop DB"),
+    ("", "-v", "waltop --version"),
     ("ingest", "--watch", "waltop watch"),
     ("ingest", "--follow", "waltop watch"),
     ("status", "--watch", "waltop"),

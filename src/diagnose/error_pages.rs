@@ -55,7 +55,11 @@ impl ErrorPage {
         let mut found: Vec<&Self> = named.chain(coded).chain(said).collect();
         // Of equally specific ones the first is the surest.
         found.sort_by_key(|page| page.code <= 255);
-        found.first().copied()
+        let part = || {
+            let has = |page: &&Self| page.phrases.iter().any(|phrase| phrase.contains(text.as_str()));
+            ERROR_PAGES.iter().find(|page| text.len() >= SHORTEST_PART && has(page))
+        };
+        found.first().copied().or_else(part)
     }
 
     /// The findings that show its cause: those in the list of its page.
@@ -81,6 +85,9 @@ impl ErrorPage {
         ERROR_PAGES.iter().filter(begins).max_by_key(|page| page.name.len())
     }
 }
+
+// The shortest part of an error text that stands for it, as `locked` does for `database is locked`.
+const SHORTEST_PART: usize = 4;
 
 // The words of `text`, each with what stands before it.
 fn words(text: &str) -> impl Iterator<Item = (&str, &str)> {
@@ -133,6 +140,8 @@ mod tests {
             ("SQLITE_CANTOPEN: unable to open database file", "SQLITE_CANTOPEN"),
             ("locking protocol", "SQLITE_PROTOCOL"),
             ("file is not a database", "SQLITE_NOTADB"),
+            ("locked", "SQLITE_BUSY"),
+            ("Malformed", "SQLITE_CORRUPT"),
         ] {
             assert_eq!(found(text), Some(name), "{text}");
         }
@@ -140,9 +149,15 @@ mod tests {
 
     #[test]
     fn other_texts_are_no_errors_of_sqlite() {
-        for text in
-            ["", "hello", "connection to 10.0.0.5:517 refused", "line 5", "99", "UNIQUE constraint failed"]
-        {
+        for text in [
+            "",
+            "is",
+            "hello",
+            "connection to 10.0.0.5:517 refused",
+            "line 5",
+            "99",
+            "UNIQUE constraint failed",
+        ] {
             assert_eq!(found(text), None, "{text}");
         }
         assert_eq!(found("main.py line 517: database is locked"), Some("SQLITE_BUSY"));

@@ -347,6 +347,8 @@ fn a_mistyped_command_or_file_is_answered_with_the_nearest() {
             "'-1MB': give a number, a time or a size without a sign",
         ),
         (&["log"], "did you mean `waltop runs`?"),
+        (&["version"], "did you mean `waltop --version`?"),
+        (&["--db", "notes.db"], "did you mean `waltop DB`?; see waltop --help"),
         (&["ps"], "did you mean `waltop status`?"),
         (&["--jsn"], "did you mean `waltop status --json`?; see waltop --help"),
         (&["ingest", "--watch", "notes"], "did you mean `waltop watch`?; see waltop ingest --help"),
