@@ -200,11 +200,14 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
         let profile = config.profile_of(&database.path);
         let previous = before(&database.path);
         let look = RuleInput { database, previous, profile, config, pidfiles, pidfiles_before, taken_at };
-        database.findings = findings(&look);
+        let findings = findings(&look);
+        database.space = space::ledger(database);
+        database.findings = findings;
     }
 }
 
 pub use guard::hazard;
+pub use space::{describe as describe_space, ledger as space_ledger};
 
 fn findings(look: &RuleInput<'_>) -> Vec<Finding> {
     let findings = RULES.iter().flat_map(|rule| rule.check(look));

@@ -341,6 +341,7 @@ impl Observer {
             header: view.header,
             wal: view.wal,
             content,
+            space: Vec::new(),
             filesystem: view.filesystem,
             folder: view.folder,
             locks: decoded.locks,

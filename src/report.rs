@@ -17,7 +17,7 @@ mod check;
 pub use check::{CheckReport, CheckVerdict, CheckedDatabase};
 
 use crate::{
-    diagnose::checkpoint::CheckpointBlocker,
+    diagnose::{self, checkpoint::CheckpointBlocker},
     json,
     snapshot::{
         CheckpointMode, Database, Ingestion, LogReader, Process, Snapshot, Versioned, WalSource, lossy_path,
@@ -163,6 +163,9 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
         writeln!(out, "not seen    {}", text::clean(why))?;
     }
     write_files(out, database)?;
+    if !database.space.is_empty() {
+        writeln!(out, "space       {}", diagnose::describe_space(database).join("; "))?;
+    }
     write_locks(out, database)?;
     if let Some(schedule) = &database.schedule {
         writeln!(out, "schedule    {}", text::clean(&schedule.describe(taken_at)))?;

@@ -37,6 +37,7 @@ mod reach;
 mod refusals;
 mod sampling;
 mod schedule;
+mod space;
 mod stale;
 mod suspicion;
 mod trace;
@@ -78,6 +79,7 @@ pub use reach::{OverlayMount, PathReach};
 pub use refusals::{RefusalReason, RefusedWriter, WriterRefusals};
 pub use sampling::SamplingFacts;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
+pub use space::{SpaceKind, SpaceRelease, SpaceUse};
 pub use stale::{NotIdle, PastMaxAge, StaleCause, StaleVerdict};
 pub use suspicion::{Suspicion, SuspicionKind};
 pub use trace::TraceFacts;
@@ -144,6 +146,9 @@ pub struct Database {
     /// What the content of the files proves about each other.
     #[serde(default)]
     pub content: ContentEvidence,
+    /// What the disk space is used for, and what gives it back.
+    #[serde(default)]
+    pub space: Vec<SpaceUse>,
     /// The file system of the main file; `None` if the mounts do not show it.
     pub filesystem: Option<Filesystem>,
     /// The folder of the main file.

@@ -111,6 +111,9 @@ impl fmt::Display for OptimizeReport {
         write!(f, "{}: {what}: {}", self.path.display(), self.sql.join("; "))?;
         if let Some(preflight) = self.vacuum.as_ref().filter(|_| !self.applied) {
             write!(f, "; {preflight}")?;
+            if let Err(refusal) = preflight.check_room(&self.path) {
+                write!(f, "; {refusal}")?;
+            }
         }
         if let (Some(before), Some(after)) = (self.bytes_before, self.bytes_after) {
             write!(f, "; {} before, {} after", units::bytes(before), units::bytes(after))?;

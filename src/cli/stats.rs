@@ -12,7 +12,8 @@ use serde::Serialize;
 use crate::{
     config::Config,
     database::stats::{self, DatabaseStats, DocumentStats},
-    snapshot::lossy_path,
+    diagnose,
+    snapshot::{SpaceUse, lossy_path},
     units,
 };
 
@@ -40,6 +41,11 @@ pub struct StatsReport {
     pub shm_bytes: Option<u64>,
     #[serde(flatten)]
     pub stats: DatabaseStats,
+    /// What the disk space is used for, and what gives it back.
+    pub space: Vec<SpaceUse>,
+    /// The same in words.
+    #[serde(skip)]
+    pub space_lines: Vec<String>,
 }
 
 pub fn run(args: &StatsArgs, config: &Config) -> anyhow::Result<u8> {
@@ -48,9 +54,15 @@ pub fn run(args: &StatsArgs, config: &Config) -> anyhow::Result<u8> {
 }
 
 fn one(path: &Path, config: &Config) -> anyhow::Result<StatsReport> {
-    let looked = diagnosed(path, config)?;
+    let mut looked = diagnosed(path, config)?;
     refuse_hazard(&looked, "not asked")?;
     let stats = stats::read(path, config.profile_of(path), looked.presence())?;
+    if let Some(header) = &mut looked.header {
+        // SQLite counts the pages in the log, too.
+        header.free_pages = u32::try_from(stats.free_pages).ok();
+        header.page_count = u32::try_from(stats.pages).unwrap_or(u32::MAX);
+    }
+    looked.space = diagnose::space_ledger(&looked);
     let bytes = |file: &Option<crate::snapshot::FileFacts>| file.as_ref().map(|file| file.bytes);
     let files = &looked.files;
     Ok(StatsReport {
@@ -59,6 +71,8 @@ fn one(path: &Path, config: &Config) -> anyhow::Result<StatsReport> {
         wal_bytes: bytes(&files.wal),
         shm_bytes: bytes(&files.shm),
         stats,
+        space_lines: diagnose::describe_space(&looked),
+        space: looked.space.clone(),
     })
 }
 
@@ -77,9 +91,10 @@ impl fmt::Display for StatsReport {
             units::count(stats.free_pages)
         )?;
         match &stats.documents {
-            Some(documents) => write_documents(f, documents),
-            None => f.write_str("nothing was ingested into it"),
+            Some(documents) => write_documents(f, documents)?,
+            None => f.write_str("nothing was ingested into it")?,
         }
+        self.space_lines.iter().try_for_each(|line| write!(f, "; {line}"))
     }
 }
 

@@ -3,12 +3,13 @@
 use std::{
     env, fmt,
     ops::ControlFlow,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
-use rustix::fs::statvfs;
+use rustix::fs::{Access, access, statvfs};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -22,6 +23,7 @@ use super::{
 use crate::{
     config::profile::Profile,
     diagnose::checkpoint::CheckpointBlocker,
+    file_format::{FRAME_HEADER, LOG_HEADER},
     snapshot::{Database, Presence},
     units,
 };
@@ -56,7 +58,9 @@ impl OptimizeStep {
 /// What a VACUUM needs.
 #[derive(Debug, Clone, JsonSchema, Serialize)]
 pub struct VacuumPreflight {
-    /// Bytes that the copy and the log may need next to the file.
+    /// Bytes by which the main file becomes smaller.
+    pub gives_back_bytes: u64,
+    /// Bytes that the log or the journal needs next to the file, and the copy if it is on the same file system.
     pub needed_bytes: u64,
     pub free_bytes: Option<u64>,
     /// Folder of the copy.
@@ -81,6 +85,10 @@ pub enum OptimizeError {
     #[error("no VACUUM: it may take {} in {}, and {} are free; make room first",
         units::bytes(*needed), folder.display(), units::bytes(*free))]
     Space { folder: PathBuf, needed: u64, free: u64 },
+    /// The folder of its copy is too small.
+    #[error("no VACUUM: its copy may take {} in {}, and {} are free; set SQLITE_TMPDIR to a folder with room",
+        units::bytes(*needed), folder.display(), units::bytes(*free))]
+    TemporarySpace { folder: PathBuf, needed: u64, free: u64 },
     /// A VACUUM would corrupt an index of the host.
     #[error(transparent)]
     Renumbers(#[from] RowidRenumbering),
@@ -102,12 +110,17 @@ pub fn plan(stats: &DatabaseStats, analyze: bool, vacuum: bool) -> Vec<OptimizeS
 
 /// What a VACUUM of `database` needs.
 pub fn preflight(database: &Database, stats: &DatabaseStats) -> VacuumPreflight {
-    let copy = (stats.pages - stats.free_pages.min(stats.pages)) * stats.page_size;
+    let pages = stats.pages - stats.free_pages.min(stats.pages);
+    let copy = pages * stats.page_size;
+    // The copy passes through the log into the file. A journal takes less: it keeps the pages that are replaced.
+    let beside = LOG_HEADER as u64 + copy + pages * FRAME_HEADER as u64;
     let temporary_folder = temporary_folder();
+    let is_shared = is_on_same_disk(&temporary_folder, &database.path);
     let users = database.processes.iter().filter(|process| process.has_main_file());
+    let bytes = database.files.db.as_ref().map_or(stats.pages * stats.page_size, |file| file.bytes);
     VacuumPreflight {
-        // The copy passes through the log or the journal into the file.
-        needed_bytes: copy * 2,
+        gives_back_bytes: bytes.saturating_sub(copy),
+        needed_bytes: beside + if is_shared { copy } else { 0 },
         free_bytes: database.filesystem.as_ref().and_then(|it| it.free_bytes),
         temporary_free_bytes: free_bytes(&temporary_folder),
         temporary_folder,
@@ -128,24 +141,40 @@ impl VacuumPreflight {
             let who: Vec<String> = self.would_wait.iter().map(|it| it.why.clone()).collect();
             return Err(OptimizeError::InUse { path: path.to_owned(), who: who.join(", ") });
         }
-        let beside = path.parent().unwrap_or(path).to_owned();
-        let temporary = self.temporary_folder.clone();
-        for (folder, needed, free) in [
-            (beside, self.needed_bytes, self.free_bytes),
-            (temporary, self.temporary_needed_bytes, self.temporary_free_bytes),
-        ] {
-            if let Some(free) = free.filter(|free| *free < needed) {
-                return Err(OptimizeError::Space { folder, needed, free });
-            }
+        self.check_room(path)
+    }
+
+    /// Refuses a VACUUM if the disk of `path` or that of its copy may be too small.
+    ///
+    /// # Errors
+    ///
+    /// In either case.
+    pub fn check_room(&self, path: &Path) -> Result<(), OptimizeError> {
+        let (needed, folder) = (self.needed_bytes, path.parent().unwrap_or(path).to_owned());
+        if let Some(free) = self.free_bytes.filter(|free| *free < needed) {
+            return Err(OptimizeError::Space { folder, needed, free });
         }
-        Ok(())
+        let (needed, folder) = (self.temporary_needed_bytes, self.temporary_folder.clone());
+        match self.temporary_free_bytes.filter(|free| *free < needed) {
+            Some(free) => Err(OptimizeError::TemporarySpace { folder, needed, free }),
+            None => Ok(()),
+        }
     }
 }
 
 impl fmt::Display for VacuumPreflight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let free = self.free_bytes.map_or_else(|| "unknown".to_owned(), units::bytes);
-        write!(f, "VACUUM may take {}, free {free}", units::bytes(self.needed_bytes))?;
+        let free = |bytes: Option<u64>| bytes.map_or_else(|| "unknown".to_owned(), units::bytes);
+        write!(
+            f,
+            "VACUUM gives back {}; meanwhile it may take {} beside the database (free {}) and {} in {} (free {})",
+            units::bytes(self.gives_back_bytes),
+            units::bytes(self.needed_bytes),
+            free(self.free_bytes),
+            units::bytes(self.temporary_needed_bytes),
+            self.temporary_folder.display(),
+            free(self.temporary_free_bytes)
+        )?;
         for (index, user) in self.would_wait.iter().enumerate() {
             write!(f, "{}{}", if index == 0 { "; could not write meanwhile: " } else { ", " }, user.why)?;
         }
@@ -223,11 +252,22 @@ fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
     }
 }
 
-/// Where SQLite creates its temporary files (<https://www.sqlite.org/tempfiles.html>, section 5).
+/// Where SQLite creates its temporary files (<https://www.sqlite.org/tempfiles.html>, section 5): the first of these
+/// folders in which this user may create files.
 fn temporary_folder() -> PathBuf {
     let named = ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(env::var_os).map(PathBuf::from);
     let usual = ["/var/tmp", "/usr/tmp", "/tmp"].map(PathBuf::from);
-    named.chain(usual).find(|folder| folder.is_dir()).unwrap_or_else(|| PathBuf::from("."))
+    let may_create = |folder: &Path| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    named
+        .chain(usual)
+        .find(|folder| folder.is_dir() && may_create(folder))
+        .unwrap_or_else(|| PathBuf::from("."))
+}
+
+/// Whether files in `folder` take the same space as the file at `path`; assumed if that is unknown.
+fn is_on_same_disk(folder: &Path, path: &Path) -> bool {
+    let device = |path: &Path| path.metadata().ok().map(|it| it.dev());
+    device(folder).zip(device(path)).is_none_or(|(one, other)| one == other)
 }
 
 fn free_bytes(folder: &Path) -> Option<u64> {
@@ -253,18 +293,24 @@ mod tests {
         };
         assert!(refused(&database).starts_with("no VACUUM: 71201 (bun), 71168 (python3) could not write"));
         database.processes.clear();
-        let needed = 60 * 4096 * 2;
+        // The folder of the fixture does not exist, so that the copy may be on the same disk.
+        let needed = 60 * (4096 + 24 + 4096) + 32;
         database.filesystem.as_mut().expect("there").free_bytes = Some(needed - 1);
         assert!(
-            refused(&database).starts_with("no VACUUM: it may take 492 kB in /srv"),
+            refused(&database).starts_with("no VACUUM: it may take 493 kB in /srv"),
             "{}",
             refused(&database)
         );
         database.filesystem.as_mut().expect("there").free_bytes = Some(needed);
         let mut preflight = preflight(&database, &stats());
         assert!(preflight.preflight_check(&database.path).is_ok());
-        preflight.temporary_free_bytes = Some(0);
-        assert!(preflight.preflight_check(&database.path).is_err());
+        assert_eq!(preflight.gives_back_bytes, 0, "the file of the fixture has one page");
+        preflight.temporary_free_bytes = Some(60 * 4096 - 1);
+        let error = preflight.preflight_check(&database.path).expect_err("no room for the copy");
+        assert!(
+            matches!(error, OptimizeError::TemporarySpace { needed: 245_760, free: 245_759, .. }),
+            "{error}"
+        );
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub fn live() -> Database {
             journal_mode: JournalMode::Wal,
             page_size: 4096,
             page_count: 1446,
+            free_pages: Some(0),
             user_version: 3,
             application_id: 0,
             auto_vacuum: AutoVacuum::None,
@@ -36,6 +37,7 @@ pub fn live() -> Database {
         }),
         wal: Some(wal(19_031, 19_000)),
         content: ContentEvidence::default(),
+        space: Vec::new(),
         filesystem: Some(Filesystem {
             kind: "ext4".to_owned(),
             mounted_at: "/srv".into(),
@@ -267,6 +269,7 @@ pub fn process(pid: i32, name: &str) -> Process {
         index_read_only: Some(false),
         maps_database: Some(false),
         temp_files: Some(0),
+        temp_bytes: Some(0),
         maps_index: Some(true),
         holds_index: true,
         pairing: PairingFacts {

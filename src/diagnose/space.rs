@@ -1,6 +1,7 @@
 //! The size of the log, and the free space of the disk.
 
 mod large_wal;
+mod ledger;
 
 use super::{
     Rule, RuleFacts, RuleInput,
@@ -13,6 +14,7 @@ use crate::{
 };
 use large_wal::LargeWal;
 pub(super) use large_wal::is_large;
+pub use ledger::{describe, ledger};
 
 pub const RULES: &[&dyn Rule] = &[&LargeWal, &DiskLow];
 

@@ -191,6 +191,11 @@ fn add_figures(lines: &mut Lines) {
         wal_bytes: None,
         shm_bytes: None,
         stats: DatabaseStats { page_size: 4_096, pages: 1_000, free_pages: 10, documents },
+        space: Vec::new(),
+        space_lines: vec![
+            "data 4.06 MB".to_owned(),
+            "free pages 41 kB, given back by VACUUM (in the way: 71201 (bun))".to_owned(),
+        ],
     };
     let documents = |unresolved_edges, embeddings| DocumentStats {
         nodes: 12,
@@ -207,6 +212,7 @@ fn add_figures(lines: &mut Lines) {
         sql: vec!["PRAGMA optimize", "VACUUM"],
         applied: false,
         vacuum: Some(VacuumPreflight {
+            gives_back_bytes: 96_000,
             needed_bytes: 8_000_000,
             free_bytes: Some(50_000_000_000),
             temporary_folder: "/tmp".into(),

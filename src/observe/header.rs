@@ -60,6 +60,7 @@ fn parse(bytes: &[u8; MAIN_HEADER], file_size: u64) -> FileHeader {
         journal_mode: if bytes[18] == 2 || bytes[19] == 2 { JournalMode::Wal } else { JournalMode::Rollback },
         page_size,
         page_count: valid_page_count(bytes).unwrap_or(by_size),
+        free_pages: Some(word(36)),
         user_version: word(60).cast_signed(),
         application_id: word(68).cast_signed(),
         auto_vacuum: match (word(52), word(64)) {
@@ -100,6 +101,7 @@ mod tests {
     fn the_fields_are_found() {
         let bytes = header(&[
             (24, &[0, 0, 0, 9, 0, 0, 5, 0xa6]),
+            (36, &[0, 0, 1, 2]),
             (40, &[0, 0, 0, 4]),
             (52, &[0, 0, 0, 3]),
             (60, &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 1, 1, 2, 3, 4]),
@@ -107,6 +109,7 @@ mod tests {
         ]);
         let header = parse(&bytes, 0);
         assert_eq!((header.page_size, header.page_count), (4096, 1446));
+        assert_eq!(header.free_pages, Some(258));
         assert_eq!((header.user_version, header.application_id), (-1, 0x0102_0304));
         assert_eq!((header.schema_cookie, header.auto_vacuum), (4, AutoVacuum::Incremental));
         assert_eq!((header.journal_mode, header.written_by.as_str()), (JournalMode::Wal, "3.54.1"));

@@ -59,6 +59,8 @@ pub struct DatabaseOpener {
     pub replaced: Vec<String>,
     /// Those of them that hold data and have no name left.
     pub deleted: Vec<String>,
+    /// Bytes of them.
+    pub deleted_bytes: u64,
     /// The current paths of those of them that were moved away.
     pub moved_to: Vec<String>,
     /// The open-file-description locks that it has taken on the files; if the lock table was cut, also its POSIX locks.
@@ -140,6 +142,8 @@ pub enum TemporaryFile {
     Seen {
         /// Files with a name that only SQLite uses.
         named: u32,
+        /// Bytes of them.
+        bytes: u64,
         /// Files without a name, whose creator is unknown.
         nameless: bool,
     },
@@ -147,24 +151,35 @@ pub enum TemporaryFile {
 
 impl TemporaryFile {
     /// No temporary file so far.
-    pub const NONE: Self = Self::Seen { named: 0, nameless: false };
+    pub const NONE: Self = Self::Seen { named: 0, bytes: 0, nameless: false };
 
-    /// Records a descriptor whose link has the target `text`.
-    pub fn note(&mut self, text: &[u8]) {
-        let Self::Seen { named, nameless } = self else { return };
+    /// Records a descriptor whose link has the target `text`; `size` reads the size of its file.
+    pub fn note(&mut self, text: &[u8], size: impl FnOnce() -> Option<u64>) {
+        let Self::Seen { named, bytes, nameless } = self else { return };
         let Some(path) = text.strip_suffix(b" (deleted)") else { return };
         let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         // `sqlite_` was the prefix until 2006 (a comment in that `os.h` gives the reason), and a build may still set
         // it.
-        *named += u32::from(name.starts_with(b"etilqs_") || name.starts_with(b"sqlite_"));
+        if name.starts_with(b"etilqs_") || name.starts_with(b"sqlite_") {
+            *named += 1;
+            *bytes += size().unwrap_or_default();
+        }
         *nameless |= name.strip_prefix(b"#").is_some_and(|number| number.iter().all(u8::is_ascii_digit));
     }
 
     /// How many are certainly SQLite's; `None` if there is none, but some may be.
     pub fn confirmed_count(self) -> Option<u32> {
         match self {
-            Self::Unseen | Self::Seen { named: 0, nameless: true } => None,
+            Self::Unseen | Self::Seen { named: 0, nameless: true, .. } => None,
             Self::Seen { named, .. } => Some(named),
+        }
+    }
+
+    /// Bytes of those that are certainly SQLite's; `None` as for [`confirmed_count`](Self::confirmed_count).
+    pub fn confirmed_bytes(self) -> Option<u64> {
+        match self {
+            Self::Seen { bytes, .. } => self.confirmed_count().map(|_| bytes),
+            Self::Unseen => None,
         }
     }
 }
@@ -176,9 +191,11 @@ mod tests {
     fn confirmed_count(texts: &[&str]) -> Option<u32> {
         let mut temporary = TemporaryFile::NONE;
         for text in texts {
-            temporary.note(text.as_bytes());
+            temporary.note(text.as_bytes(), || Some(4096));
         }
-        temporary.confirmed_count()
+        let count = temporary.confirmed_count();
+        assert_eq!(temporary.confirmed_bytes(), count.map(|count| u64::from(count) * 4096));
+        count
     }
 
     #[test]
@@ -200,7 +217,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_unknown() {
         let mut unseen = TemporaryFile::Unseen;
-        unseen.note(b"/tmp/etilqs_1 (deleted)");
+        unseen.note(b"/tmp/etilqs_1 (deleted)", || Some(1));
         assert_eq!(unseen.confirmed_count(), None);
     }
 

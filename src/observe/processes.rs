@@ -250,7 +250,7 @@ impl OpenerFinder {
             if !text.starts_with(b"/") {
                 continue;
             }
-            temporary.note(text);
+            temporary.note(text, || descriptor.metadata().ok().map(|file| file.len()));
             let is_named = |target: &OpenerTarget| {
                 target.paths[0].file_name().is_some_and(|name| contains(text, name.as_bytes()))
             };
@@ -266,7 +266,7 @@ impl OpenerFinder {
                 text,
                 id: FileId::of(&metadata),
                 birth: BirthId::of(&metadata),
-                is_last_of_data: metadata.nlink() == 0 && metadata.len() > 0,
+                last_bytes: if metadata.nlink() == 0 { metadata.len() } else { 0 },
             };
             names.note(&descriptor, targets);
             for (opener, target) in openers.iter_mut().zip(targets) {

@@ -74,6 +74,9 @@ pub struct FileHeader {
     pub page_size: u32,
     /// Pages, as of the last checkpoint; [`WalState::page_count`] is newer if it is known.
     pub page_count: u32,
+    /// Pages without content, as of the last checkpoint; `None` if unknown.
+    #[serde(default)]
+    pub free_pages: Option<u32>,
     /// The application's own schema number.
     pub user_version: i32,
     /// The application's own magic number.

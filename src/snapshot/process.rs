@@ -57,6 +57,9 @@ pub struct Process {
     /// unnamed file may be one.
     #[serde(default)]
     pub temp_files: Option<u32>,
+    /// Bytes of those of them that are certainly SQLite's; `None` if they are not visible.
+    #[serde(default)]
+    pub temp_bytes: Option<u64>,
     /// Whether it maps `-shm`.
     pub maps_index: Option<bool>,
     /// Whether it holds a lock on byte 128 of `-shm`.
@@ -67,6 +70,9 @@ pub struct Process {
     /// process closes them. An index contains none.
     #[serde(default)]
     pub deleted: Vec<String>,
+    /// Bytes of the files in `deleted`.
+    #[serde(default)]
+    pub deleted_bytes: u64,
     /// Current paths of files that were moved away from their paths, as the kernel names them.
     #[serde(default)]
     pub moved_to: Vec<String>,
@@ -136,10 +142,12 @@ impl Process {
             index_read_only: None,
             maps_database: None,
             temp_files: None,
+            temp_bytes: None,
             maps_index: None,
             holds_index: false,
             replaced: Vec::new(),
             deleted: Vec::new(),
+            deleted_bytes: 0,
             moved_to: Vec::new(),
             holds: Vec::new(),
             pairing: PairingFacts::default(),

@@ -4,6 +4,7 @@ mod clients;
 mod content;
 mod ingestion;
 mod integrity;
+mod ledger;
 mod locks;
 mod modes;
 mod pairing;

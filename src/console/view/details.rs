@@ -9,6 +9,7 @@ use crate::{
         process_columns,
         widgets::theme::Theme,
     },
+    diagnose,
     keymap::Action,
     snapshot::{
         Activity, Database, ExecutableState, FileFacts, Filesystem, Finding, FindingKind, HolderActivity,
@@ -92,7 +93,7 @@ fn facts(app: &App, process: &Process) -> LabelledRows {
         row("descriptors", handles),
         row("read-only", yes(process.read_only)),
         row("maps file", yes(process.maps_database)),
-        row("temp files", known(process.temp_files.map(temporary))),
+        row("temp files", known(process.temp_files.map(|count| temporary(count, process.temp_bytes)))),
         row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
     ]
 }
@@ -120,8 +121,13 @@ fn stack(app: &App, process: &Process, target: SignalTarget) -> LabelledRows {
     }
 }
 
-fn temporary(count: u32) -> String {
-    if count == 0 { "none on disk".to_owned() } else { format!("{count} on disk, of whichever database") }
+fn temporary(count: u32, bytes: Option<u64>) -> String {
+    let size = bytes.map(|bytes| format!(", {}", units::bytes(bytes))).unwrap_or_default();
+    if count == 0 {
+        "none on disk".to_owned()
+    } else {
+        format!("{count} on disk{size}, of whichever database")
+    }
 }
 
 fn origin(process: &Process) -> LabelledRows {
@@ -170,6 +176,7 @@ fn files(app: &App, database: &Database) -> LabelledRows {
         rows.push(row(label, file.as_ref().map_or_else(|| "none".to_owned(), one_file)));
     }
     rows.extend(database.filesystem.as_ref().map(|it| row("file system", filesystem(it))));
+    rows.extend(diagnose::describe_space(database).into_iter().map(|part| row("space", part)));
     if let Some(header) = &database.header {
         rows.push(row("header", "as of the last checkpoint:"));
         rows.push(row("journal mode", header.journal_mode.to_string()));

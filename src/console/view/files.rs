@@ -14,7 +14,7 @@ use crate::{
     console::{app::App, widgets::theme::Theme},
     diagnose,
     keymap::{Action, Panel},
-    snapshot::{Database, LogReader, Presence, WalSource, WalState},
+    snapshot::{Database, LogReader, Presence, SpaceKind, SpaceUse, WalSource, WalState},
     text, units,
 };
 
@@ -23,6 +23,8 @@ const SIZE: usize = 15;
 /// Columns of the label of [`summary`], as of the lines around it.
 const LABEL: usize = 12;
 const SHORTEST_BAR: usize = 4;
+/// From this part of the pages on, free pages are shown in place of the page size: a tenth.
+const NOTABLE: u32 = 10;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
     let inner = boxed(frame, area, app, theme, Panel::Files, "Files");
@@ -76,7 +78,19 @@ fn lines(app: &App, database: &Database, theme: &Theme, width: usize) -> Vec<Lin
             if database.content.hot_journal.is_some() { "hot: rolled back at the next open" } else { "" };
         lines.push(row("jnl", &format!("{:<10}{heat}", units::bytes(journal.bytes))));
     }
+    lines.extend(held(database).map(|text| row("held", &text)));
     lines
+}
+
+/// The deleted and temporary files that processes have open; `None` if there are none.
+fn held(database: &Database) -> Option<String> {
+    let is_held = |part: &&SpaceUse| matches!(part.kind, SpaceKind::DeletedFiles | SpaceKind::TemporaryFiles);
+    let held: Vec<&SpaceUse> = database.space.iter().filter(is_held).collect();
+    let bytes = held.iter().map(|part| part.bytes).sum();
+    let mut pids: Vec<String> = held.iter().filter_map(|part| part.pid).map(|pid| pid.to_string()).collect();
+    pids.dedup();
+    let what = format!("{:<10}temporary or deleted: {}", units::bytes(bytes), pids.join(", "));
+    (!held.is_empty()).then_some(what)
 }
 
 /// The log in one line, for a screen without this panel.
@@ -134,7 +148,7 @@ pub fn schedule_line(app: &App, database: &Database) -> Option<String> {
 pub fn height(app: &App) -> u16 {
     let Some(database) = app.database() else { return 7 };
     let more = if database.schedule.is_some() { 2 } else { 0 };
-    7 + more + u16::from(database.files.journal.is_some())
+    7 + more + u16::from(database.files.journal.is_some()) + u16::from(held(database).is_some())
 }
 
 fn schedule(
@@ -144,7 +158,7 @@ fn schedule(
     (width, height): (usize, usize),
 ) -> Vec<Line<'static>> {
     let Some(line) = schedule_line(app, database) else { return Vec::new() };
-    let above = 5 + usize::from(database.files.journal.is_some());
+    let above = 5 + usize::from(database.files.journal.is_some()) + usize::from(held(database).is_some());
     let rows = text::wrap(&line, width).into_iter().take(height.saturating_sub(above).max(1));
     rows.map(|row| Line::styled(row, theme.muted)).collect()
 }
@@ -158,7 +172,10 @@ fn pages(database: &Database, room: usize) -> String {
     let with_log = database.wal.as_ref().and_then(|wal| wal.page_count).filter(|&count| count > 0);
     let count = with_log.unwrap_or(header.page_count);
     let pages = units::plural(count.into(), "page");
-    let more = if count > header.page_count {
+    let free = header.free_pages.filter(|&free| count > 0 && free >= count / NOTABLE && free > 0);
+    let more = if let Some(free) = free {
+        format!(", {} free", units::count(free.into()))
+    } else if count > header.page_count {
         ", log included".to_owned()
     } else {
         format!(" of {}", page_size(header.page_size))

@@ -67,6 +67,9 @@ pub fn add(lines: &mut Lines) {
         OptimizeError::Space { .. } => [
             OptimizeError::Space { folder: "/srv".into(), needed: 80_000_000, free: 9_000_000 },
         ],
+        OptimizeError::TemporarySpace { .. } => [
+            OptimizeError::TemporarySpace { folder: "/tmp".into(), needed: 80_000_000, free: 9_000_000 },
+        ],
         OptimizeError::Renumbers(_) => [OptimizeError::Renumbers(renumbering())],
         OptimizeError::Open(_) => [OptimizeError::Open(not_a_database())],
         OptimizeError::Look(_) => [OptimizeError::Look(PragmaError::Leftover { path: path() })],

@@ -28,8 +28,8 @@ pub struct OpenDescriptor<'a> {
     pub text: &'a [u8],
     pub id: FileId,
     pub birth: Option<BirthId>,
-    /// No folder lists the file any more, and it is not empty.
-    pub is_last_of_data: bool,
+    /// Bytes of a file that no folder lists any more; 0 if one does.
+    pub last_bytes: u64,
 }
 
 impl OpenDescriptor<'_> {
@@ -80,14 +80,19 @@ impl OpenDescriptor<'_> {
                 return;
             }
             let opener = opener.get_or_insert_default();
+            let is_new = !opener.files.contains(&self.id);
             opener.note_file(self.id);
             opener.moved_to.extend(place.filter(|place| !opener.moved_to.contains(place)));
             opener.handles.get_or_insert_default();
             opener.writable_replaced += u32::from(which != 2 || !info.is_read_only);
             opener.writable += u32::from(!info.is_read_only);
             let name = target.paths[which].to_string_lossy().into_owned();
-            if which != 2 && self.is_last_of_data && !opener.deleted.contains(&name) {
-                opener.deleted.push(name.clone());
+            if which != 2 && self.last_bytes > 0 {
+                // Several descriptors may be on one file.
+                opener.deleted_bytes += if is_new { self.last_bytes } else { 0 };
+                if !opener.deleted.contains(&name) {
+                    opener.deleted.push(name.clone());
+                }
             }
             if !opener.replaced.contains(&name) {
                 opener.replaced.push(name);
@@ -218,7 +223,7 @@ mod tests {
             text: &[path.as_os_str().as_bytes(), b" (deleted)"].concat(),
             id,
             birth: None,
-            is_last_of_data: true,
+            last_bytes: 4096,
         };
         let mut opener = None;
         descriptor.note(&mut opener, &scene.target());
@@ -267,7 +272,7 @@ mod tests {
                 text: path.as_os_str().as_bytes(),
                 id: FileId::of(&path.metadata().expect("it is there")),
                 birth: None,
-                is_last_of_data: false,
+                last_bytes: 0,
             };
             descriptor.note(&mut opener, target);
         }
@@ -339,7 +344,7 @@ mod tests {
                     text: text.as_os_str().as_bytes(),
                     id: FileId::of(&file.metadata().expect("it is open")),
                     birth: None,
-                    is_last_of_data: false,
+                    last_bytes: 0,
                 };
                 names.note(&descriptor, &[scene.target()]);
                 names.note(&descriptor, &[scene.target()]);

@@ -1,6 +1,7 @@
 //! Upkeep: what it does, beside whom, and what it refuses.
 
 use super::*;
+use crate::namespace::Namespace;
 
 /// A database with documents in many segments, and free pages.
 fn grown() -> Home {
@@ -101,4 +102,43 @@ fn a_vacuum_that_would_spoil_a_hosts_index_is_refused() {
     assert_eq!(home.run(&["optimize", "--yes", "notes.db"]).code, Some(0));
     let mut host = home.actor();
     host.sql("INSERT INTO finds (finds, rank) VALUES ('integrity-check', 1)");
+}
+
+#[test]
+fn the_folder_of_the_copy_is_checked_for_room() {
+    let home = Home::with_rollback();
+    let mut host = home.actor();
+    for _ in 0..40 {
+        host.sql("INSERT INTO t VALUES (randomblob(40000))");
+    }
+    host.sql("DELETE FROM t WHERE rowid % 2 = 0");
+    host.close();
+    let temporary = home.root().join("small");
+    fs::create_dir(&temporary).expect("a folder");
+    let script = "mount -t tmpfs -o size=64k none small";
+    let Some(namespace) = Namespace::new("a small file system", script, &home.root()) else { return };
+    let run = |folder: &Path, options: &[&str]| {
+        let [program, rest @ ..] = namespace.launcher();
+        let mut command = home.command(Path::new(program));
+        command.env("SQLITE_TMPDIR", folder).args(rest).args([WALTOP, "optimize"]);
+        command.args(options).arg(home.db()).output().expect("it starts")
+    };
+    let planned = run(&temporary, &["--vacuum", "--dry-run", "--json"]);
+    let report: Value = serde_json::from_slice(&planned.stdout).expect("JSON");
+    let vacuum = &report["databases"][0]["vacuum"];
+    assert_eq!(vacuum["temporary_folder"], temporary.to_str().expect("text"), "{report}");
+    assert!(vacuum["temporary_free_bytes"].as_u64() < vacuum["temporary_needed_bytes"].as_u64(), "{report}");
+    let size = home.db().metadata().expect("there").len();
+    let (gives_back, takes) = (&vacuum["gives_back_bytes"], &vacuum["temporary_needed_bytes"]);
+    assert_eq!(gives_back.as_u64().zip(takes.as_u64()).map(|(back, copy)| back + copy), Some(size));
+    let refused = run(&temporary, &["--vacuum", "--yes"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("no VACUUM: its copy may take") && said.contains("set SQLITE_TMPDIR"), "{said}");
+    assert_eq!(home.db().metadata().expect("there").len(), size, "nothing was changed");
+    // The same command with room for the copy.
+    let done = run(&home.root(), &["--vacuum", "--yes"]);
+    assert!(done.status.success(), "{done:?}");
+    let gave_back = size - home.db().metadata().expect("there").len();
+    // The statistics of the step before take some pages.
+    assert!(gave_back + 5 * 4096 > gives_back.as_u64().expect("known"), "{gave_back} {report}");
 }
