@@ -21,6 +21,7 @@ use crate::{
 
 mod activity;
 mod checksum;
+mod commit_rate;
 mod commit_watcher;
 mod completeness;
 mod content;
@@ -61,6 +62,7 @@ pub(crate) mod wal;
 pub(crate) mod wal_index;
 mod watched;
 mod watchers;
+mod write_rates;
 
 pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::{sidecar, with_sidecars};
@@ -82,6 +84,7 @@ use proc::mounts::MountTable;
 use processes::{OpenerFinder, ProcessDescriber};
 use timing::{LockTimes, SampleTime};
 use watched::{DatabaseView, DatabaseWatch};
+use write_rates::WriteRates;
 
 /// Looks at databases from outside.
 #[derive(Debug)]
@@ -101,6 +104,7 @@ pub struct Observer {
     // `None`: they are not asked for.
     journals: Option<Journals>,
     lock_watch: LockWatch,
+    write_rates: WriteRates,
     // What this sample could not see of the lock table; `None`: it saw all of it.
     unseen_locks: Option<Unseen>,
     // The databases of the last look, by the names under which their times are kept.
@@ -124,6 +128,7 @@ impl Observer {
             pidfiles: PidfileReader::default(),
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             lock_watch: LockWatch::default(),
+            write_rates: WriteRates::default(),
             unseen_locks: None,
             timed: Vec::new(),
         };
@@ -217,6 +222,10 @@ impl Observer {
         }
         unseen.extend(databases.iter().filter_map(locks::hidden_holder));
         self.lock_watch.fill_in_activities(&mut databases, &self.watched, now.instant);
+        // One look gives no rate.
+        if self.lock_watch.is_watching() {
+            self.write_rates.fill_in(&mut databases, &self.proc, now.instant);
+        }
         let trace = self.lock_watch.fill_in_refusals(&mut databases, &self.watched);
         self.note_idleness(&mut databases, now);
         self.describer.retain_pids(&pids);
@@ -342,6 +351,7 @@ impl Observer {
             wal: view.wal,
             content,
             space: Vec::new(),
+            commits: self.watched[index].commit_rate(),
             filesystem: view.filesystem,
             folder: view.folder,
             locks: decoded.locks,

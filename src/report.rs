@@ -284,6 +284,9 @@ fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
             units::duration(holds.max_ms)
         )?;
     }
+    if let Some(commits) = &database.commits {
+        writeln!(out, "commits     {commits}")?;
+    }
     for reader in &locks.readers {
         writeln!(out, "reader      {}", reader_line(database, reader))?;
     }
@@ -314,8 +317,10 @@ fn process_line(process: &Process) -> String {
     let locks = if holds.is_empty() { "no lock on its data".to_owned() } else { holds.join(" ") };
     let read_only = if process.read_only == Some(true) { ", read-only" } else { "" };
     let user = process.user.as_deref().unwrap_or("?");
+    let writes = process.write_rate.filter(|rate| *rate > 0.0);
+    let writes = writes.map(|rate| format!(", writes {}", units::byte_rate(rate))).unwrap_or_default();
     format!(
-        "{} {}, {}{read_only}, {locks}: {}",
+        "{} {}, {}{read_only}, {locks}{writes}: {}",
         text::clean(&process.who()),
         text::clean(user),
         process.state,

@@ -43,6 +43,7 @@ mod suspicion;
 mod trace;
 mod waiters;
 mod watcher;
+mod writing;
 
 pub use activity::{Activity, ActivityCount, ActivityVerdict, HolderActivity, PeerProcess, WaitSource};
 pub use activity_class::ActivityClass;
@@ -85,6 +86,7 @@ pub use suspicion::{Suspicion, SuspicionKind};
 pub use trace::TraceFacts;
 pub use waiters::{OwnWaiters, PossibleWaiter, WaiterEvidence};
 pub use watcher::IngestWatcher;
+pub use writing::{CommitRate, CommittedFrames};
 
 pub use crate::paths::FileId;
 
@@ -143,6 +145,9 @@ pub struct Database {
     pub header: Option<FileHeader>,
     /// The write-ahead log; `None` if there is none, or it has no header.
     pub wal: Option<WalState>,
+    /// Its commits of the last seconds; `None` until two samples are a second apart, and without a trusted index.
+    #[serde(default)]
+    pub commits: Option<CommitRate>,
     /// What the content of the files proves about each other.
     #[serde(default)]
     pub content: ContentEvidence,

@@ -29,6 +29,26 @@ pub fn bytes(bytes: u64) -> String {
     format!("{} {}", three_digits(value), UNITS[unit])
 }
 
+/// A rate in whole numbers from 10 on, and with one digit below: `11,306`, `0.4`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float becomes the nearest integer in range, and NaN becomes 0"
+)]
+pub fn per_second(rate: f64) -> String {
+    if rate < 9.95 { format!("{rate:.1}") } else { count(rate.round() as u64) }
+}
+
+/// `bytes` per second, as [`bytes`] writes them: `11.2 MB/s`.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a float becomes the nearest integer in range, and NaN becomes 0"
+)]
+pub fn byte_rate(per_second: f64) -> String {
+    format!("{}/s", bytes(per_second.round() as u64))
+}
+
 /// `ms` in at most two units: `0.4 ms`, `44 ms`, `1.6 s`, `1 m 2 s`, `3 d 20 h`. A duration that is negative or not a
 /// number becomes `0 ms`.
 pub fn duration(ms: f64) -> String {
@@ -105,6 +125,12 @@ fn two_units(large: u64, large_unit: &str, small: u64, small_unit: &str) -> Stri
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rates_have_a_fraction_only_where_they_are_small() {
+        assert_eq!([0.04, 9.94, 9.96, 11_305.8].map(per_second), ["0.0", "9.9", "10", "11,306"]);
+        assert_eq!(byte_rate(11_200_000.0), "11.2 MB/s");
+    }
 
     #[test]
     fn sizes_have_three_digits() {

@@ -29,6 +29,12 @@ pub struct Thresholds {
     /// From how many threads on a process waits for a lock that it holds itself.
     #[serde(deserialize_with = "count")]
     pub contended_pool: u32,
+    /// From how many commits per second on they are many.
+    #[serde(deserialize_with = "count")]
+    pub commit_storm: u32,
+    /// Up to how many pages a commit is small.
+    #[serde(deserialize_with = "count")]
+    pub small_commit: u32,
     /// How large the log may be, in bytes.
     #[serde(deserialize_with = "byte_size")]
     pub large_wal: u64,
@@ -63,6 +69,8 @@ impl Default for Thresholds {
             wal_starved: Duration::from_secs(30),
             deep_wal: 4,
             contended_pool: 1,
+            commit_storm: 50,
+            small_commit: 2,
             large_wal: 64 << 20,
             slow_batch: (Duration::from_secs(1), Duration::from_secs(2)),
             stalled_ingestion: Duration::from_secs(30),

@@ -29,6 +29,7 @@ pub fn live() -> Database {
             page_size: 4096,
             page_count: 1446,
             free_pages: Some(0),
+            change_counter: Some(1),
             user_version: 3,
             application_id: 0,
             auto_vacuum: AutoVacuum::None,
@@ -38,6 +39,7 @@ pub fn live() -> Database {
         wal: Some(wal(19_031, 19_000)),
         content: ContentEvidence::default(),
         space: Vec::new(),
+        commits: None,
         filesystem: Some(Filesystem {
             kind: "ext4".to_owned(),
             mounted_at: "/srv".into(),

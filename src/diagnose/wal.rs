@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+mod commit_storm;
 mod starved;
 
 pub use starved::Starvation;
@@ -16,7 +17,7 @@ use crate::{
 /// Bytes before each page in the log.
 const FRAME_HEADER: u64 = file_format::FRAME_HEADER as u64;
 
-pub const RULES: &[&dyn Rule] = &[&PinnedWal, &starved::WalStarved];
+pub const RULES: &[&dyn Rule] = &[&PinnedWal, &starved::WalStarved, &commit_storm::CommitStorm];
 
 /// A reader that has kept more than the autocheckpoint limit of frames from being moved for a long time.
 pub struct PinnedWal;

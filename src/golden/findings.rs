@@ -43,12 +43,12 @@ fn findings_read_as_in_their_file() {
 /// One finding for each sentence of `kind`.
 fn examples_of(kind: FindingKind) -> Vec<Finding> {
     use FindingKind::{
-        BareClient, BusyLock, ContendedPool, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow,
-        DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal,
-        LargeWal, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles,
-        OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap,
-        RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder,
-        UnsafeFilesystem, WalStarved,
+        BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, DamagedHeader, DeadPidfile,
+        DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection,
+        HotJournal, LargeWal, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase,
+        MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit,
+        ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion,
+        StoppedHolder, UnsafeFilesystem, WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -76,6 +76,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         PinnedWal => pins(),
         WalStarved => starved(),
         LargeWal => large(),
+        CommitStorm => storms(),
         DoubtfulLog => doubtful(),
         HotJournal => vec![changed(quiet(), |it| {
             it.content.hot_journal = Some(crate::snapshot::HotJournal {

@@ -61,6 +61,7 @@ fn parse(bytes: &[u8; MAIN_HEADER], file_size: u64) -> FileHeader {
         page_size,
         page_count: valid_page_count(bytes).unwrap_or(by_size),
         free_pages: Some(word(36)),
+        change_counter: Some(word(24)),
         user_version: word(60).cast_signed(),
         application_id: word(68).cast_signed(),
         auto_vacuum: match (word(52), word(64)) {
@@ -109,7 +110,7 @@ mod tests {
         ]);
         let header = parse(&bytes, 0);
         assert_eq!((header.page_size, header.page_count), (4096, 1446));
-        assert_eq!(header.free_pages, Some(258));
+        assert_eq!((header.free_pages, header.change_counter), (Some(258), Some(9)));
         assert_eq!((header.user_version, header.application_id), (-1, 0x0102_0304));
         assert_eq!((header.schema_cookie, header.auto_vacuum), (4, AutoVacuum::Incremental));
         assert_eq!((header.journal_mode, header.written_by.as_str()), (JournalMode::Wal, "3.54.1"));

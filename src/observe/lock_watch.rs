@@ -93,6 +93,11 @@ impl LockWatch {
         self.tracer.iter().for_each(|tracer| tracer.set_label_rules(rules.clone()));
     }
 
+    /// Whether anything is watched.
+    pub fn is_watching(&self) -> bool {
+        self.sampler.is_some() || self.tracer.is_some()
+    }
+
     /// Whether each lock request is known.
     pub fn is_tracing(&self) -> bool {
         self.tracer.is_some()

@@ -30,6 +30,7 @@ mod stat;
 mod status;
 mod threads;
 mod wait;
+mod written;
 
 pub use command::{command, directory, process_name};
 pub use descriptors::{Descriptor, MOST_DESCRIPTORS, lock_infos, reopen};

@@ -1,6 +1,6 @@
 //! The write-ahead log, `-wal` (<https://sqlite.org/fileformat2.html#the_write_ahead_log>).
 
-use std::{fs::File, io};
+use std::{collections::BTreeSet, fs::File, io};
 
 use crate::{
     file_format::{FRAME_HEADER, LOG_HEADER, LOG_VERSION},
@@ -8,6 +8,7 @@ use crate::{
         checksum::{self, ChecksumPair, WordOrder},
         files,
     },
+    snapshot::CommittedFrames,
 };
 
 mod frame_counter;
@@ -26,6 +27,9 @@ pub struct LogHeader {
 }
 
 impl LogHeader {
+    /// How many frames [`Self::newest_frames`] reads.
+    const NEWEST: u32 = 64;
+
     /// Reads the header; `None` if the file has no valid one.
     ///
     /// # Errors
@@ -72,6 +76,48 @@ impl LogHeader {
             }
         }
         Ok(last - newest)
+    }
+
+    /// The transactions among [`Self::NEWEST`] frames that end at the committed frame `last`. If the log has just
+    /// restarted, the frames of the generation before follow, which it has not yet overwritten.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system fails to read.
+    pub fn newest_frames(&self, file: &File, last: u32) -> io::Result<CommittedFrames> {
+        let first = last.saturating_sub(Self::NEWEST) + 1;
+        let mut salt = word(&self.salts, 0);
+        let (mut found, mut pages) = (CommittedFrames::default(), BTreeSet::new());
+        // Of a transaction whose first frames are not read, only the end is known.
+        let mut is_whole = first == 1;
+        let mut open = Vec::new();
+        for frame in first..first.saturating_add(Self::NEWEST) {
+            let mut bytes = [0; FRAME_HEADER];
+            if files::read_at(file, &mut bytes, self.offset_of(frame))? < bytes.len() {
+                break;
+            }
+            if word(&bytes, 8) != salt {
+                salt = salt.wrapping_sub(1);
+                is_whole = false;
+                open.clear();
+                if word(&bytes, 8) != salt || salt != word(&self.salts, 0).wrapping_sub(1) {
+                    break;
+                }
+            }
+            open.push(word(&bytes, 0));
+            // The last frame of a transaction states the size of the database.
+            if word(&bytes, 4) > 0 {
+                if is_whole {
+                    found.frames += u32::try_from(open.len()).unwrap_or(u32::MAX);
+                    found.commits += 1;
+                    pages.extend(open.iter().copied());
+                }
+                is_whole = true;
+                open.clear();
+            }
+        }
+        found.pages = u32::try_from(pages.len()).unwrap_or(u32::MAX);
+        Ok(found)
     }
 
     fn parse(bytes: &[u8; LOG_HEADER]) -> Option<Self> {
@@ -123,6 +169,8 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt;
+
     use super::{super::content::fixture, *};
 
     #[test]
@@ -131,5 +179,43 @@ mod tests {
             let log = fixture::log(4096, &vec![(1, 0, &b"x"[..]); frames as usize]);
             assert_eq!(bytes_of(frames, 4096), log.len() as u64, "{frames} frames");
         }
+    }
+
+    #[test]
+    fn the_newest_transactions_are_counted_also_across_a_restart() {
+        let file = tempfile::tempfile().expect("a file");
+        let header = LogHeader {
+            page_size: 512,
+            checkpoint_sequence: 1,
+            order: WordOrder::Little,
+            salts: [0, 0, 0, 9, 1, 2, 3, 4],
+            sums: (0, 0),
+        };
+        let write = |frame: u32, page: u32, size: u32, salt: u32| {
+            let words = [page, size, salt].map(u32::to_be_bytes).concat();
+            file.write_all_at(&words, header.offset_of(frame)).expect("written");
+            file.write_all_at(&[0; 512], header.offset_of(frame) + FRAME_HEADER as u64).expect("written");
+        };
+        let counted = |last| {
+            let found = header.newest_frames(&file, last).expect("readable");
+            (found.frames, found.commits, found.pages)
+        };
+        assert_eq!(counted(0), (0, 0, 0), "an empty log");
+        // Two commits of this generation, the rest of one that they overwrote, and two of the one before.
+        for (frame, page, size, salt) in
+            [(1, 3, 0, 9), (2, 4, 8, 9), (3, 3, 8, 9), (4, 5, 8, 8), (5, 6, 0, 8), (6, 7, 8, 8), (7, 6, 8, 8)]
+        {
+            write(frame, page, size, salt);
+        }
+        assert_eq!(counted(3), (6, 4, 4));
+        write(8, 9, 8, 7);
+        assert_eq!(counted(3), (6, 4, 4), "an older one");
+        // One transaction that is longer than what is read says nothing of itself.
+        for frame in 1..=100 {
+            write(frame, frame, u32::from(frame == 100), 9);
+        }
+        assert_eq!(counted(100), (0, 0, 0));
+        write(60, 1, 8, 9);
+        assert_eq!(counted(100), (40, 1, 40));
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     file_format::WRITE_BYTE,
     history::{LockHistory, LogSight},
     observe::{
+        commit_rate::{CommitCounters, CommitTracker},
         content::{self, ContentReader},
         files::{self, BirthId, FileSighting},
         folder,
@@ -29,7 +30,7 @@ use crate::{
         wal_index::WalIndex,
     },
     paths::FileId,
-    snapshot::{ContentEvidence, PathReach, Unseen, WalSource, WalState},
+    snapshot::{CommitRate, ContentEvidence, JournalMode, PathReach, Unseen, WalSource, WalState},
     threads,
 };
 
@@ -50,6 +51,7 @@ pub struct DatabaseWatch {
     content: ContentReader,
     history: Arc<Mutex<LockHistory>>,
     handle_growths: HandleGrowths,
+    commits: CommitTracker,
     // The last file seen at each of the paths, and the processes that had any of them open in the previous sample.
     last: [Option<BirthId>; 3],
     users: BTreeSet<i32>,
@@ -69,6 +71,7 @@ impl DatabaseWatch {
             content: ContentReader::default(),
             history: Arc::default(),
             handle_growths: HandleGrowths::default(),
+            commits: CommitTracker::default(),
             last: [None; 3],
             users: BTreeSet::new(),
             timed: None,
@@ -110,6 +113,11 @@ impl DatabaseWatch {
 
     pub fn history(&self) -> MutexGuard<'_, LockHistory> {
         threads::lock(&self.history)
+    }
+
+    /// Its commits of the last seconds.
+    pub fn commit_rate(&self) -> Option<CommitRate> {
+        self.commits.rate()
     }
 
     /// The growth of the descriptors of its processes.
@@ -192,6 +200,7 @@ impl DatabaseWatch {
         if let Some(wal) = view.wal.as_mut().filter(|_| view.index.is_some()) {
             wal.progress = self.history().log_progress(now);
         }
+        self.note_commits(&view, now);
         view.holders = view.main_rows.iter().chain(&view.index_rows).filter_map(|row| row.pid).collect();
         self.note_moved(&view, now);
         view
@@ -281,6 +290,31 @@ impl DatabaseWatch {
         match known {
             Some((sequence, frames, backfilled)) => history.moved().is(now, sequence, frames, backfilled),
             None => history.moved().is_unknown(),
+        }
+    }
+
+    // In WAL mode the header of the main file counts checkpoints.
+    fn note_commits(&mut self, view: &DatabaseView, now: Instant) {
+        let counters = match view.mode() {
+            JournalMode::Wal => view.index.zip(view.sights[2].as_ref()).map(|(index, sight)| {
+                let [salt @ .., _, _, _, _] = index.salts;
+                let salt = Some(u32::from_be_bytes(salt));
+                CommitCounters { commits: index.commits, salt, inode: sight.id.inode }
+            }),
+            JournalMode::Rollback => {
+                view.header.as_ref().zip(view.sights[0].as_ref()).and_then(|(header, sight)| {
+                    let commits = header.change_counter?;
+                    Some(CommitCounters { commits, salt: None, inode: sight.id.inode })
+                })
+            }
+        };
+        self.commits.add(now, counters);
+        if let Some(index) = view.index.filter(|_| self.commits.is_frequent())
+            && let Ok(file) = files::open(&self.paths[1])
+            && let Ok(Some(header)) = LogHeader::read(&file)
+            && let Ok(frames) = header.newest_frames(&file, index.frames)
+        {
+            self.commits.frames_are(now, frames);
         }
     }
 

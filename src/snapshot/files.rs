@@ -77,6 +77,9 @@ pub struct FileHeader {
     /// Pages without content, as of the last checkpoint; `None` if unknown.
     #[serde(default)]
     pub free_pages: Option<u32>,
+    /// Counts the transactions in rollback mode; `None` if unknown.
+    #[serde(default)]
+    pub change_counter: Option<u32>,
     /// The application's own schema number.
     pub user_version: i32,
     /// The application's own magic number.

@@ -70,6 +70,7 @@ finding_kinds! {
     PinnedWal = "pinned-wal",
     WalStarved = "wal-starved",
     LargeWal = "large-wal",
+    CommitStorm = "commit-storm",
     DoubtfulLog = "doubtful-log",
     HotJournal = "hot-journal",
     ForeignOwner = "foreign-owner",

@@ -42,6 +42,10 @@ pub struct Process {
     /// CPU in percent of one core since the previous sample; `None` in the first one.
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
+    /// Bytes per second that it writes to disks, to whatever file. `None` if this user may not know, if it cannot write to
+    /// the database, and unless samples are taken for a second or more.
+    #[serde(default)]
+    pub write_rate: Option<f64>,
     /// How much room it has left; `None` if its limits cannot be read.
     #[serde(default)]
     pub limits: Option<ProcessLimits>,
@@ -136,6 +140,7 @@ impl Process {
             state: ProcessState::Unknown,
             cpu_percent: None,
             memory_bytes: None,
+            write_rate: None,
             limits: None,
             handles: None,
             read_only: None,

@@ -90,6 +90,7 @@ fn facts(app: &App, process: &Process) -> LabelledRows {
         row("state", process.state.to_string()),
         row("CPU", known(process.cpu_percent.map(|cpu| format!("{cpu:.1} %")))),
         row("memory", known(process.memory_bytes.map(units::bytes))),
+        row("writes", known(process.write_rate.map(units::byte_rate))),
         row("descriptors", handles),
         row("read-only", yes(process.read_only)),
         row("maps file", yes(process.maps_database)),
@@ -194,6 +195,7 @@ fn files(app: &App, database: &Database) -> LabelledRows {
         rows.push(row("room for", format!("{} frames", count(wal.slots))));
         rows.push(row("sequence", known(wal.checkpoint_sequence)));
     }
+    rows.extend(database.commits.as_ref().map(|commits| row("commits", commits.to_string())));
     if let Some(look) = app.sample() {
         let sampling = look.snapshot.sampling;
         rows.extend(look.snapshot.trace.map(|trace| row("trace", trace.to_string())));

@@ -134,3 +134,26 @@ pub fn low_disk() -> Vec<Database> {
         changed(low(None), |it| it.locks.readers = vec![reader(READER, 0, 0, 5_000.0)]),
     ]
 }
+
+pub fn storms() -> Vec<Database> {
+    let storm = |pages, change: fn(&mut Database)| {
+        changed(quiet(), |it| {
+            it.commits = Some(CommitRate {
+                window_ms: 10_000.0,
+                commits: 4_580,
+                per_second: 458.0,
+                restarts_per_second: Some(45.8),
+                newest_frames: Some(CommittedFrames { frames: 64, commits: 60, pages }),
+            });
+            change(it);
+        })
+    };
+    vec![
+        storm(1, writes_alone),
+        storm(1, |it| {
+            writes_alone(it);
+            it.processes[0].write_rate = Some(11_200_000.0);
+        }),
+        storm(64, |_| {}),
+    ]
+}

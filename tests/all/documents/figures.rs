@@ -53,6 +53,10 @@ fn pages_quote_the_default_thresholds() {
         &format!("for more than {} (info) or {} (warning)", time(info), time(warning)),
     );
     quotes(FindingKind::WalStarved, &format!("beginning for {} (warning)", time(it.wal_starved)));
+    quotes(
+        FindingKind::CommitStorm,
+        &format!("at most {} pages come {} times a second or more", it.small_commit, it.commit_storm),
+    );
     quotes(FindingKind::LargeWal, &format!("larger than {} MiB", it.large_wal >> 20));
     quotes(FindingKind::LargeWal, &format!("{} MiB is the default", it.large_wal >> 20));
     quotes(FindingKind::ManyHandles, &format!("are more than {}", it.many_handles));
