@@ -39,6 +39,7 @@ mod lock_sampler;
 pub(crate) mod lock_table;
 mod lock_watch;
 pub(crate) mod locks;
+mod locks_beside;
 mod mappings;
 mod opener;
 mod overlays;
@@ -320,7 +321,7 @@ impl Observer {
     fn database(
         &mut self,
         index: usize,
-        view: DatabaseView,
+        mut view: DatabaseView,
         openers: &BTreeMap<i32, DatabaseOpener>,
         now: SampleTime,
         unseen: &mut Vec<Unseen>,
@@ -330,6 +331,7 @@ impl Observer {
         let descriptors = processes.iter().filter_map(|it| Some((it.pid, it.start_ticks, it.handles?.db)));
         let handle_growth = self.watched[index].handle_growths().add_sample(descriptors, now.instant);
         let content = self.watched[index].content(&view, openers, unseen);
+        let locks_beside = self.labelled(std::mem::take(&mut view.locks_beside));
         let mut history = self.watched[index].history();
         let locks = &mut decoded.locks;
         let runs = |pid| proc::times_scheduled(&self.proc, pid);
@@ -363,6 +365,7 @@ impl Observer {
             findings: Vec::new(),
             suspicions: Vec::new(),
             is_complete: self.unseen_locks.is_none() && view.is_steady,
+            locks_beside,
             reach: view.reach,
             overlays: view.overlays,
             unfit: unfit.map(|why| why.to_string()),

@@ -20,7 +20,8 @@ use crate::{
     diagnose::{self, checkpoint::CheckpointBlocker},
     json,
     snapshot::{
-        CheckpointMode, Database, Ingestion, LogReader, Process, Snapshot, Versioned, WalSource, lossy_path,
+        CheckpointMode, Database, Ingestion, LogReader, Process, Snapshot, SpaceKind, Versioned, WalSource,
+        lossy_path,
     },
     text, units,
 };
@@ -163,7 +164,7 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
         writeln!(out, "not seen    {}", text::clean(why))?;
     }
     write_files(out, database)?;
-    if !database.space.is_empty() {
+    if database.space.iter().any(|part| part.kind != SpaceKind::Data) {
         writeln!(out, "space       {}", diagnose::describe_space(database).join("; "))?;
     }
     write_locks(out, database)?;
@@ -190,6 +191,9 @@ fn write_database(out: &mut String, database: &Database, taken_at: Timestamp) ->
             database.pragmas.profile,
             text::clean(&note)
         )?;
+    }
+    for lock in &database.locks_beside {
+        writeln!(out, "beside      {}", text::clean(&lock.to_string()))?;
     }
     for ingestion in &database.ingestions {
         writeln!(out, "ingestion   {}", ingestion_line(ingestion))?;

@@ -25,6 +25,7 @@ mod handles;
 mod ingestion;
 mod label;
 mod locks;
+mod locks_beside;
 mod log_progress;
 mod origin;
 mod pairing;
@@ -68,6 +69,7 @@ pub use label::LabelRules;
 pub use locks::{
     DatabaseLocks, HolderWait, HolderWaitCause, LockHolder, LockWait, LogReader, ProcessHolds, WriteHolds,
 };
+pub use locks_beside::{FileLockKind, LockBeside, LockParty};
 pub use log_progress::{LogProgress, LogReading};
 pub use origin::{Executable, ExecutableState, ProcessManager, ProcessOrigin};
 pub use pairing::PairingFacts;
@@ -179,6 +181,10 @@ pub struct Database {
     /// suspicion.
     #[serde(default = "yes")]
     pub is_complete: bool,
+    /// Locks on other files of its folder, which are none of SQLite's: a lock file of its program, for example. They are
+    /// looked for while a process holds a lock on the database, as every connection in WAL mode does.
+    #[serde(default)]
+    pub locks_beside: Vec<LockBeside>,
     /// How the path leads to the database.
     #[serde(default)]
     pub reach: PathReach,

@@ -64,6 +64,7 @@ pub fn live() -> Database {
         findings: Vec::new(),
         suspicions: Vec::new(),
         is_complete: true,
+        locks_beside: Vec::new(),
         reach: PathReach::Direct,
         overlays: Vec::new(),
         unfit: None,

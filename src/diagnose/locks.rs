@@ -11,17 +11,26 @@ use crate::{
 mod busy_lock;
 mod contended_pool;
 mod exclusive_mode;
+mod lock_beside;
 mod long_checkpoint;
 mod stopped_holder;
 
 use busy_lock::BusyLock;
 use contended_pool::ContendedPool;
 use exclusive_mode::{ExclusiveMode, exclusive_mode};
+use lock_beside::LockBesideDatabase;
 use long_checkpoint::LongCheckpoint;
 use stopped_holder::StoppedHolder;
 
-pub const RULES: &[&dyn Rule] =
-    &[&LongWriteLock, &BusyLock, &LongCheckpoint, &ContendedPool, &ExclusiveMode, &StoppedHolder];
+pub const RULES: &[&dyn Rule] = &[
+    &LongWriteLock,
+    &BusyLock,
+    &LongCheckpoint,
+    &ContendedPool,
+    &ExclusiveMode,
+    &LockBesideDatabase,
+    &StoppedHolder,
+];
 
 /// The write lock was held for a large part of the `busy_timeout` of other processes, now or in the window.
 pub struct LongWriteLock;

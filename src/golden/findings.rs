@@ -45,10 +45,10 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
     use FindingKind::{
         BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, DamagedHeader, DeadPidfile,
         DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection,
-        HotJournal, LargeWal, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase,
-        MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit,
-        ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion,
-        StoppedHolder, UnsafeFilesystem, WalStarved,
+        HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles,
+        MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch,
+        ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon,
+        StalledIngestion, StoppedHolder, UnsafeFilesystem, WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -70,6 +70,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         LongCheckpoint => long_checkpoint(),
         ContendedPool => contended_pool(),
         ExclusiveMode => exclusive_mode(),
+        LockBeside => locks_beside(),
         RefusedWriters => refused_writers(),
         DiskLow => low_disk(),
         UnsafeFilesystem => ["nfs4", "virtiofs", "fuse.sshfs", "overlay"].map(on).into(),

@@ -20,9 +20,9 @@ mod row;
 
 #[cfg(test)]
 pub use row::parse;
-pub use row::{LockRow, row_of_sqlite};
+pub use row::{LockRow, OtherRow, row_of_sqlite};
 
-use row::inode;
+use row::{inode, other_row};
 
 // The kernel prints about a page of rows at a time, and unlocks the table between two of them: rows can be missed.
 const PAGE: u64 = 4000;
@@ -33,11 +33,16 @@ const CHEAP: Duration = Duration::from_millis(20);
 const BOUNDS: ReadLimits = ReadLimits { bytes: 16 << 20, time: Duration::from_millis(250) };
 // The maximum of rows kept for the watched files. A process needs about twenty, but each byte can have its own row.
 const MOST_ROWS: usize = 10_000;
+// The same for all other files.
+const MOST_OTHERS: usize = 1000;
+
 /// The rows of the lock table for some files.
 #[derive(Debug, Clone, Default)]
 pub struct LockTable {
     /// The rows on the files, each once.
     pub rows: Vec<LockRow>,
+    /// Rows on other files, on bytes that SQLite does not lock; at most [`MOST_OTHERS`].
+    pub others: Vec<OtherRow>,
     /// Why rows may be missing. A lock without a row may then still be held.
     pub cut: Option<CutReason>,
 }
@@ -70,6 +75,7 @@ fn read_for_missed_rows<R: io::Read>(
     let known: HashSet<&LockRow> = again.rows.iter().collect();
     table.rows.retain(|row| !known.contains(row));
     table.rows.splice(0..0, again.rows.iter().cloned());
+    table.others = again.others;
     table.cut = again.cut;
     Ok(table)
 }
@@ -120,10 +126,13 @@ fn others_on(
 
 // Also returns the number of bytes read.
 fn read_once(source: impl io::Read, inodes: &[u64], bounds: ReadLimits) -> io::Result<(LockTable, u64)> {
-    let (mut rows, mut known) = (Vec::new(), HashSet::new());
+    let (mut rows, mut known, mut others) = (Vec::new(), HashSet::new(), Vec::new());
     let reading = bounded::each_line(source, bounds, |line| {
-        if inode(line).is_some_and(|inode| inodes.contains(&inode))
-            && let Some(row) = row_of_sqlite(line)
+        if !inode(line).is_some_and(|inode| inodes.contains(&inode)) {
+            if others.len() < MOST_OTHERS {
+                others.extend(other_row(line));
+            }
+        } else if let Some(row) = row_of_sqlite(line)
             && known.insert(row.clone())
         {
             rows.push(row);
@@ -132,7 +141,7 @@ fn read_once(source: impl io::Read, inodes: &[u64], bounds: ReadLimits) -> io::R
     })?;
     let is_full = rows.len() == MOST_ROWS;
     let cut = if is_full { Some(CutReason::Lines(MOST_ROWS)) } else { reading.cut };
-    Ok((LockTable { rows, cut }, reading.bytes))
+    Ok((LockTable { rows, others, cut }, reading.bytes))
 }
 
 /// The rows about the file in `sight`.

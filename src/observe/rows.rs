@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     file_format::{INDEX_BYTE, SHARED_BYTES},
-    snapshot::{PairingFacts, Process, ProcessState, Unseen},
+    snapshot::{LockBeside, PairingFacts, Process, ProcessState, Unseen},
 };
 
 impl Observer {
@@ -88,6 +88,16 @@ impl Observer {
         }
         self.note_inheritance(&mut rows);
         rows
+    }
+
+    // Their processes need not have the database open.
+    pub(super) fn labelled(&mut self, mut locks: Vec<LockBeside>) -> Vec<LockBeside> {
+        for lock in &mut locks {
+            for party in lock.holder.iter_mut().chain(&mut lock.waiters) {
+                party.label = self.describer.describe(party.pid).map(|process| process.label);
+            }
+        }
+        locks
     }
 
     // Only of those that keep others waiting: it takes three files.

@@ -23,6 +23,7 @@ use crate::{
         lock_sampler,
         lock_table::{self, LockTable},
         locks::{self},
+        locks_beside::LocksBeside,
         opener::DatabaseOpener,
         proc::{InsidePath, mounts::MountTable},
         trace::TraceTarget,
@@ -52,6 +53,7 @@ pub struct DatabaseWatch {
     history: Arc<Mutex<LockHistory>>,
     handle_growths: HandleGrowths,
     commits: CommitTracker,
+    locks_beside: LocksBeside,
     // The last file seen at each of the paths, and the processes that had any of them open in the previous sample.
     last: [Option<BirthId>; 3],
     users: BTreeSet<i32>,
@@ -72,6 +74,7 @@ impl DatabaseWatch {
             history: Arc::default(),
             handle_growths: HandleGrowths::default(),
             commits: CommitTracker::default(),
+            locks_beside: LocksBeside::default(),
             last: [None; 3],
             users: BTreeSet::new(),
             timed: None,
@@ -164,7 +167,9 @@ impl DatabaseWatch {
                 .map(|sight| lock_table::of(&table.rows, sight).cloned().collect())
                 .unwrap_or_default()
         };
+        let locks_beside = self.locks_beside.find(&table.others, &self.paths[0], sights[0].as_ref(), now);
         let mut view = DatabaseView {
+            locks_beside,
             main_rows: rows_of(&sights[0]),
             index_rows: rows_of(&sights[2]),
             is_cut: table.cut.is_some(),

@@ -64,6 +64,7 @@ finding_kinds! {
     LongCheckpoint = "long-checkpoint",
     ContendedPool = "contended-pool",
     ExclusiveMode = "exclusive-mode",
+    LockBeside = "lock-beside",
     RefusedWriters = "refused-writers",
     DiskLow = "disk-low",
     UnsafeFilesystem = "unsafe-filesystem",

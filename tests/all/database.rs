@@ -98,6 +98,7 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
         findings: Vec::new(),
         suspicions: Vec::new(),
         is_complete: true,
+        locks_beside: Vec::new(),
         reach: PathReach::Direct,
         overlays: Vec::new(),
         unfit: None,

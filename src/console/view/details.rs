@@ -195,6 +195,7 @@ fn files(app: &App, database: &Database) -> LabelledRows {
         rows.push(row("room for", format!("{} frames", count(wal.slots))));
         rows.push(row("sequence", known(wal.checkpoint_sequence)));
     }
+    rows.extend(database.locks_beside.iter().map(|lock| row("beside", lock.to_string())));
     rows.extend(database.commits.as_ref().map(|commits| row("commits", commits.to_string())));
     if let Some(look) = app.sample() {
         let sampling = look.snapshot.sampling;

@@ -203,6 +203,25 @@ pub fn exclusive_mode() -> Vec<Database> {
     [Some(WRITER), None].map(|pid| changed(live(), |it| it.locks.exclusive = held(pid))).into()
 }
 
+pub fn locks_beside() -> Vec<Database> {
+    let party = |pid, label: &str| LockParty { pid, label: Some(label.to_owned()) };
+    let locked = |holder, waiters| {
+        changed(live(), |it| {
+            it.locks_beside = vec![LockBeside {
+                file: ".program.lock".to_owned(),
+                kind: FileLockKind::Posix,
+                is_exclusive: true,
+                holder,
+                waiters,
+            }];
+        })
+    };
+    vec![
+        locked(Some(party(WRITER, "bun")), vec![party(4_711, "dnf")]),
+        locked(None, vec![party(4_711, "dnf"), party(4_712, "dnf")]),
+    ]
+}
+
 pub fn refused_writers() -> Vec<Database> {
     use RefusalReason::{DeferredUpgrade, NoTimeout, OldSnapshot, Waited};
     let victim = |reason, holder, gave_up, longest_ms| RefusedWriter {

@@ -10,6 +10,7 @@ use std::ops::RangeInclusive;
 use crate::{
     file_format::{INDEX_LOCKS, MAIN_LOCKS},
     observe::proc::mounts::DeviceNumber,
+    snapshot::FileLockKind,
 };
 
 // The bytes that SQLite locks: in `-shm`, and in the main file.
@@ -52,6 +53,50 @@ impl LockRow {
     }
 }
 
+/// A lock on a file that is none of the watched ones, or a process that waits for it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OtherRow {
+    /// A waiter has the number of the lock that it waits for.
+    pub number: u64,
+    pub kind: FileLockKind,
+    pub is_waiter: bool,
+    /// `None`: an open-file-description lock, or a process that is not visible in this PID namespace.
+    pub pid: Option<i32>,
+    pub is_write: bool,
+    pub device: DeviceNumber,
+    pub inode: u64,
+}
+
+/// The lock or the waiter in `line`, unless it is on bytes that SQLite locks.
+pub fn other_row(line: &[u8]) -> Option<OtherRow> {
+    // Most rows are of other databases, and are not parsed further.
+    let last =
+        line.trim_ascii_end().rsplit(|&byte| byte == b' ').next().and_then(|last| str::from_utf8(last).ok());
+    let end = last.and_then(|last| last.parse::<u64>().ok());
+    if end.is_some_and(|end| LOCKED.iter().any(|bytes| bytes.contains(&end))) {
+        return None;
+    }
+    let text = std::str::from_utf8(line).ok()?;
+    let mut fields = text.split_ascii_whitespace();
+    let number = fields.next()?.strip_suffix(':')?.parse().ok()?;
+    let mut kind = fields.next()?;
+    let is_waiter = kind == "->";
+    if is_waiter {
+        kind = fields.next()?;
+    }
+    let kind = match kind {
+        "POSIX" => FileLockKind::Posix,
+        "OFDLCK" => FileLockKind::Ofd,
+        "FLOCK" => FileLockKind::Flock,
+        _ => return None,
+    };
+    let _mode = fields.next()?;
+    let is_write = is_write(fields.next()?)?;
+    let pid = pid(fields.next()?);
+    let (device, inode) = place(fields.next()?)?;
+    Some(OtherRow { number, kind, is_waiter, pid, is_write, device, inode })
+}
+
 /// The lock in `line`, if it is on bytes that SQLite locks.
 pub fn row_of_sqlite(line: &[u8]) -> Option<LockRow> {
     let row = std::str::from_utf8(line).ok().and_then(row)?;
@@ -83,21 +128,34 @@ fn row(line: &str) -> Option<LockRow> {
         _ => return None,
     };
     let _mode = fields.next()?;
-    let is_write = match fields.next()? {
-        "WRITE" => true,
-        "READ" => false,
-        _ => return None,
-    };
-    let pid = fields.next()?.parse().ok().filter(|&pid: &i32| pid > 0);
-    let mut place = fields.next()?.split(':');
-    let device = (hexadecimal(place.next()?)?, hexadecimal(place.next()?)?);
-    let inode = place.next()?.parse().ok()?;
+    let is_write = is_write(fields.next()?)?;
+    let pid = pid(fields.next()?);
+    let (device, inode) = place(fields.next()?)?;
     let start = fields.next()?.parse().ok()?;
     let end = match fields.next()? {
         "EOF" => u64::MAX,
         end => end.parse().ok()?,
     };
     Some(LockRow { pid, is_ofd, is_write, device, inode, bytes: start..=end })
+}
+
+fn is_write(text: &str) -> Option<bool> {
+    match text {
+        "WRITE" => Some(true),
+        "READ" => Some(false),
+        _ => None,
+    }
+}
+
+fn pid(text: &str) -> Option<i32> {
+    text.parse().ok().filter(|&pid| pid > 0)
+}
+
+// Device and inode.
+fn place(text: &str) -> Option<(DeviceNumber, u64)> {
+    let mut place = text.split(':');
+    let device = (hexadecimal(place.next()?)?, hexadecimal(place.next()?)?);
+    Some((device, place.next()?.parse().ok()?))
 }
 
 fn hexadecimal(text: &str) -> Option<u32> {
@@ -128,6 +186,31 @@ mod tests {
         assert!(row.covers(127) && row.covers(128) && !row.covers(126));
         assert!(row.overlaps(&(120..=127)) && !row.overlaps(&(120..=126)));
         assert!(row.covers_all(&(127..=128)) && !row.covers_all(&(126..=127)));
+    }
+
+    #[test]
+    fn rows_of_other_files_are_of_any_kind_and_no_bytes_of_sqlite() {
+        let row = |text: &str| other_row(text.as_bytes());
+        let flock = row("12: FLOCK  ADVISORY  WRITE 70 fe:00:5 0 EOF\n").expect("a lock");
+        assert_eq!(
+            (flock.number, flock.kind, flock.is_waiter, flock.pid),
+            (12, FileLockKind::Flock, false, Some(70))
+        );
+        let waiter = row("12:  -> FLOCK  ADVISORY  READ 71 fe:00:5 0 EOF").expect("a waiter");
+        assert!(waiter.is_waiter && !waiter.is_write && (waiter.number, waiter.inode) == (12, 5));
+        assert_eq!(
+            row("1: OFDLCK ADVISORY  WRITE -1 fe:00:5 0 EOF").map(|row| (row.kind, row.pid)),
+            Some((FileLockKind::Ofd, None))
+        );
+        for text in [
+            "1: POSIX  ADVISORY  READ 70 fe:00:5 128 128",
+            "1: POSIX  ADVISORY  READ 70 fe:00:5 1073741826 1073742335",
+            "1: LEASE  ACTIVE    READ 70 fe:00:5 0 EOF",
+            "1: FLOCK  ADVISORY  WRITE 70 <none>:0 0 EOF",
+            "",
+        ] {
+            assert_eq!(row(text), None, "{text}");
+        }
     }
 
     #[test]

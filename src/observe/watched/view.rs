@@ -20,8 +20,8 @@ use crate::{
         wal_index::{self, WalIndex},
     },
     snapshot::{
-        DatabaseFiles, DatabaseLocks, FileHeader, Filesystem, FolderFacts, JournalMode, OverlayMount,
-        PathReach, Unseen, WalState,
+        DatabaseFiles, DatabaseLocks, FileHeader, Filesystem, FolderFacts, JournalMode, LockBeside,
+        OverlayMount, PathReach, Unseen, WalState,
     },
 };
 
@@ -48,6 +48,8 @@ pub struct DatabaseView {
     /// The file system of the main file.
     pub filesystem: Option<Filesystem>,
     pub folder: Option<FolderFacts>,
+    /// Locks on other files of the folder.
+    pub locks_beside: Vec<LockBeside>,
     /// How the path leads to it.
     pub reach: PathReach,
     /// The overlay mounts that show it under another path.
