@@ -8,6 +8,12 @@ use std::ops::RangeInclusive;
 /// What SQLite appends to the name of a database for the files beside it.
 pub const SIDECARS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
+/// The environment variables that name the folder of SQLite's temporary files, in this order
+/// (<https://www.sqlite.org/tempfiles.html>, section 5).
+pub const TEMPORARY_VARIABLES: [&str; 2] = ["SQLITE_TMPDIR", "TMPDIR"];
+/// The folders that come after those.
+pub const TEMPORARY_FOLDERS: [&str; 4] = ["/var/tmp", "/usr/tmp", "/tmp", "."];
+
 /// Byte of `-shm` that a writer locks.
 pub const WRITE_BYTE: u64 = 120;
 /// Byte of `-shm` that a checkpointer locks.

@@ -76,7 +76,7 @@ pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};
 pub use process::{HandleCounts, LockHold, Process, ProcessId, ProcessIdleness, ProcessState, ProgramSample};
-pub use process_limits::{ProcessLimit, ProcessLimits};
+pub use process_limits::{ProcessLimit, ProcessLimits, TemporaryFolder};
 pub use protection::StaleProtection;
 pub use reach::{OverlayMount, PathReach};
 pub use refusals::{RefusalReason, RefusedWriter, WriterRefusals};

@@ -50,6 +50,9 @@ pub struct Thresholds {
     /// From which share of its descriptors on a process has too few left.
     #[serde(deserialize_with = "share")]
     pub process_limit: f64,
+    /// How many bytes have to be free in the temporary folder of a process.
+    #[serde(deserialize_with = "byte_size")]
+    pub temporary_room: u64,
     /// How long an orphan may be idle.
     #[serde(deserialize_with = "scalar")]
     pub idle: Duration,
@@ -76,6 +79,7 @@ impl Default for Thresholds {
             stalled_ingestion: Duration::from_secs(30),
             many_handles: 8,
             process_limit: 0.95,
+            temporary_room: 1 << 20,
             idle: Duration::from_mins(30),
             least_idle: Duration::from_secs(5),
         }

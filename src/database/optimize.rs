@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::profile::Profile,
     diagnose::checkpoint::CheckpointBlocker,
-    file_format::{FRAME_HEADER, LOG_HEADER},
+    file_format::{FRAME_HEADER, LOG_HEADER, TEMPORARY_FOLDERS, TEMPORARY_VARIABLES},
     snapshot::{Database, Presence},
     units,
 };
@@ -255,8 +255,8 @@ fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
 /// Where SQLite creates its temporary files (<https://www.sqlite.org/tempfiles.html>, section 5): the first of these
 /// folders in which this user may create files.
 fn temporary_folder() -> PathBuf {
-    let named = ["SQLITE_TMPDIR", "TMPDIR"].into_iter().filter_map(env::var_os).map(PathBuf::from);
-    let usual = ["/var/tmp", "/usr/tmp", "/tmp"].map(PathBuf::from);
+    let named = TEMPORARY_VARIABLES.into_iter().filter_map(env::var_os).map(PathBuf::from);
+    let usual = TEMPORARY_FOLDERS.map(PathBuf::from);
     let may_create = |folder: &Path| access(folder, Access::WRITE_OK | Access::EXEC_OK).is_ok();
     named
         .chain(usual)

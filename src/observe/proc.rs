@@ -28,6 +28,7 @@ pub mod program;
 mod sockets;
 mod stat;
 mod status;
+mod temporary;
 mod threads;
 mod wait;
 mod written;

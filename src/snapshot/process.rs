@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{HolderActivity, PairingFacts, ProcessLimits, ProcessOrigin, StaleVerdict, label};
+use super::{
+    HolderActivity, PairingFacts, ProcessLimits, ProcessOrigin, StaleVerdict, TemporaryFolder, label,
+};
 use crate::paths::FileId;
 
 /// Identifies a process among all of this boot: PIDs alone are reused.
@@ -49,6 +51,9 @@ pub struct Process {
     /// How much room it has left; `None` if its limits cannot be read.
     #[serde(default)]
     pub limits: Option<ProcessLimits>,
+    /// Where SQLite in it creates temporary files; `None` if its environment cannot be read.
+    #[serde(default)]
+    pub temp_folder: Option<TemporaryFolder>,
     /// Descriptors on the database files; `None` if its descriptors cannot be read.
     pub handles: Option<HandleCounts>,
     /// Whether all its descriptors on the main file are read-only.
@@ -142,6 +147,7 @@ impl Process {
             memory_bytes: None,
             write_rate: None,
             limits: None,
+            temp_folder: None,
             handles: None,
             read_only: None,
             index_read_only: None,

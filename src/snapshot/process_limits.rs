@@ -1,5 +1,7 @@
 //! How much room a process has left.
 
+use std::path::PathBuf;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -12,6 +14,19 @@ pub struct ProcessLimits {
     pub open_files: ProcessLimit,
     /// How many bytes a file may have after it has written to it (`RLIMIT_FSIZE`).
     pub file_bytes: ProcessLimit,
+}
+
+/// The folder in which SQLite in a process creates its temporary files, unless the program sets another one.
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+pub struct TemporaryFolder {
+    /// Its path, as the process knows it.
+    #[serde(serialize_with = "super::lossy_path")]
+    #[schemars(with = "String")]
+    pub path: PathBuf,
+    /// Size of its file system.
+    pub bytes: u64,
+    /// Bytes available there to a user who is not root.
+    pub free_bytes: u64,
 }
 
 /// A limit as `getrlimit(2)` has it; `None` is unlimited.

@@ -64,6 +64,13 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
     for place in &process.moved_to {
         rows.push(row("moved to", place.clone()));
     }
+    rows.extend(process.temp_folder.iter().map(|folder| {
+        let free = units::bytes(folder.free_bytes);
+        row(
+            "temp folder",
+            format!("{}, {free} of {} free", folder.path.display(), units::bytes(folder.bytes)),
+        )
+    }));
     rows.extend(origin(process));
     rows.extend(verdict(process));
     rows

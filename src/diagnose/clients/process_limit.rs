@@ -17,16 +17,19 @@ pub struct NearLimit;
 
 impl Rule for NearLimit {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::ProcessLimit, &[Severity::Warning])
+        RuleFacts::new(FindingKind::ProcessLimit, &[Severity::Info, Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
-        let each = look.database.processes.iter().filter_map(|process| Some((process, process.limits?)));
-        each.flat_map(|(process, limits)| {
+        let of_limits = |process: &Process| {
+            let limits = process.limits?;
             let descriptors = self.descriptors(process, limits, look);
-            descriptors.into_iter().chain(self.file_size(process, limits, look))
-        })
-        .collect()
+            Some(descriptors.into_iter().chain(self.file_size(process, limits, look)))
+        };
+        let each = look.database.processes.iter().flat_map(|process| {
+            of_limits(process).into_iter().flatten().chain(self.temporary_folder(process, look))
+        });
+        each.collect()
     }
 }
 
@@ -51,6 +54,41 @@ impl NearLimit {
             ),
             evidence: evidence([("descriptors", used.into()), ("limit", most.into())]),
             remedy: raise(process.pid, "nofile", limits.open_files),
+        })
+    }
+
+    // Whether it keeps its temporary files in memory is not visible, unless it has one open.
+    fn temporary_folder(&self, process: &Process, look: &RuleInput<'_>) -> Option<Finding> {
+        let folder = process.temp_folder.as_ref().filter(|_| process.is_client())?;
+        if folder.free_bytes >= look.config.thresholds.temporary_room {
+            return None;
+        }
+        let used = process.temp_files.filter(|count| *count > 0);
+        let now = match (used, process.temp_bytes) {
+            (Some(_), Some(bytes)) => {
+                format!(", and {} of its own temporary files are open", units::bytes(bytes))
+            }
+            _ => String::new(),
+        };
+        Some(Finding {
+            kind: self.kind(),
+            severity: if used.is_some() { Severity::Warning } else { Severity::Info },
+            label: None,
+            pid: Some(process.pid),
+            message: format!(
+                "{} has {} left in {}, the folder of its temporary files{now}: a VACUUM, a large sort or a new index \
+                 fails there with `database or disk is full`, whatever is free beside the database",
+                who(look.database, Some(process.pid)),
+                units::bytes(folder.free_bytes),
+                folder.path.display()
+            ),
+            evidence: evidence([
+                ("temporary_folder", folder.path.to_string_lossy().into_owned().into()),
+                ("free_bytes", folder.free_bytes.into()),
+                ("bytes", folder.bytes.into()),
+                ("temporary_bytes", process.temp_bytes.into()),
+            ]),
+            remedy: no_remedy(),
         })
     }
 
@@ -105,7 +143,7 @@ mod tests {
         super::super::fixture::{WRITER, findings_of, live, outline},
         *,
     };
-    use crate::snapshot::Severity::Warning;
+    use crate::snapshot::{Severity::*, TemporaryFolder};
 
     const NONE: ProcessLimit = ProcessLimit { soft: None, hard: None };
 
@@ -132,6 +170,25 @@ mod tests {
         assert_eq!(at_the_top[0].remedy.command, None);
         assert_eq!(findings_of(&with(None, limit(1024, 4096), NONE)), []);
         assert_eq!(findings_of(&with(Some(1 << 20), NONE, NONE)), []);
+    }
+
+    #[test]
+    fn a_temporary_folder_without_room_is_a_warning_where_it_is_used() {
+        let with = |free_bytes, files: Option<u32>| {
+            let mut database = live();
+            let writer = &mut database.processes[0];
+            writer.temp_folder = Some(TemporaryFolder { path: "/tmp".into(), bytes: 8 << 20, free_bytes });
+            (writer.temp_files, writer.temp_bytes) = (files, files.map(|count| u64::from(count) * 1_000));
+            database
+        };
+        assert_eq!(findings_of(&with(1 << 20, Some(1))), []);
+        for (files, severity) in [(None, Info), (Some(0), Info), (Some(1), Warning)] {
+            let found = findings_of(&with((1 << 20) - 1, files));
+            assert_eq!(outline(&found), [(FindingKind::ProcessLimit, severity, Some(WRITER))]);
+        }
+        let mut reader = with(0, None);
+        reader.processes[0].pairing.only_reads_files = Some(true);
+        assert!(findings_of(&reader).iter().all(|it| it.kind != FindingKind::ProcessLimit));
     }
 
     #[test]

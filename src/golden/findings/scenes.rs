@@ -311,7 +311,15 @@ pub fn near_limits() -> Vec<Database> {
             });
         })
     };
-    vec![with(Some(1024), None), with(None, Some(1_000))]
+    let full = |temp_files: Option<u32>| {
+        changed(live(), |it| {
+            let (path, bytes, free_bytes) = ("/tmp".into(), 8 << 20, 4_096);
+            it.processes[0].temp_folder = Some(TemporaryFolder { path, bytes, free_bytes });
+            it.processes[0].temp_files = temp_files;
+            it.processes[0].temp_bytes = temp_files.map(|count| u64::from(count) * 8_380_000);
+        })
+    };
+    vec![with(Some(1024), None), with(None, Some(1_000)), full(None), full(Some(1))]
 }
 
 pub fn readonly() -> Vec<Database> {

@@ -13,7 +13,10 @@ use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToU
 use super::origin::KnownOrigin;
 use crate::{
     observe::proc::{self, ProcessFolder, program},
-    snapshot::{LabelRules, Process, ProcessId, ProcessIdleness, ProcessLimits, ProcessState, ProgramSample},
+    snapshot::{
+        LabelRules, Process, ProcessId, ProcessIdleness, ProcessLimits, ProcessState, ProgramSample,
+        TemporaryFolder,
+    },
 };
 
 /// Describes processes, and remembers the CPU time that they used.
@@ -43,6 +46,7 @@ struct ProcessConstants {
     command: Vec<String>,
     label: String,
     limits: Option<ProcessLimits>,
+    temp_folder: Option<TemporaryFolder>,
 }
 
 /// The processor time of one process. The kernel counts it in ticks of about 10 ms. Over less than
@@ -145,16 +149,18 @@ impl ProcessDescriber {
             let uid = proc::process_owner(&self.proc, pid);
             let command = proc::command(&self.proc, pid).unwrap_or_default();
             let label = self.rules.label(&stat.name, &command);
-            let limits = ProcessFolder::of(&self.proc, pid).limits();
-            let constants =
-                ProcessConstants { at: now, name: stat.name.clone(), uid, command, label, limits };
+            let folder = ProcessFolder::of(&self.proc, pid);
+            let (limits, temp_folder) = (folder.limits(), folder.temporary_folder());
+            let name = stat.name.clone();
+            let constants = ProcessConstants { at: now, name, uid, command, label, limits, temp_folder };
             self.habits.insert(identity, constants);
         }
         // If its first thread has exited, another one shows its state.
         let thread = stat.is_headless.then(|| ProcessFolder::living_thread(&self.proc, pid)).flatten();
         let thread = thread.and_then(|thread| Some(thread.stat()?.state));
-        let ProcessConstants { uid, command, label, limits, .. } = self.habits.get(&identity)?;
+        let ProcessConstants { uid, command, label, limits, temp_folder, .. } = self.habits.get(&identity)?;
         let (uid, command, label, limits) = (*uid, command.clone(), label.clone(), *limits);
+        let temp_folder = temp_folder.clone();
         let known = self.origins.entry(identity);
         let origin =
             known.or_insert_with(|| KnownOrigin::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
@@ -164,6 +170,7 @@ impl ProcessDescriber {
             command,
             label,
             limits,
+            temp_folder,
             user: uid.map(|uid| self.user(uid)),
             uid,
             parent: Some(stat.parent).filter(|&parent| parent > 0),

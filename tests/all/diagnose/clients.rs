@@ -3,6 +3,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
 use super::*;
+use crate::namespace::Namespace;
 
 /// Opens the database `count` times more on the connection of `actor`, each time with a descriptor of its own.
 fn attach(actor: &mut Actor, path: &Path, count: std::ops::Range<usize>) {
@@ -76,6 +77,28 @@ fn a_client_at_a_limit() {
     set_limit(&client, Resource::Fsize, Some(1000));
     let finding = found(&mut scene.patient(), FindingKind::ProcessLimit, Some(client.pid()));
     assert_eq!(finding.evidence["limit"], 1000);
+}
+
+#[test]
+fn a_process_whose_temporary_folder_is_full() {
+    let scene = Scene::new("wal");
+    let script = "mkdir small; mount -t tmpfs -o size=64k none small";
+    let folder = scene.folder.path().canonicalize().expect("there");
+    let Some(namespace) = Namespace::new("a small file system", script, &folder) else { return };
+    let variable = format!("SQLITE_TMPDIR={}/small", folder.display());
+    let launcher = [&namespace.launcher()[..], &["env", &variable]].concat();
+    let (mut client, mut healthy) = (Actor::open_through(&launcher, &scene.path()), scene.actor());
+    client.sql("SELECT * FROM t");
+    healthy.sql("SELECT * FROM t");
+    let mut watch = scene.patient();
+    let finding = found(&mut watch, FindingKind::ProcessLimit, Some(client.pid()));
+    assert_eq!(finding.severity, Severity::Info, "it has no temporary file open");
+    assert_eq!(finding.evidence["temporary_folder"], format!("{}/small", folder.display()));
+    assert_eq!(finding.evidence["bytes"], 64 << 10);
+    let twin = look(&mut watch).process(healthy.pid()).and_then(|it| it.temp_folder.clone());
+    assert!(twin.is_some_and(|folder| folder.free_bytes > 64 << 10));
+    client.close();
+    assert!(!has(&look(&mut watch), FindingKind::ProcessLimit));
 }
 
 #[test]

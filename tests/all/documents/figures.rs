@@ -62,6 +62,7 @@ fn pages_quote_the_default_thresholds() {
     quotes(FindingKind::ManyHandles, &format!("are more than {}", it.many_handles));
     quotes(FindingKind::ManyHandles, &format!("{} is the default", it.many_handles));
     quotes(FindingKind::ProcessLimit, &format!("{} of its descriptors", percent(it.process_limit)));
+    quotes(FindingKind::ProcessLimit, &format!("less than {} MiB left", it.temporary_room >> 20));
 }
 
 #[test]

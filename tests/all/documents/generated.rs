@@ -134,6 +134,7 @@ fn thresholds() -> String {
         stalled_ingestion,
         many_handles,
         process_limit,
+        temporary_room,
         idle,
         least_idle,
     } = Thresholds::default();
@@ -162,6 +163,11 @@ fn thresholds() -> String {
         ("stalled_ingestion", "a running ingestion commits nothing", time(stalled_ingestion)),
         ("many_handles", "descriptors of one process on the main file", many_handles.to_string()),
         ("process_limit", "descriptors of a process, as a share of its limit", process_limit.to_string()),
+        (
+            "temporary_room",
+            "bytes left in the folder of a process's temporary files",
+            format!("{} MiB", temporary_room >> 20),
+        ),
         ("idle", "an orphan is idle", time(idle)),
         ("least_idle", "the shortest idle time that counts", time(least_idle)),
     ];
