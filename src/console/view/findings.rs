@@ -25,9 +25,9 @@ use crate::{
 /// Columns of the mark and the sign of a row.
 const MARK: usize = 3;
 /// Columns of how long a finding has held.
-const AGE: usize = 10;
+const AGE: usize = 9;
 /// Columns of the key that acts on it.
-const KEY: usize = 13;
+const KEY: usize = 14;
 /// The narrowest column in which a sentence is continued on the next line.
 const WRAPPED: usize = 20;
 /// From this width on a row also has the name of its finding; a panel with room for long sentences from a smaller one
@@ -244,7 +244,7 @@ fn in_reach(app: &App, finding: &Finding, hint: &str) -> String {
     if acts_here || app.focus == Panel::Findings {
         return hint.to_owned();
     }
-    format!("{} {hint}", app.key_of(Action::Zoom(Panel::Findings)))
+    format!("{}, {hint}", app.key_of(Action::Zoom(Panel::Findings)))
 }
 
 /// The key that acts on the finding, and what it does in a word.

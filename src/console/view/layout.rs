@@ -32,7 +32,7 @@ impl ScreenLayout {
         } else if area.width < TWO_COLUMNS.0 || area.height < TWO_COLUMNS.1 {
             Self::with(one_column(area, app.focus))
         } else if area.width < LARGE.0 || area.height < LARGE.1 {
-            let top = (area.height / 5).clamp(4, 8) + 2;
+            let top = (area.height * 2 / 9).clamp(4, 9) + 2;
             let [findings, below] =
                 Layout::vertical([Constraint::Length(top), Constraint::Fill(1)]).areas(area);
             let mut panels = vec![(Panel::Findings, findings)];
@@ -82,7 +82,7 @@ fn two_columns(area: Rect, app: &App, side: u16) -> Vec<(Panel, Rect)> {
 
 /// The panels at the side; the one that has the focus gets rows of the log.
 fn side_panels(area: Rect, app: &App) -> [(Panel, Rect); 4] {
-    let is_high = area.height >= 29;
+    let is_high = area.height >= 28;
     let pragmas = if area.height >= 24 || app.focus == Panel::Pragmas { 9 } else { 3 };
     let runs = match (is_high, app.focus == Panel::Ingestion) {
         (true, _) => ingestion::height(app),
