@@ -93,7 +93,7 @@ impl fmt::Display for SpaceRelease {
             Self::TransactionEnd => "the end of the transaction",
             Self::JournalModeDelete => "PRAGMA journal_mode = DELETE",
             Self::ProcessEnd => "the end of the process, after a rescue",
-            Self::StatementEnd => "the end of the statement",
+            Self::StatementEnd => "the end of the statement or connection",
         })
     }
 }
