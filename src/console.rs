@@ -75,7 +75,11 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     let palette = if text::is_colourless() { Palette::None } else { config.theme };
     let theme = Theme { is_ascii: text::is_ascii_locale(), ..Theme::of(palette) };
     let places = config.places.clone();
-    let mut observer = Observer::new(&config.places, databases.clone());
+    for path in &databases {
+        log::info!("watching {}", text::clean(&path.display().to_string()));
+    }
+    let profiles = databases.iter().map(|path| config.profile_of(path).clone()).collect();
+    let mut observer = Observer::new(&config.places, databases);
     let mut untraced = None;
     if config.sampling {
         observer.watch_locks();
@@ -88,7 +92,7 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     }
     let setup = AppSetup {
         permit: config.permit(),
-        profiles: databases.iter().map(|path| config.profile_of(path).clone()).collect(),
+        profiles,
         keymap: config.keymap.clone(),
         time_zone: TimeZone::system(),
         folder: std::env::current_dir().unwrap_or_default(),
@@ -101,9 +105,6 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     };
     let every = config.refresh;
     let app = App::new(setup, every, Timestamp::now());
-    for path in &databases {
-        log::info!("watching {}", text::clean(&path.display().to_string()));
-    }
     let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
