@@ -57,6 +57,7 @@ pub(crate) mod proc;
 #[cfg_attr(not(target_os = "linux"), path = "observe/elsewhere.rs")]
 mod processes;
 mod rows;
+mod sqlite_libraries;
 mod timing;
 mod trace;
 pub(crate) mod wal;
@@ -83,6 +84,7 @@ use overlays::OverlayUppers;
 use pidfiles::PidfileReader;
 use proc::mounts::MountTable;
 use processes::{OpenerFinder, ProcessDescriber};
+use sqlite_libraries::SqliteLibraries;
 use timing::{LockTimes, SampleTime};
 use watched::{DatabaseView, DatabaseWatch};
 use write_rates::WriteRates;
@@ -97,6 +99,7 @@ pub struct Observer {
     processes: OpenerFinder,
     describer: ProcessDescriber,
     mappings: MappedFiles,
+    sqlite: SqliteLibraries,
     overlays: OverlayUppers,
     first_seen: FirstSeen,
     idleness: IdleTracker,
@@ -122,6 +125,7 @@ impl Observer {
             processes: OpenerFinder::new(&places.proc),
             describer: ProcessDescriber::new(&places.proc),
             mappings: MappedFiles::new(&places.proc),
+            sqlite: SqliteLibraries::new(&places.proc, places.state()),
             overlays: OverlayUppers::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
             idleness: IdleTracker::default(),
@@ -229,8 +233,10 @@ impl Observer {
         }
         let trace = self.lock_watch.fill_in_refusals(&mut databases, &self.watched);
         self.note_idleness(&mut databases, now);
+        self.sqlite.fill_in(databases.iter_mut().flat_map(|database| &mut database.processes));
         self.describer.retain_pids(&pids);
         self.mappings.retain_pids(&pids);
+        self.sqlite.retain_pids(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
         self.first_seen.end_sample(&self.timed, &lives);
         unseen.extend(self.first_seen.problem());

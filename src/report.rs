@@ -320,11 +320,14 @@ fn process_line(process: &Process) -> String {
     let holds: Vec<String> = process.holds.iter().map(ToString::to_string).collect();
     let locks = if holds.is_empty() { "no lock on its data".to_owned() } else { holds.join(" ") };
     let read_only = if process.read_only == Some(true) { ", read-only" } else { "" };
+    let versions: Vec<String> = process.sqlite_libraries().map(|it| text::clean(&it.version)).collect();
+    let sqlite =
+        if versions.is_empty() { String::new() } else { format!(", SQLite {}", versions.join(" and ")) };
     let user = process.user.as_deref().unwrap_or("?");
     let writes = process.write_rate.filter(|rate| *rate > 0.0);
     let writes = writes.map(|rate| format!(", writes {}", units::byte_rate(rate))).unwrap_or_default();
     format!(
-        "{} {}, {}{read_only}, {locks}{writes}: {}",
+        "{} {}, {}{read_only}{sqlite}, {locks}{writes}: {}",
         text::clean(&process.who()),
         text::clean(user),
         process.state,

@@ -37,6 +37,8 @@ pub struct Profile {
     pub pragmas: Vec<Expectation>,
     /// How often to checkpoint the log, if commits alone do not do it.
     pub checkpoint: Option<Schedule>,
+    /// Severity of a SQLite library that has the WAL-reset bug by its version number.
+    pub wal_reset_bug: Severity,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,11 +12,14 @@ use crate::{
 
 mod many_handles;
 mod process_limit;
+mod wal_reset_bug;
 
 pub use many_handles::ManyHandles;
 use process_limit::NearLimit;
+use wal_reset_bug::WalResetBug;
 
-pub const RULES: &[&dyn Rule] = &[&MappedDatabase, &ManyHandles, &NearLimit, &BareClient, &PragmaMismatch];
+pub const RULES: &[&dyn Rule] =
+    &[&MappedDatabase, &ManyHandles, &NearLimit, &WalResetBug, &BareClient, &PragmaMismatch];
 
 /// A process maps the main file while the profile says `mmap_size` 0.
 pub struct MappedDatabase;

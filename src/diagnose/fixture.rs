@@ -34,7 +34,7 @@ pub fn live() -> Database {
             application_id: 0,
             auto_vacuum: AutoVacuum::None,
             schema_cookie: 1,
-            written_by: "3.54.1".to_owned(),
+            written_by: Some("3.54.1".to_owned()),
         }),
         wal: Some(wal(19_031, 19_000)),
         content: ContentEvidence::default(),

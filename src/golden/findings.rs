@@ -43,12 +43,7 @@ fn findings_read_as_in_their_file() {
 /// One finding for each sentence of `kind`.
 fn examples_of(kind: FindingKind) -> Vec<Finding> {
     use FindingKind::{
-        BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, DamagedHeader, DeadPidfile,
-        DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection,
-        HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles,
-        MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch,
-        ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon,
-        StalledIngestion, StoppedHolder, UnsafeFilesystem, WalStarved,
+        BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem, WalResetBug, WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -107,6 +102,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         StaleDaemon => return stale(),
         DuplicateDaemon => return duplicates(),
         DeadPidfile => return pidfiles(),
+        WalResetBug => return wal_reset_bugs(),
         BareClient => return bare_clients(),
     };
     let found = scenes.iter().map(|scene| {

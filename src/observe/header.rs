@@ -70,7 +70,7 @@ fn parse(bytes: &[u8; MAIN_HEADER], file_size: u64) -> FileHeader {
             _ => AutoVacuum::Incremental,
         },
         schema_cookie: word(40),
-        written_by: version(word(96)),
+        written_by: Some(version(word(96))).filter(|_| word(24) == word(92)),
     }
 }
 
@@ -113,12 +113,13 @@ mod tests {
         assert_eq!((header.free_pages, header.change_counter), (Some(258), Some(9)));
         assert_eq!((header.user_version, header.application_id), (-1, 0x0102_0304));
         assert_eq!((header.schema_cookie, header.auto_vacuum), (4, AutoVacuum::Incremental));
-        assert_eq!((header.journal_mode, header.written_by.as_str()), (JournalMode::Wal, "3.54.1"));
+        assert_eq!((header.journal_mode, header.written_by.as_deref()), (JournalMode::Wal, Some("3.54.1")));
     }
 
     #[test]
     fn a_page_count_of_an_old_writer_gives_way_to_the_file_size() {
-        assert_eq!(parse(&header(&[(24, &[0, 0, 0, 9, 0, 0, 0, 7])]), 3 * 4096).page_count, 3);
+        let parsed = parse(&header(&[(24, &[0, 0, 0, 9, 0, 0, 0, 7])]), 3 * 4096);
+        assert_eq!((parsed.page_count, parsed.written_by), (3, None));
     }
 
     #[test]

@@ -8,9 +8,12 @@ use std::{
 };
 
 use crate::{
-    observe::{files::FileSighting, proc},
+    observe::{
+        files::FileSighting,
+        proc::{self, MappedLibrary},
+    },
     paths::FileId,
-    snapshot::{HandleCounts, Process},
+    snapshot::{HandleCounts, Process, ProcessId},
 };
 
 /// How long the mappings of a process are assumed unchanged while its descriptors are.
@@ -21,6 +24,8 @@ const KEPT: Duration = Duration::from_secs(10);
 pub struct MappedFiles {
     proc: PathBuf,
     known: HashMap<MappingKey, KnownMapping>,
+    // Those read since they were taken last.
+    libraries: Vec<(ProcessId, Vec<MappedLibrary>)>,
 }
 
 // A process and a database.
@@ -50,7 +55,7 @@ pub enum MappingFreshness {
 impl MappedFiles {
     /// For processes of the `/proc` at `proc`.
     pub fn new(proc: &Path) -> Self {
-        Self { proc: proc.to_owned(), known: HashMap::new() }
+        Self { proc: proc.to_owned(), known: HashMap::new(), libraries: Vec::new() }
     }
 
     /// Where `process`, which has `handles` on them, maps the files of `sights` (main file, `-wal`, `-shm`); `None` if
@@ -72,9 +77,15 @@ impl MappedFiles {
         if let Some(known) = known {
             return known.mapped;
         }
-        let mapped = proc::maps(&self.proc, process.pid, sights);
-        self.known.insert(key, KnownMapping { at: now, of, mapped });
-        mapped
+        let table = proc::maps(&self.proc, process.pid, sights);
+        self.known.insert(key, KnownMapping { at: now, of, mapped: table.files });
+        self.libraries.extend(process.identity().zip(table.libraries));
+        table.files
+    }
+
+    /// The libraries of the processes whose mappings were read since the last call.
+    pub fn take_libraries(&mut self) -> Vec<(ProcessId, Vec<MappedLibrary>)> {
+        std::mem::take(&mut self.libraries)
     }
 
     /// Forgets the processes that are not among `pids`.

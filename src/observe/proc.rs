@@ -39,7 +39,7 @@ pub use fdinfo::DescriptorInfo;
 pub use freezer::FREEZER_TRAPS;
 pub use inside_path::InsidePath;
 pub use links::{hidden_processes, is_in_pid_namespace, mount_namespaces, own_program};
-pub use maps::maps;
+pub use maps::{MappedLibrary, maps};
 pub use sockets::TcpSocket;
 pub use stat::{
     ProcessStat, are_related, owner_of_lock, process_ancestors, process_start, stat, ticks_below,

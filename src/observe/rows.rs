@@ -87,6 +87,7 @@ impl Observer {
             rows.push(row);
         }
         self.note_inheritance(&mut rows);
+        self.sqlite.ask(self.mappings.take_libraries());
         rows
     }
 

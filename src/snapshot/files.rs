@@ -87,8 +87,9 @@ pub struct FileHeader {
     /// `none`, `full` or `incremental`.
     pub auto_vacuum: AutoVacuum,
     pub schema_cookie: u32,
-    /// The SQLite that last wrote page 1, as in `3.54.1`.
-    pub written_by: String,
+    /// The SQLite that last wrote page 1, as in `3.54.1`; most commits do not write it. `None` if the header does not
+    /// say so: SQLite before 3.7.0 leaves the number of another one there.
+    pub written_by: Option<String>,
 }
 
 /// The journal mode of a database.

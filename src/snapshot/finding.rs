@@ -89,6 +89,7 @@ finding_kinds! {
     StaleDaemon = "stale-daemon",
     DuplicateDaemon = "duplicate-daemon",
     DeadPidfile = "dead-pidfile",
+    WalResetBug = "wal-reset-bug",
     BareClient = "bare-client",
 }
 

@@ -7,7 +7,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    HolderActivity, PairingFacts, ProcessLimits, ProcessOrigin, StaleVerdict, TemporaryFolder, label,
+    HolderActivity, PairingFacts, ProcessLimits, ProcessOrigin, SqliteLibrary, StaleVerdict, TemporaryFolder,
+    label,
 };
 use crate::paths::FileId;
 
@@ -90,6 +91,13 @@ pub struct Process {
     /// The log and index that it uses.
     #[serde(default)]
     pub pairing: PairingFacts,
+    /// The SQLite library in its memory; `None` if that is not known yet, or cannot be known.
+    #[serde(default)]
+    pub sqlite: Option<SqliteLibrary>,
+    /// Further SQLite libraries in its memory, as a program with SQLite built in has that loads another one. Which of
+    /// them has the database open is not visible.
+    #[serde(default)]
+    pub other_sqlite: Vec<SqliteLibrary>,
     #[serde(default)]
     pub origin: ProcessOrigin,
     /// Its past activity, and how long it has been idle.
@@ -162,6 +170,8 @@ impl Process {
             moved_to: Vec::new(),
             holds: Vec::new(),
             pairing: PairingFacts::default(),
+            sqlite: None,
+            other_sqlite: Vec::new(),
             origin: ProcessOrigin::default(),
             idleness: ProcessIdleness::default(),
             activity: None,
@@ -183,6 +193,11 @@ impl Process {
     /// Whether it is a program that reads the files, as a backup does, and not a visible SQLite client.
     pub fn only_reads_files(&self) -> bool {
         self.pairing.only_reads_files == Some(true)
+    }
+
+    /// All SQLite libraries in its memory, as far as they are known.
+    pub fn sqlite_libraries(&self) -> impl Iterator<Item = &SqliteLibrary> {
+        self.sqlite.iter().chain(&self.other_sqlite)
     }
 
     /// Its PID and label, as sentences name it: `71168 (holder.py)`.

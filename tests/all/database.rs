@@ -81,7 +81,7 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
             application_id: 0,
             auto_vacuum: AutoVacuum::None,
             schema_cookie: 1,
-            written_by: "3.54.1".to_owned(),
+            written_by: Some("3.54.1".to_owned()),
         }),
         wal: None,
         content: ContentEvidence::default(),

@@ -14,6 +14,7 @@ mod place;
 mod pool;
 mod seen;
 mod space;
+mod sqlite;
 mod starved;
 mod waiting;
 

@@ -8,6 +8,9 @@ ROLLBACK = {
     "rollback-journal": "several programs share a database in rollback mode, where readers and the writer lock each other out",
 }
 
+# A finding of severity info fails no run. `wal-reset-bug` is one, wherever the SQLite of a distribution, of Python, Node or Bun
+# has such a version number: as a warning it would fail the run.
+
 # kind -> finding -> the reason.
 FINDINGS = {
     "optuna": ROLLBACK,

@@ -57,6 +57,7 @@ struct ProfileFile {
     #[serde(default)]
     about: String,
     checkpoint: Option<Schedule>,
+    wal_reset_bug: Option<Spanned<Severity>>,
     pragma: Option<Vec<Spanned<PragmaEntry>>>,
 }
 
@@ -97,11 +98,16 @@ impl Scalar for WrittenPragma {
 
 /// Reads the profile `name` from `file`.
 pub fn read(file: &SettingsFile, name: &str) -> Result<Profile, SettingsError> {
-    let ProfileFile { name: named, about, checkpoint, pragma } = file.parse()?;
+    let ProfileFile { name: named, about, checkpoint, wal_reset_bug, pragma } = file.parse()?;
     if let Some(named) = named.filter(|named| named.get_ref() != name) {
         let what = format!("`name`: must be `{name}`, as the file is called");
         return Err(file.error(named.span(), &what));
     }
+    if let Some(wanted) = wal_reset_bug.as_ref().filter(|it| *it.get_ref() == Severity::Error) {
+        let what = "`wal_reset_bug`: must be `info` or `warning`: a version number proves no damage";
+        return Err(file.error(wanted.span(), what));
+    }
+    let wal_reset_bug = wal_reset_bug.map_or(Severity::Info, Spanned::into_inner);
     let Some(entries) = pragma else {
         return Err(file.error(0..0, &format!("missing key `pragma`; {EXAMPLE}")));
     };
@@ -114,7 +120,7 @@ pub fn read(file: &SettingsFile, name: &str) -> Result<Profile, SettingsError> {
         }
         pragmas.push(expectation);
     }
-    Ok(Profile { name: name.to_owned(), about, pragmas, checkpoint })
+    Ok(Profile { name: name.to_owned(), about, pragmas, checkpoint, wal_reset_bug })
 }
 
 /// The built-in profile `name`.
@@ -207,6 +213,9 @@ mod tests {
         assert_eq!(profile.expectation("cache_size").map(|it| it.expected.as_str()), Some("-64000"));
         let every = std::time::Duration::from_mins(15);
         assert_eq!(profile.checkpoint, Some(Schedule { mode: CheckpointMode::Passive, every }));
+        assert_eq!(profile.wal_reset_bug, Severity::Info);
+        let asked = of(&format!("wal_reset_bug = \"warning\"\n{PRAGMA}")).expect("well-formed");
+        assert_eq!(asked.wal_reset_bug, Severity::Warning);
     }
 
     #[test]
@@ -240,6 +249,10 @@ mod tests {
                 format!("checkpoint = {{ mode = \"passive\", every = 15 }}\n{PRAGMA}"),
                 "p.toml, line 1: `checkpoint.every`: invalid value: integer `15`, expected a duration above zero, \
                  such as \"500ms\", \"30s\", \"10m\" or \"24h\"",
+            ),
+            (
+                format!("wal_reset_bug = \"error\"\n{PRAGMA}"),
+                "p.toml, line 1: `wal_reset_bug`: must be `info` or `warning`",
             ),
             (
                 PRAGMA.replace("cache_size", "writable_schema"),

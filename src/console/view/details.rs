@@ -13,7 +13,7 @@ use crate::{
     keymap::Action,
     snapshot::{
         Activity, Database, ExecutableState, FileFacts, Filesystem, Finding, FindingKind, HolderActivity,
-        Process, ProcessOrigin, StaleVerdict,
+        Process, ProcessOrigin, SqliteLibrary, StaleVerdict,
     },
     units,
 };
@@ -71,6 +71,7 @@ fn process(app: &App, database: &Database, target: SignalTarget) -> LabelledRows
             format!("{}, {free} of {} free", folder.path.display(), units::bytes(folder.bytes)),
         )
     }));
+    rows.extend(process.sqlite_libraries().map(|library| row("SQLite", sqlite(library))));
     rows.extend(origin(process));
     rows.extend(verdict(process));
     rows
@@ -127,6 +128,11 @@ fn stack(app: &App, process: &Process, target: SignalTarget) -> LabelledRows {
             std::iter::once(row(LABEL, again)).chain(lines).collect()
         }
     }
+}
+
+fn sqlite(library: &SqliteLibrary) -> String {
+    let replaced = if library.replaced { ", replaced since it was loaded" } else { "" };
+    format!("{} in {}{replaced}; source {}", library.version, library.library, library.source_id)
 }
 
 fn temporary(count: u32, bytes: Option<u64>) -> String {
@@ -192,7 +198,8 @@ fn files(app: &App, database: &Database) -> LabelledRows {
         rows.push(row("pages", units::count(header.page_count.into())));
         rows.push(row("user_version", header.user_version.to_string()));
         rows.push(row("application_id", header.application_id.to_string()));
-        rows.push(row("written by", format!("SQLite {}", header.written_by)));
+        let writer = header.written_by.as_ref().map(|version| format!("last written by SQLite {version}"));
+        rows.extend(writer.map(|writer| row("page 1", writer)));
     }
     if let Some(wal) = &database.wal {
         let count = |value: Option<u32>| known(value.map(|value| units::count(value.into())));

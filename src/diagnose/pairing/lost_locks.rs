@@ -2,7 +2,7 @@
 
 use crate::{
     diagnose::{Rule, RuleFacts, RuleInput, evidence, terminate, who},
-    snapshot::{Finding, FindingKind, RemedyAction, Severity, SuspicionKind},
+    snapshot::{Finding, FindingKind, Process, RemedyAction, Severity, SuspicionKind},
 };
 
 /// A process uses the wal-index without the locks on it or on the main file.
@@ -22,18 +22,13 @@ impl Rule for LostLocks {
         let database = look.database;
         let lost = database.processes.iter().filter_map(|process| {
             let (what, file) = if look.confirms(SuspicionKind::LostIndexLock, process).is_some() {
-                let cause = if process.holds.is_empty() {
-                    "it closed the file a second time"
-                } else {
-                    "it closed the file a second time, or uses a connection from before a fork"
-                };
-                (format!("uses the wal-index without a lock on it: {cause}"), "-shm")
+                (format!("uses the wal-index without a lock on it: {}", cause(process)), "-shm")
             } else {
                 look.confirms(SuspicionKind::LostMainLock, process)?;
-                (
-                    "has no lock on the main file: its own code opened that file and closed it".to_owned(),
-                    "main",
-                )
+                let other = two_libraries(process)
+                    .map(|both| format!(", or one of its two SQLite libraries ({both}) did"));
+                let cause = "its own code opened that file and closed it";
+                (format!("has no lock on the main file: {cause}{}", other.unwrap_or_default()), "main")
             };
             let shm = database.files.shm.as_ref();
             Some(Finding {
@@ -49,12 +44,37 @@ impl Rule for LostLocks {
                     ("lost_on", file.into()),
                     ("shm_handles", process.handles.map(|it| it.shm).into()),
                     ("shm_inode", shm.map(|it| it.inode).into()),
+                    (
+                        "sqlite",
+                        process.sqlite_libraries().map(|it| it.version.clone()).collect::<Vec<_>>().into(),
+                    ),
                 ]),
                 remedy: terminate(Some(process.pid)),
             })
         });
         lost.collect()
     }
+}
+
+// What dropped its locks on the index, as far as that is known.
+fn cause(process: &Process) -> String {
+    let again = "it closed the file a second time";
+    match two_libraries(process) {
+        // One library has one descriptor on an index, however many connections it has.
+        Some(both) if process.handles.is_some_and(|handles| handles.shm > 1) => {
+            format!(
+                "its two SQLite libraries ({both}) both have it open, and the close of one drops all locks"
+            )
+        }
+        Some(both) => format!("{again}, perhaps by one of its two SQLite libraries ({both})"),
+        None if process.holds.is_empty() => again.to_owned(),
+        None => format!("{again}, or uses a connection from before a fork"),
+    }
+}
+
+fn two_libraries(process: &Process) -> Option<String> {
+    let versions: Vec<&str> = process.sqlite_libraries().map(|it| it.version.as_str()).collect();
+    (versions.len() > 1).then(|| versions.join(" and "))
 }
 
 /// A process writes or reads through a connection that a related process opened before a fork.
@@ -98,7 +118,7 @@ impl Rule for ForkedConnection {
 mod tests {
     use crate::{
         diagnose::fixture::*,
-        snapshot::{Database, LockHold, Severity::*, WriteHolds},
+        snapshot::{Database, HandleCounts, LockHold, Severity::*, SqliteLibrary, WriteHolds},
     };
 
     fn lost() -> Database {
@@ -115,6 +135,30 @@ mod tests {
         let found = findings_after(Some(&lost()), &lost());
         assert_eq!(outline(&found), [(FindingKind::LostLocks, Error, Some(WRITER))]);
         assert_eq!(found[0].evidence["shm_inode"], 3);
+    }
+
+    #[test]
+    fn two_libraries_are_the_cause_if_both_have_it_open_and_a_possible_one_otherwise() {
+        let mut database = lost();
+        let library = |version: &str| SqliteLibrary {
+            version: version.to_owned(),
+            source_id: String::new(),
+            library: "/usr/lib/libsqlite3.so".to_owned(),
+            replaced: false,
+        };
+        let message = |database: &Database| twice(database)[0].message.clone();
+        database.processes[0].sqlite = Some(library("3.53.1"));
+        assert!(!message(&database).contains("SQLite"));
+        database.processes[0].other_sqlite = vec![library("3.54.0")];
+        assert!(
+            message(&database).contains("perhaps by one of its two SQLite libraries (3.53.1 and 3.54.0)")
+        );
+        database.processes[0].handles = Some(HandleCounts { db: 2, wal: 2, shm: 2 });
+        assert!(
+            message(&database).contains("its two SQLite libraries (3.53.1 and 3.54.0) both have it open")
+        );
+        database.processes[0].holds_index = true;
+        assert_eq!(twice(&database), [], "two libraries alone are healthy");
     }
 
     #[test]

@@ -48,6 +48,39 @@ pub fn pragma_mismatches() -> Vec<Finding> {
     [found(kind, &alone, &usual, &[]), found(kind, &with_rows(live(), &wanting), &wanting, &[])].concat()
 }
 
+pub fn wal_reset_bugs() -> Vec<Finding> {
+    let of = |change: fn(&mut SqliteLibrary), config: &Config| {
+        let database = changed(live(), |it| {
+            let mut library = SqliteLibrary {
+                version: "3.40.1".to_owned(),
+                source_id: "2022-12-28 14:03:47 df5c253c".to_owned(),
+                library: "/usr/lib/x86_64-linux-gnu/libsqlite3.so.0.8.6".to_owned(),
+                replaced: false,
+            };
+            change(&mut library);
+            it.processes[0].sqlite = Some(library);
+        });
+        found(FindingKind::WalResetBug, &database, config, &[])
+    };
+    let usual = config();
+    let mut asking = config();
+    asking.profile.wal_reset_bug = Severity::Warning;
+    let paths: [fn(&mut SqliteLibrary); 9] = [
+        |it| it.source_id.push_str("alt1"),
+        |it| it.replaced = true,
+        |it| it.library = "/usr/lib64/libsqlite3.so.3".to_owned(),
+        |it| it.library = "/v/site-packages/apsw/a.so".to_owned(),
+        |it| it.library = "/a/node_modules/better-sqlite3/b.node".to_owned(),
+        |it| it.library = "/usr/bin/node".to_owned(),
+        |it| it.library = "/root/.bun/bin/bun".to_owned(),
+        |it| it.library = "/opt/bin/python3.12".to_owned(),
+        |it| it.library = "/opt/bin/app".to_owned(),
+    ];
+    let mut found: Vec<Finding> = paths.into_iter().flat_map(|change| of(change, &usual)).collect();
+    found.extend(of(|_| {}, &asking));
+    found
+}
+
 pub fn bare_clients() -> Vec<Finding> {
     let usual = config();
     let mut milder = config();

@@ -43,7 +43,28 @@ pub fn lost() -> Vec<Database> {
             it.processes[0].holds = vec![LockHold::Write];
         }),
         changed(live(), |it| it.processes[0].pairing.holds_main = false),
+        with_two_libraries(|it| it.holds_index = false),
+        with_two_libraries(|it| {
+            it.holds_index = false;
+            it.handles = Some(HandleCounts { db: 2, wal: 2, shm: 2 });
+        }),
+        with_two_libraries(|it| it.pairing.holds_main = false),
     ]
+}
+
+fn with_two_libraries(change: impl FnOnce(&mut Process)) -> Database {
+    let library = |version: &str, library: &str| SqliteLibrary {
+        version: version.to_owned(),
+        source_id: String::new(),
+        library: library.to_owned(),
+        replaced: false,
+    };
+    changed(live(), |it| {
+        let process = &mut it.processes[0];
+        process.sqlite = Some(library("3.53.1", "/usr/lib/libsqlite3.so.0"));
+        process.other_sqlite = vec![library("3.54.0", "/v/site-packages/apsw/a.so")];
+        change(process);
+    })
 }
 
 pub fn other_log() -> Vec<Database> {

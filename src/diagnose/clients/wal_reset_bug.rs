@@ -1,0 +1,203 @@
+//! Processes that write with a SQLite that has the WAL-reset bug by its version number.
+
+use std::collections::BTreeMap;
+
+use super::super::{Rule, RuleFacts, RuleInput, evidence, explain, no_remedy, who};
+use crate::snapshot::{
+    Database, Finding, FindingKind, Process, Remedy, Severity, SqliteCarrier, SqliteLibrary, SuspicionKind,
+};
+
+/// A process has a WAL database open for writing with a SQLite of an affected version number.
+///
+/// Most SQLite libraries in use have one, and the bug is rare: it is information unless the profile asks for a warning,
+/// or the files show what it leaves behind.
+pub struct WalResetBug;
+
+impl Rule for WalResetBug {
+    fn facts(&self) -> RuleFacts {
+        RuleFacts::new(FindingKind::WalResetBug, &[Severity::Info, Severity::Warning])
+    }
+
+    fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
+        let database = look.database;
+        if database.is_wal() != Some(true) {
+            return Vec::new();
+        }
+        let mut affected: BTreeMap<(&str, &str), (&SqliteLibrary, Vec<&Process>)> = BTreeMap::new();
+        for process in database.processes.iter().filter(|it| it.is_client() && it.read_only == Some(false)) {
+            // Which of two libraries has the database open is not visible.
+            if !process.sqlite_libraries().all(|it| it.has_wal_reset_bug() == Some(true)) {
+                continue;
+            }
+            if let Some(library) = &process.sqlite {
+                let key = (library.library.as_str(), library.source_id.as_str());
+                affected.entry(key).or_insert_with(|| (library, Vec::new())).1.push(process);
+            }
+        }
+        let has_symptom = look.confirms_of_files(SuspicionKind::Contradiction);
+        let asked = if has_symptom { Severity::Warning } else { look.profile.wal_reset_bug };
+        let each = affected.into_values();
+        each.map(|(library, users)| self.finding(database, library, &users, has_symptom, asked)).collect()
+    }
+}
+
+impl WalResetBug {
+    fn finding(
+        &self,
+        database: &Database,
+        library: &SqliteLibrary,
+        users: &[&Process],
+        has_symptom: bool,
+        severity: Severity,
+    ) -> Finding {
+        let pid = if let [only] = users { Some(only.pid) } else { None };
+        let carrier = library.carrier();
+        let doubt = if library.is_edited() {
+            "its source was edited, perhaps to correct it"
+        } else {
+            "a distribution may have backported the correction"
+        };
+        let symptom = if has_symptom { ", and the files contradict each other" } else { "" };
+        let restart =
+            if library.replaced { "; the file was replaced since: restart the process" } else { "" };
+        Finding {
+            kind: self.kind(),
+            severity,
+            label: None,
+            pid,
+            message: format!(
+                "{} with SQLite {} of {carrier}: by its version number it has the WAL-reset bug, which can lose a \
+                 commit in rare cases{symptom}; {doubt}{restart}",
+                writers(database, users),
+                library.version,
+            ),
+            evidence: evidence([
+                ("version", library.version.clone().into()),
+                ("source_id", library.source_id.clone().into()),
+                ("library", library.library.clone().into()),
+                ("replaced", library.replaced.into()),
+                ("edited_source", library.is_edited().into()),
+                ("processes", users.iter().map(|it| it.pid).collect::<Vec<_>>().into()),
+            ]),
+            remedy: remedy(library, &carrier),
+        }
+    }
+}
+
+fn writers(database: &Database, users: &[&Process]) -> String {
+    match users {
+        [only] => format!("{} has {} open for writing", who(database, Some(only.pid)), database.name()),
+        several => format!("{} processes have {} open for writing", several.len(), database.name()),
+    }
+}
+
+// A library that was replaced is new once its processes start again: how they are restarted is not known here.
+fn remedy(library: &SqliteLibrary, carrier: &SqliteCarrier) -> Remedy {
+    if library.replaced {
+        return no_remedy();
+    }
+    match carrier.update() {
+        Some(command) => Remedy { action: None, command: Some(command) },
+        None => explain(FindingKind::WalResetBug),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::super::fixture::*, *};
+    use crate::snapshot::{
+        Contradiction, ContradictionKind,
+        Severity::{Info, Warning},
+    };
+
+    fn library(version: &str, path: &str) -> SqliteLibrary {
+        SqliteLibrary {
+            version: version.to_owned(),
+            source_id: format!("source of {version}"),
+            library: path.to_owned(),
+            replaced: false,
+        }
+    }
+
+    const DEBIAN: &str = "/usr/lib/x86_64-linux-gnu/libsqlite3.so.0.8.6";
+
+    fn with(libraries: [Option<SqliteLibrary>; 2]) -> Database {
+        let mut database = live();
+        for (process, library) in database.processes.iter_mut().zip(libraries) {
+            process.sqlite = library;
+        }
+        database
+    }
+
+    fn outlined(database: &Database) -> Vec<(FindingKind, Severity, Option<i32>)> {
+        outline(&findings_of(database))
+    }
+
+    #[test]
+    fn it_is_information_once_for_each_library() {
+        let old = || Some(library("3.40.1", DEBIAN));
+        let finding = |pid| (FindingKind::WalResetBug, Info, pid);
+        assert_eq!(outlined(&with([old(), old()])), [finding(None)]);
+        let apsw = Some(library("3.45.3", "/v/site-packages/apsw/a.so"));
+        assert_eq!(outlined(&with([old(), apsw])), [finding(Some(WRITER)), finding(Some(READER))]);
+        assert_eq!(outlined(&with([None, old()])), [finding(Some(READER))]);
+        assert_eq!(outlined(&with([None, None])), []);
+        assert_eq!(outlined(&with([Some(library("3.51.3", DEBIAN)), None])), []);
+    }
+
+    #[test]
+    fn who_cannot_lose_a_commit_is_not_named() {
+        let affected = with([Some(library("3.40.1", DEBIAN)), None]);
+        let healthy: [fn(&mut Database); 4] = [
+            |it| it.processes[0].read_only = Some(true),
+            |it| it.processes[0].read_only = None,
+            |it| it.processes[0].pairing.only_reads_files = Some(true),
+            |it| it.processes[0].other_sqlite = vec![library("3.53.0", "/v/site-packages/apsw/a.so")],
+        ];
+        for (index, make) in healthy.into_iter().enumerate() {
+            let mut database = affected.clone();
+            make(&mut database);
+            assert!(outlined(&database).iter().all(|it| it.0 != FindingKind::WalResetBug), "{index}");
+        }
+        let mut rollback = rollback();
+        rollback.processes[0].sqlite = Some(library("3.40.1", DEBIAN));
+        assert!(outlined(&rollback).iter().all(|it| it.0 != FindingKind::WalResetBug));
+    }
+
+    #[test]
+    fn only_a_profile_or_the_files_make_it_a_warning() {
+        let affected = with([Some(library("3.40.1", DEBIAN)), None]);
+        let mut config = config();
+        config.profile.wal_reset_bug = Warning;
+        let found = findings_with(&config, None, &affected);
+        assert_eq!(outline(&found), [(FindingKind::WalResetBug, Warning, Some(WRITER))]);
+        let mut damaged = affected;
+        damaged.content.contradiction = Some(Contradiction {
+            kind: ContradictionKind::MissingPage,
+            page: Some(7),
+            pages_promised: 9,
+            pages_in_file: 6,
+            pages_by_header: Some(9),
+            by_index: true,
+        });
+        let found = twice(&damaged);
+        let outline = outline(&found);
+        assert_eq!(outline[1], (FindingKind::WalResetBug, Warning, Some(WRITER)));
+        assert!(found[1].message.contains("the files contradict each other"));
+    }
+
+    #[test]
+    fn the_remedy_is_of_what_brings_the_library() {
+        let command = |library: SqliteLibrary| {
+            let found = findings_of(&with([Some(library), None]));
+            found[0].remedy.command.clone()
+        };
+        let update = "apt-get install --only-upgrade libsqlite3-0";
+        assert_eq!(command(library("3.40.1", DEBIAN)).as_deref(), Some(update));
+        assert_eq!(
+            command(library("3.49.1", "/usr/bin/node")).as_deref(),
+            Some("waltop explain wal-reset-bug")
+        );
+        assert_eq!(command(SqliteLibrary { replaced: true, ..library("3.40.1", DEBIAN) }), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! The work of the thread: opens libraries, and reads those that are not known.
+
+use std::{
+    borrow::Cow,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use super::{
+    known::{KnownLibraries, LibraryIdentity},
+    scan::{FoundSqlite, scan},
+};
+use crate::{
+    observe::proc::{MappedLibrary, process_start},
+    snapshot::{ProcessId, SqliteLibrary},
+};
+
+/// A library that takes longer is stored at once: the command may end before the next one is read.
+const LONG: Duration = Duration::from_millis(5);
+
+/// Reads the libraries of processes, each file once.
+#[derive(Debug)]
+pub struct LibraryReader {
+    proc: PathBuf,
+    state: PathBuf,
+    // Loaded by the first request.
+    known: Option<KnownLibraries>,
+}
+
+impl LibraryReader {
+    pub fn new(proc: PathBuf, state: PathBuf) -> Self {
+        Self { proc, state, known: None }
+    }
+
+    /// The SQLite libraries among `mapped` of `process`, as far as they can be read; `None` if it has ended.
+    ///
+    /// Shared libraries come before the program: a program with SQLite built in that loads another one most often uses
+    /// that.
+    pub fn read(&mut self, process: ProcessId, mapped: &[MappedLibrary]) -> Option<Vec<SqliteLibrary>> {
+        let mut order: Vec<&MappedLibrary> = mapped.iter().collect();
+        order.sort_by_key(|it| (is_program(it), !is_named_sqlite(it)));
+        let mut found = Vec::new();
+        for library in order {
+            if let Some(FoundSqlite { version, source_id }) = self.library(process.pid, library) {
+                let path = library.path.to_string_lossy().into_owned();
+                found.push(SqliteLibrary { version, source_id, library: path, replaced: library.is_deleted });
+            }
+        }
+        self.known().save();
+        // The PID may belong to another process by now.
+        (process_start(&self.proc, process.pid) == Some(process.start_ticks)).then_some(found)
+    }
+
+    // `None` if it has none, or cannot be read.
+    fn library(&mut self, pid: i32, library: &MappedLibrary) -> Option<FoundSqlite> {
+        let file = library.open(&self.proc, pid).ok()?;
+        let identity = LibraryIdentity::of(&file.metadata().ok()?);
+        if let Some(known) = self.known().get(identity) {
+            return known.clone();
+        }
+        let began = Instant::now();
+        let found = scan(&file, &library.segments).ok()?;
+        self.known().insert(identity, found.clone());
+        if began.elapsed() > LONG {
+            self.known().save();
+        }
+        found
+    }
+
+    fn known(&mut self) -> &mut KnownLibraries {
+        self.known.get_or_insert_with(|| KnownLibraries::load(self.state.clone()))
+    }
+}
+
+fn is_named_sqlite(library: &MappedLibrary) -> bool {
+    file_name(library).contains("sqlite")
+}
+
+fn is_program(library: &MappedLibrary) -> bool {
+    let name = file_name(library);
+    !name.contains(".so") && !name.ends_with(".node")
+}
+
+fn file_name(library: &MappedLibrary) -> Cow<'_, str> {
+    library.path.file_name().unwrap_or_default().to_string_lossy()
+}
