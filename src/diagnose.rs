@@ -4,10 +4,12 @@
 //! `None` there and makes no finding here.
 
 mod activity;
+mod availability;
 pub mod checkpoint;
 mod clients;
 pub mod compliance;
 mod content;
+mod cycles;
 pub mod error_pages;
 pub mod fix;
 pub mod guard;
@@ -51,6 +53,7 @@ pub static RULES: LazyLock<Vec<&'static dyn Rule>> = LazyLock::new(|| {
         integrity::RULES,
         pairing::RULES,
         content::RULES,
+        cycles::RULES,
         locks::RULES,
         refusals::RULES,
         wal::RULES,
@@ -194,6 +197,8 @@ pub fn diagnose(snapshot: &mut Snapshot, previous: Option<&Snapshot>, config: &C
         database.suspicions = suspicion::suspicions(database, before(&database.path), taken_at);
     }
     stale::judge_processes(snapshot, config);
+    availability::fill_in(snapshot, config);
+    cycles::fill_in(snapshot, config);
     let pidfiles = [snapshot.pidfiles.as_slice()].into_iter().chain(std::iter::repeat(&[][..]));
     let pidfiles_before = previous.map_or(&[][..], |previous| &previous.pidfiles);
     for (database, pidfiles) in snapshot.databases.iter_mut().zip(pidfiles) {

@@ -27,6 +27,7 @@ mod completeness;
 mod content;
 mod cost;
 mod deleted_holders;
+mod disk_wait;
 pub(crate) mod files;
 mod folder;
 mod handle_growth;
@@ -231,6 +232,7 @@ impl Observer {
         if self.lock_watch.is_watching() {
             self.write_rates.fill_in(&mut databases, &self.proc, now.instant);
         }
+        self.note_disk_waits(&mut databases);
         let trace = self.lock_watch.fill_in_refusals(&mut databases, &self.watched);
         self.note_idleness(&mut databases, now);
         self.sqlite.fill_in(databases.iter_mut().flat_map(|database| &mut database.processes));

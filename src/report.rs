@@ -291,6 +291,9 @@ fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
     if let Some(commits) = &database.commits {
         writeln!(out, "commits     {commits}")?;
     }
+    if let Some(free) = locks.availability.as_ref().filter(|it| it.is_free) {
+        writeln!(out, "write lock  {}", text::clean(&free.to_string()))?;
+    }
     for reader in &locks.readers {
         writeln!(out, "reader      {}", reader_line(database, reader))?;
     }

@@ -15,15 +15,18 @@ use serde::{Deserialize, Serialize, Serializer};
 
 mod activity;
 mod activity_class;
+mod availability;
 mod checkpoint_mode;
 mod content;
 mod contract;
+mod disk_wait;
 mod edge_kind;
 mod files;
 mod finding;
 mod handles;
 mod ingestion;
 mod label;
+mod lock_cycle;
 mod locks;
 mod locks_beside;
 mod log_progress;
@@ -49,12 +52,14 @@ mod writing;
 
 pub use activity::{Activity, ActivityCount, ActivityVerdict, HolderActivity, PeerProcess, WaitSource};
 pub use activity_class::ActivityClass;
+pub use availability::LockAvailability;
 pub use checkpoint_mode::CheckpointMode;
 pub use content::{
     ContentEvidence, Contradiction, ContradictionKind, FirstPage, FirstPageState, HotJournal, LogBelongs,
     LogVerdict,
 };
 pub use contract::{CONTRACT_VERSION, Versioned};
+pub use disk_wait::{DiskPressure, DiskWait};
 pub use edge_kind::EdgeKind;
 pub use files::{
     AutoVacuum, DatabaseFiles, FileFacts, FileHeader, Filesystem, FolderFacts, JournalMode, WalSource,
@@ -67,6 +72,7 @@ pub use ingestion::{
     IngestionState, LockSharing, percentile,
 };
 pub use label::LabelRules;
+pub use lock_cycle::{CycleWait, LockCycle, WaitBasis};
 pub use locks::{
     DatabaseLocks, HolderWait, HolderWaitCause, LockHolder, LockWait, LogReader, ProcessHolds, WriteHolds,
 };

@@ -95,6 +95,8 @@ fn now(
     if lines.is_empty() {
         lines.push(format!("{named} has none of these findings"));
     }
+    let free = database.locks.availability.as_ref();
+    lines.extend(free.map(|free| text::clean(&format!("The write lock was {free}."))));
     lines.push(match sampled {
         Some(time) => format!("(Watched for {}.)", units::duration(units::milliseconds(time))),
         None => "(Sampled twice: --for 30s shows what comes and goes.)".to_owned(),

@@ -35,6 +35,18 @@ pub struct Thresholds {
     /// Up to how many pages a commit is small.
     #[serde(deserialize_with = "count")]
     pub small_commit: u32,
+    /// How long processes have waited for each other.
+    #[serde(deserialize_with = "scalar")]
+    pub lock_cycle: Duration,
+    /// From which share of the last 10 s on tasks waited for a disk so often that it is slow.
+    #[serde(deserialize_with = "share")]
+    pub disk_pressure: f64,
+    /// From which share of the time on a lock that no process held is free.
+    #[serde(deserialize_with = "share")]
+    pub free_lock: f64,
+    /// For how long it must be sampled to say so.
+    #[serde(deserialize_with = "scalar")]
+    pub free_lock_window: Duration,
     /// How large the log may be, in bytes.
     #[serde(deserialize_with = "byte_size")]
     pub large_wal: u64,
@@ -74,6 +86,10 @@ impl Default for Thresholds {
             contended_pool: 1,
             commit_storm: 50,
             small_commit: 2,
+            lock_cycle: Duration::from_millis(200),
+            disk_pressure: 0.1,
+            free_lock: 0.95,
+            free_lock_window: Duration::from_secs(10),
             large_wal: 64 << 20,
             slow_batch: (Duration::from_secs(1), Duration::from_secs(2)),
             stalled_ingestion: Duration::from_secs(30),

@@ -16,6 +16,9 @@ pub fn with_activity(mut finding: Finding, database: &Database) -> Finding {
     // A checkpoint has no sleep of its own: it waits in the busy handler.
     let is_handler = finding.kind == FindingKind::LongCheckpoint
         && activity.named().is_some_and(|named| named.activity == Activity::Asleep);
+    // The sleep between two tries for another lock is none of its own.
+    let mut waits = database.locks.cycles.iter().flat_map(|cycle| &cycle.waits);
+    let is_handler = is_handler || waits.any(|wait| finding.pid == Some(wait.pid));
     if says_something(activity) && !is_handler {
         finding.message = format!("{}; it was {activity}", finding.message);
     }

@@ -247,7 +247,11 @@ impl fmt::Display for HealthReport {
         let all = self.pragmas.iter().filter(|row| row.ok.is_some()).count();
         write!(f, "{ok} of {all} pragmas as {} asks", self.profile)?;
         let free = self.free_bytes.map(|free| format!(", {} free", units::bytes(free)));
-        f.write_str(&free.unwrap_or_default())
+        f.write_str(&free.unwrap_or_default())?;
+        if write.held_ms.is_some() {
+            f.write_str("; of one moment only: waltop check --for 30s says how free the lock is")?;
+        }
+        Ok(())
     }
 }
 

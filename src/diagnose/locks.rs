@@ -13,6 +13,7 @@ mod contended_pool;
 mod exclusive_mode;
 mod lock_beside;
 mod long_checkpoint;
+mod slow_disk;
 mod stopped_holder;
 
 use busy_lock::BusyLock;
@@ -20,6 +21,7 @@ use contended_pool::ContendedPool;
 use exclusive_mode::{ExclusiveMode, exclusive_mode};
 use lock_beside::LockBesideDatabase;
 use long_checkpoint::LongCheckpoint;
+use slow_disk::SlowDisk;
 use stopped_holder::StoppedHolder;
 
 pub const RULES: &[&dyn Rule] = &[
@@ -27,6 +29,7 @@ pub const RULES: &[&dyn Rule] = &[
     &BusyLock,
     &LongCheckpoint,
     &ContendedPool,
+    &SlowDisk,
     &ExclusiveMode,
     &LockBesideDatabase,
     &StoppedHolder,

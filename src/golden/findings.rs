@@ -43,7 +43,7 @@ fn findings_read_as_in_their_file() {
 /// One finding for each sentence of `kind`.
 fn examples_of(kind: FindingKind) -> Vec<Finding> {
     use FindingKind::{
-        BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem, WalResetBug, WalStarved,
+        BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, CrossedLocks, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SlowDisk, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem, WalResetBug, WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -60,10 +60,12 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         MismatchedFiles => mismatched(),
         DamagedHeader => damaged(),
         StoppedHolder => stopped(),
+        CrossedLocks => crossed_locks(),
         LongWriteLock => long_holds(),
         BusyLock => busy_lock(),
         LongCheckpoint => long_checkpoint(),
         ContendedPool => contended_pool(),
+        SlowDisk => slow_disks(),
         ExclusiveMode => exclusive_mode(),
         LockBeside => locks_beside(),
         RefusedWriters => refused_writers(),

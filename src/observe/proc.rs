@@ -23,6 +23,7 @@ mod limits;
 mod links;
 mod maps;
 pub mod mounts;
+mod pressure;
 #[cfg(target_os = "linux")]
 pub mod program;
 mod sockets;
@@ -40,6 +41,7 @@ pub use freezer::FREEZER_TRAPS;
 pub use inside_path::InsidePath;
 pub use links::{hidden_processes, is_in_pid_namespace, mount_namespaces, own_program};
 pub use maps::{MappedLibrary, maps};
+pub use pressure::io_pressure;
 pub use sockets::TcpSocket;
 pub use stat::{
     ProcessStat, are_related, owner_of_lock, process_ancestors, process_start, stat, ticks_below,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     keymap::Keymap,
-    snapshot::{Database, Finding, Remedy, Severity, Snapshot, Unseen, lossy_path},
+    snapshot::{Database, Finding, LockAvailability, Remedy, Severity, Snapshot, Unseen, lossy_path},
     text, units,
 };
 
@@ -44,6 +44,9 @@ pub struct CheckedDatabase {
     /// Why it could not be sampled; `None` if it could.
     #[serde(default)]
     pub unfit: Option<String>,
+    /// How free the write lock was; `None` if it was not sampled for long enough.
+    #[serde(default)]
+    pub lock: Option<LockAvailability>,
 }
 
 /// The verdict of a check.
@@ -81,8 +84,8 @@ impl CheckReport {
 
 impl From<Database> for CheckedDatabase {
     fn from(database: Database) -> Self {
-        let Database { path, pragmas, findings, unfit, .. } = database;
-        Self { path, profile: pragmas.profile, findings, unfit }
+        let Database { path, pragmas, findings, unfit, locks, .. } = database;
+        Self { path, profile: pragmas.profile, findings, unfit, lock: locks.availability }
     }
 }
 
@@ -133,6 +136,9 @@ impl fmt::Display for CheckReport {
                 if let Some(remedy) = remedy(&finding.remedy) {
                     writeln!(f, "{indent}{:8} remedy: {}", "", text::clean(&remedy))?;
                 }
+            }
+            if let Some(lock) = &checked.lock {
+                writeln!(f, "{indent}{:<8} {}", "lock", text::clean(&lock.to_string()))?;
             }
         }
         for Unseen { what, why } in &self.unseen {

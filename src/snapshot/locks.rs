@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{OwnWaiters, PossibleWaiter, Process, WriterRefusals};
+use super::{DiskWait, LockAvailability, LockCycle, OwnWaiters, PossibleWaiter, Process, WriterRefusals};
 
 /// Locks of a database, and their holders.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
@@ -48,6 +48,15 @@ pub struct DatabaseLocks {
     /// The processes whose threads wait for a lock that the process itself holds.
     #[serde(default)]
     pub own_waiters: Vec<OwnWaiters>,
+    /// The circles of waits over several databases that this one is a part of.
+    #[serde(default)]
+    pub cycles: Vec<LockCycle>,
+    /// How much the disk makes the holder of a lock wait; `None` if no long hold waits for it.
+    #[serde(default)]
+    pub disk_wait: Option<DiskWait>,
+    /// How free the write lock was; `None` if it was not sampled for long enough.
+    #[serde(default)]
+    pub availability: Option<LockAvailability>,
 }
 
 /// How sure it is that a process waits for the write lock.

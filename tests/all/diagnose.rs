@@ -4,6 +4,8 @@ mod beside;
 mod clients;
 mod commits;
 mod content;
+mod crossed;
+mod disk;
 mod ingestion;
 mod integrity;
 mod ledger;

@@ -164,9 +164,14 @@ fn remarks(app: &App, count: usize) -> impl Iterator<Item = String> {
         };
         sentence.to_owned()
     });
+    // A program that waits although nothing is wrong waits for something else.
+    let is_calm = app.database().is_some_and(|it| it.findings.iter().all(|it| it.severity == Severity::Info));
+    let free =
+        app.database().and_then(|it| it.locks.availability.as_ref()).filter(|it| it.is_free && is_calm);
+    let free = free.map(|free| format!("The write lock was {free}."));
     let unseen = app.sample().map_or(&[][..], |look| &look.snapshot.unseen);
     let unseen = unseen.iter().map(|unseen| format!("not seen: {}: {}", unseen.what, unseen.why));
-    nothing.into_iter().chain(unseen)
+    nothing.into_iter().chain(free).chain(unseen)
 }
 
 /// The form of a row.

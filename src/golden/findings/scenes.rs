@@ -219,6 +219,43 @@ pub fn contended_pool() -> Vec<Database> {
     vec![waiting(5), waiting(1)]
 }
 
+pub fn crossed_locks() -> Vec<Database> {
+    let wait = |pid, label: &str, waits_for, database: &str, evidence| CycleWait {
+        pid,
+        label: Some(label.to_owned()),
+        waits_for,
+        database: database.to_owned(),
+        evidence,
+        for_ms: 900.0,
+    };
+    let of = |evidence| {
+        changed(live(), |it| {
+            it.locks.cycles = vec![LockCycle {
+                waits: vec![
+                    wait(WRITER, "bun", READER, "/srv/queue.db", evidence),
+                    wait(READER, "python3", WRITER, "/srv/notes.db", WaitBasis::Traced),
+                ],
+            }];
+        })
+    };
+    [WaitBasis::Traced, WaitBasis::MayWait, WaitBasis::Readers].map(of).into()
+}
+
+pub fn slow_disks() -> Vec<Database> {
+    let waiting = |machine: Option<f64>, group: Option<f64>| {
+        changed(live(), |it| {
+            it.locks.writer = Some(held(WRITER, 6_500.0));
+            let pressure = |some: f64| DiskPressure { some, full: None };
+            let (machine, group) = (machine.map(pressure), group.map(pressure));
+            it.locks.disk_wait = Some(DiskWait { pid: WRITER, machine, group, databases: 2 });
+        })
+    };
+    let checkpoint = changed(waiting(Some(0.6), None), |it| {
+        it.locks.checkpointer = it.locks.writer.take();
+    });
+    vec![waiting(Some(0.6), None), waiting(Some(0.6), Some(0.8)), waiting(None, None), checkpoint]
+}
+
 pub fn exclusive_mode() -> Vec<Database> {
     let held = |pid| Some(LockHolder { pid, label: None, held_ms: Some(9_000.0) });
     [Some(WRITER), None].map(|pid| changed(live(), |it| it.locks.exclusive = held(pid))).into()

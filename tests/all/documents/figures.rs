@@ -61,6 +61,8 @@ fn pages_quote_the_default_thresholds() {
     quotes(FindingKind::LargeWal, &format!("{} MiB is the default", it.large_wal >> 20));
     quotes(FindingKind::ManyHandles, &format!("are more than {}", it.many_handles));
     quotes(FindingKind::ManyHandles, &format!("{} is the default", it.many_handles));
+    quotes(FindingKind::CrossedLocks, &format!("lasted for at least {}", time(it.lock_cycle)));
+    quotes(FindingKind::SlowDisk, &format!("in at least {} of the last 10 s", percent(it.disk_pressure)));
     quotes(FindingKind::ProcessLimit, &format!("{} of its descriptors", percent(it.process_limit)));
     quotes(FindingKind::ProcessLimit, &format!("less than {} MiB left", it.temporary_room >> 20));
 }

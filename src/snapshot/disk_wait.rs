@@ -1,0 +1,26 @@
+//! A holder of a lock that waits for its disk.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How much the disk makes a holder wait. It is read only while a hold lasts long and samples of the holder name the disk.
+#[derive(Debug, Clone, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct DiskWait {
+    /// The holder.
+    pub pid: i32,
+    /// The pressure of the machine; `None` if the kernel does not measure it.
+    pub machine: Option<DiskPressure>,
+    /// The pressure of the control group of the holder; `None` if it is in none, or the group is not visible.
+    pub group: Option<DiskPressure>,
+    /// How many of the databases of this sample have such a holder.
+    pub databases: u32,
+}
+
+/// Shares of the last 10 s, 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
+pub struct DiskPressure {
+    /// In which at least one task waited for a disk.
+    pub some: f64,
+    /// In which all tasks that had work waited for a disk; `None` if the kernel does not say.
+    pub full: Option<f64>,
+}
