@@ -9,7 +9,7 @@ use super::{compliance, fix, is_held_by};
 use crate::{
     config::profile::Profile,
     file_format,
-    snapshot::{ConnectionFacts, Database, PragmaRow, PragmaSource, Severity, lossy_path},
+    snapshot::{ConnectionFacts, Database, FindingKind, PragmaRow, PragmaSource, Severity, lossy_path},
     units,
 };
 
@@ -144,6 +144,9 @@ impl HealthReport {
                 "quick_check found {}: {first}",
                 units::plural(check.errors.len() as u64, "error")
             ));
+            // Its traces are such errors.
+            let bugs = database.findings.iter().filter(|it| it.kind == FindingKind::WalResetBug);
+            troubles.extend(bugs.map(|bug| bug.message.clone()));
         }
         Self {
             path: database.path.clone(),
@@ -248,7 +251,7 @@ impl fmt::Display for HealthReport {
         write!(f, "{ok} of {all} pragmas as {} asks", self.profile)?;
         let free = self.free_bytes.map(|free| format!(", {} free", units::bytes(free)));
         f.write_str(&free.unwrap_or_default())?;
-        if write.held_ms.is_some() {
+        if self.healthy && write.held_ms.is_some() {
             f.write_str("; of one moment only: waltop check --for 30s says how free the lock is")?;
         }
         Ok(())
@@ -259,6 +262,7 @@ impl fmt::Display for HealthReport {
 mod tests {
     use super::{super::fixture::*, *};
     use crate::snapshot::HolderWait;
+    use crate::snapshot::SqliteLibrary;
 
     fn proof() -> HealthProof {
         let answers = [
@@ -286,7 +290,7 @@ mod tests {
         assert_eq!(
             health.to_string(),
             "/srv/notes.db: healthy: wrote and rolled back, write lock had after 1 ms and for 0.5 ms; 7 of 7 pragmas as \
-             hardened asks, 50.0 GB free"
+             hardened asks, 50.0 GB free; of one moment only: waltop check --for 30s says how free the lock is"
         );
     }
 
@@ -311,6 +315,23 @@ mod tests {
                 "quick_check found 1 error: page 3: bad"
             ]
         );
+    }
+
+    #[test]
+    fn errors_of_the_pages_name_a_library_that_may_have_caused_them() {
+        let mut database = live();
+        database.processes[0].sqlite = Some(SqliteLibrary {
+            version: "3.40.1".to_owned(),
+            source_id: String::new(),
+            library: "/usr/lib/libsqlite3.so.0".to_owned(),
+            replaced: false,
+        });
+        database.findings = findings_of(&database);
+        let mut proof = proof();
+        assert!(of(&database, proof.clone()).healthy);
+        proof.quick_check = Some(QuickCheck { ok: false, errors: Vec::new(), took_ms: 1.0 });
+        let troubles = of(&database, proof).troubles;
+        assert!(troubles.len() == 2 && troubles[1].contains("WAL-reset bug"), "{troubles:?}");
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub use fdinfo::DescriptorInfo;
 pub use freezer::FREEZER_TRAPS;
 pub use inside_path::InsidePath;
 pub use links::{hidden_processes, is_in_pid_namespace, mount_namespaces, own_program};
-pub use maps::{MappedLibrary, maps};
+pub use maps::{LibraryFile, MappedLibrary, maps};
 pub use pressure::io_pressure;
 pub use sockets::TcpSocket;
 pub use stat::{

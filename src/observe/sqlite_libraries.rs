@@ -94,10 +94,13 @@ impl SqliteLibraries {
         let (outbox, answers) = crossbeam_channel::unbounded();
         let mut reader = LibraryReader::new(self.proc.clone(), self.state.clone());
         let work = move || {
-            for LibraryRequest { process, mapped } in inbox {
+            for LibraryRequest { process, mapped } in &inbox {
                 let sqlite = reader.read(process, &mapped);
                 if outbox.send(LibraryAnswer { process, sqlite }).is_err() {
                     return;
+                }
+                if inbox.is_empty() {
+                    reader.end_round();
                 }
             }
         };

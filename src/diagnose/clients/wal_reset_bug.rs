@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use super::super::{Rule, RuleFacts, RuleInput, evidence, explain, no_remedy, who};
 use crate::snapshot::{
-    Database, Finding, FindingKind, Process, Remedy, Severity, SqliteCarrier, SqliteLibrary, SuspicionKind,
+    Database, Finding, FindingKind, Process, Remedy, Severity, SqliteCarrier, SqliteLibrary,
 };
 
 /// A process has a WAL database open for writing with a SQLite of an affected version number.
 ///
-/// Most SQLite libraries in use have one, and the bug is rare: it is information unless the profile asks for a warning,
-/// or the files show what it leaves behind.
+/// Most SQLite libraries in use have one, and the bug is rare: it is information unless the profile asks for a warning.
+/// `waltop health` names it beside the errors of a check of all pages.
 pub struct WalResetBug;
 
 impl Rule for WalResetBug {
@@ -34,22 +34,13 @@ impl Rule for WalResetBug {
                 affected.entry(key).or_insert_with(|| (library, Vec::new())).1.push(process);
             }
         }
-        let has_symptom = look.confirms_of_files(SuspicionKind::Contradiction);
-        let asked = if has_symptom { Severity::Warning } else { look.profile.wal_reset_bug };
         let each = affected.into_values();
-        each.map(|(library, users)| self.finding(database, library, &users, has_symptom, asked)).collect()
+        each.map(|(library, users)| self.finding(look, library, &users)).collect()
     }
 }
 
 impl WalResetBug {
-    fn finding(
-        &self,
-        database: &Database,
-        library: &SqliteLibrary,
-        users: &[&Process],
-        has_symptom: bool,
-        severity: Severity,
-    ) -> Finding {
+    fn finding(&self, look: &RuleInput<'_>, library: &SqliteLibrary, users: &[&Process]) -> Finding {
         let pid = if let [only] = users { Some(only.pid) } else { None };
         let carrier = library.carrier();
         let doubt = if library.is_edited() {
@@ -57,18 +48,17 @@ impl WalResetBug {
         } else {
             "a distribution may have backported the correction"
         };
-        let symptom = if has_symptom { ", and the files contradict each other" } else { "" };
         let restart =
             if library.replaced { "; the file was replaced since: restart the process" } else { "" };
         Finding {
             kind: self.kind(),
-            severity,
+            severity: look.profile.wal_reset_bug,
             label: None,
             pid,
             message: format!(
                 "{} with SQLite {} of {carrier}: by its version number it has the WAL-reset bug, which can lose a \
-                 commit in rare cases{symptom}; {doubt}{restart}",
-                writers(database, users),
+                 commit in rare cases; {doubt}{restart}",
+                writers(look.database, users),
                 library.version,
             ),
             evidence: evidence([
@@ -105,10 +95,7 @@ fn remedy(library: &SqliteLibrary, carrier: &SqliteCarrier) -> Remedy {
 #[cfg(test)]
 mod tests {
     use super::{super::super::fixture::*, *};
-    use crate::snapshot::{
-        Contradiction, ContradictionKind,
-        Severity::{Info, Warning},
-    };
+    use crate::snapshot::Severity::{Info, Warning};
 
     fn library(version: &str, path: &str) -> SqliteLibrary {
         SqliteLibrary {
@@ -165,25 +152,12 @@ mod tests {
     }
 
     #[test]
-    fn only_a_profile_or_the_files_make_it_a_warning() {
+    fn only_a_profile_makes_it_a_warning() {
         let affected = with([Some(library("3.40.1", DEBIAN)), None]);
         let mut config = config();
         config.profile.wal_reset_bug = Warning;
         let found = findings_with(&config, None, &affected);
         assert_eq!(outline(&found), [(FindingKind::WalResetBug, Warning, Some(WRITER))]);
-        let mut damaged = affected;
-        damaged.content.contradiction = Some(Contradiction {
-            kind: ContradictionKind::MissingPage,
-            page: Some(7),
-            pages_promised: 9,
-            pages_in_file: 6,
-            pages_by_header: Some(9),
-            by_index: true,
-        });
-        let found = twice(&damaged);
-        let outline = outline(&found);
-        assert_eq!(outline[1], (FindingKind::WalResetBug, Warning, Some(WRITER)));
-        assert!(found[1].message.contains("the files contradict each other"));
     }
 
     #[test]

@@ -33,11 +33,17 @@ pub struct MappingTable {
     pub libraries: Option<Vec<MappedLibrary>>,
 }
 
+/// The file of a program or library, as the mapping table identifies it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LibraryFile {
+    device: DeviceNumber,
+    inode: u64,
+}
+
 /// A program or library in the memory of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MappedLibrary {
-    device: DeviceNumber,
-    pub inode: u64,
+    pub file: LibraryFile,
     /// As the process sees it.
     pub path: PathBuf,
     /// Whether that name was removed or given to another file.
@@ -65,7 +71,7 @@ impl MappedLibrary {
 
     // Of an overlay or a btrfs subvolume the table shows another device.
     fn checked(&self, file: File) -> io::Result<File> {
-        if file.metadata()?.ino() == self.inode { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
+        if file.metadata()?.ino() == self.file.inode { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 }
 
@@ -147,7 +153,8 @@ impl LibraryList {
         if row.inode == 0 || !row.path.starts_with(b"/") {
             return;
         }
-        let is_same = |it: &MappedLibrary| it.inode == row.inode && it.device == row.device;
+        let file = LibraryFile { device: row.device, inode: row.inode };
+        let is_same = |it: &MappedLibrary| it.file == file;
         let known = self.libraries.iter().rposition(is_same);
         let at = known.unwrap_or(self.libraries.len());
         if known.is_none() {
@@ -156,8 +163,7 @@ impl LibraryList {
             }
             let path = row.path.strip_suffix(b" (deleted)");
             self.libraries.push(MappedLibrary {
-                device: row.device,
-                inode: row.inode,
+                file,
                 path: PathBuf::from(OsStr::from_bytes(path.unwrap_or(row.path))),
                 is_deleted: path.is_some(),
                 range: row.range.to_owned(),

@@ -2,6 +2,8 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
+    io,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -11,7 +13,7 @@ use super::{
     scan::{FoundSqlite, scan},
 };
 use crate::{
-    observe::proc::{MappedLibrary, process_start},
+    observe::proc::{LibraryFile, MappedLibrary, process_start},
     snapshot::{ProcessId, SqliteLibrary},
 };
 
@@ -25,11 +27,13 @@ pub struct LibraryReader {
     state: PathBuf,
     // Loaded by the first request.
     known: Option<KnownLibraries>,
+    // Those of this round: processes of one program share most of their libraries.
+    round: HashMap<LibraryFile, Option<FoundSqlite>>,
 }
 
 impl LibraryReader {
     pub fn new(proc: PathBuf, state: PathBuf) -> Self {
-        Self { proc, state, known: None }
+        Self { proc, state, known: None, round: HashMap::new() }
     }
 
     /// The SQLite libraries among `mapped` of `process`, as far as they can be read; `None` if it has ended.
@@ -46,25 +50,40 @@ impl LibraryReader {
                 found.push(SqliteLibrary { version, source_id, library: path, replaced: library.is_deleted });
             }
         }
-        self.known().save();
         // The PID may belong to another process by now.
         (process_start(&self.proc, process.pid) == Some(process.start_ticks)).then_some(found)
     }
 
+    /// Ends a round, in which the requests arrived together: a file that no process maps any more may get another file's
+    /// number.
+    pub fn end_round(&mut self) {
+        self.round.clear();
+        self.known().save();
+    }
+
     // `None` if it has none, or cannot be read.
     fn library(&mut self, pid: i32, library: &MappedLibrary) -> Option<FoundSqlite> {
-        let file = library.open(&self.proc, pid).ok()?;
-        let identity = LibraryIdentity::of(&file.metadata().ok()?);
+        if let Some(found) = self.round.get(&library.file) {
+            return found.clone();
+        }
+        let found = self.read_library(pid, library).ok()?;
+        self.round.insert(library.file, found.clone());
+        found
+    }
+
+    fn read_library(&mut self, pid: i32, library: &MappedLibrary) -> io::Result<Option<FoundSqlite>> {
+        let file = library.open(&self.proc, pid)?;
+        let identity = LibraryIdentity::of(&file.metadata()?);
         if let Some(known) = self.known().get(identity) {
-            return known.clone();
+            return Ok(known.clone());
         }
         let began = Instant::now();
-        let found = scan(&file, &library.segments).ok()?;
+        let found = scan(&file, &library.segments)?;
         self.known().insert(identity, found.clone());
         if began.elapsed() > LONG {
             self.known().save();
         }
-        found
+        Ok(found)
     }
 
     fn known(&mut self) -> &mut KnownLibraries {
