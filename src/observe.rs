@@ -249,7 +249,7 @@ impl Observer {
         unseen.dedup();
         Snapshot {
             taken_at: now.timestamp,
-            host: host(),
+            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             looker: Some(self.looker.clone()),
             databases,
             pidfiles,
@@ -392,10 +392,6 @@ impl Drop for Observer {
 fn sampling_process(proc: &Path) -> SamplingProcess {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     SamplingProcess { pid, uid: rustix::process::geteuid().as_raw(), ancestors: process_ancestors(proc, pid) }
-}
-
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(target_os = "linux")]

@@ -43,7 +43,12 @@ fn findings_read_as_in_their_file() {
 /// One finding for each sentence of `kind`.
 fn examples_of(kind: FindingKind) -> Vec<Finding> {
     use FindingKind::{
-        BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, CrossedLocks, DamagedHeader, DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner, ForkedConnection, HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks, ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SlowDisk, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem, WalResetBug, WalStarved,
+        BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, CrossedLocks, DamagedHeader,
+        DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner,
+        ForkedConnection, HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks,
+        ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal,
+        PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SlowDisk,
+        SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem, WalResetBug, WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
