@@ -12,6 +12,8 @@ const TWO_COLUMNS: (u16, u16) = (100, 24);
 const LARGE: (u16, u16) = (160, 46);
 /// Rows of the timeline on a large screen.
 const TIMELINE: u16 = 14;
+/// From this height on the findings have another line.
+const HIGH: u16 = 28;
 /// Below this height a side panel that has the focus replaces the table.
 const LOW: u16 = 18;
 
@@ -32,7 +34,8 @@ impl ScreenLayout {
         } else if area.width < TWO_COLUMNS.0 || area.height < TWO_COLUMNS.1 {
             Self::with(one_column(area, app.focus))
         } else if area.width < LARGE.0 || area.height < LARGE.1 {
-            let top = (area.height * 2 / 9).clamp(4, 9) + 2;
+            let top = if area.height < HIGH { area.height / 5 } else { area.height * 2 / 9 };
+            let top = top.clamp(4, 9) + 2;
             let [findings, below] =
                 Layout::vertical([Constraint::Length(top), Constraint::Fill(1)]).areas(area);
             let mut panels = vec![(Panel::Findings, findings)];
