@@ -213,7 +213,8 @@ pub const COMMANDS: &[CommandHelp] = &[
     CommandHelp {
         command: "safe",
         exit_codes: "0 no process has it open, 1 at least one has, or a left file forbids it, 2 unknown or error. A \
-                     copy ends with 0, a command with its own code, or with 1 if others came meanwhile.",
+                     copy ends with 0, a command with its own code; instead of 0 with 1 if others came meanwhile, with \
+                     2 if that is not known.",
         examples: &[
             "waltop safe notes.db --for restore --json",
             "waltop safe notes.db --for copy --to notes-copy.db",

@@ -348,7 +348,7 @@ fn refuse_unfit(pid: i32, snapshot: &Snapshot, config: &Config) -> anyhow::Resul
     }
     if found.iter().all(|(_, process)| reap::causes(process).is_empty()) {
         if let Some(past) = found.iter().find_map(|(_, process)| past_max_age(process)) {
-            bail!("{pid}: {past}; nothing was stopped (in the console x stops it all the same)");
+            bail!("{pid}: {past}; nothing was stopped");
         }
         bail!("{pid} is not stale, no cause holds; nothing was stopped (waltop status shows what it does)");
     }

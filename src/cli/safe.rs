@@ -1,4 +1,4 @@
-//! `waltop safe`: whether no process has the database open; also makes a copy, or runs a command while nobody has.
+//! `waltop safe`: whether no process has the database open; also makes a copy, or runs a command if that is so.
 
 use std::{
     ffi::OsString,
@@ -74,7 +74,7 @@ pub fn run(args: &SafeArgs, config: &Config) -> anyhow::Result<u8> {
         report.copied = Some(copy::copy(&path, to, &last, config)?);
     }
     if !args.command.is_empty() && report.verdict == SafeVerdict::Safe {
-        report.ran = Some(watched::run(&path, &args.command, config)?);
+        report.ran = Some(watched::run(&path, &args.command, config, args.json)?);
     }
     if args.json {
         print_json(&report)?;

@@ -125,8 +125,8 @@ display_as_line!(MigrationError);
 pub enum TableChange {
     /// The tables were up to date.
     Nothing,
-    /// waltop's own tables were made or changed, and the database has no others.
-    Ours,
+    /// waltop's tables were made in a new database, or changed.
+    Own,
     /// waltop's first tables were added to those of another program.
     AddedToOthers,
 }
@@ -158,7 +158,7 @@ fn migrate_by(known: &[Migration], connection: &mut Connection) -> Result<TableC
     apply_all(&pending, &transaction).map_err(|cause| apply(&path, &cause))?;
     transaction.commit().map_err(|cause| refused(&path, &cause))?;
     let is_of_others = !names.is_empty() && !names.contains(TABLE);
-    Ok(if is_of_others { TableChange::AddedToOthers } else { TableChange::Ours })
+    Ok(if is_of_others { TableChange::AddedToOthers } else { TableChange::Own })
 }
 
 fn apply_all(migrations: &[Migration], transaction: &Connection) -> rusqlite::Result<()> {

@@ -101,6 +101,8 @@ pub struct WatchedCommand {
     pub came: Vec<SafeProcess>,
     /// How many samples were taken.
     pub samples: u64,
+    /// What the samples could not see of processes and locks.
+    pub unseen: Vec<Unseen>,
 }
 
 /// Whether no process has the database open.
@@ -196,9 +198,8 @@ impl SafeReport {
         if self.copied.is_some() {
             return 0;
         }
-        if let Some(WatchedCommand { exit_code, came, .. }) = &self.ran {
-            let code = exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or(2);
-            return if code == 0 && !came.is_empty() { 1 } else { code };
+        if let Some(ran) = &self.ran {
+            return ran.exit();
         }
         match self.verdict {
             SafeVerdict::Safe => 0,
@@ -225,14 +226,34 @@ fn processes(first: &Database, last: &Database) -> Vec<SafeProcess> {
 }
 
 impl WatchedCommand {
-    /// Counts the processes that `database` shows and of which `is_own` says that they are not of the command.
-    pub fn sampled(&mut self, database: &Database, is_own: impl Fn(i32) -> bool) {
+    pub fn new(command: Vec<String>) -> Self {
+        Self { command, exit_code: None, came: Vec::new(), samples: 0, unseen: Vec::new() }
+    }
+
+    /// Counts the processes that `database` shows and of which `is_own` says that they are not of the command. `unseen`
+    /// is what this sample could not see.
+    pub fn sampled(&mut self, database: &Database, unseen: Vec<Unseen>, is_own: impl Fn(i32) -> bool) {
         self.samples += 1;
         let strangers = database.processes.iter().filter(|process| !is_own(process.pid));
-        for stranger in strangers.map(|process| SafeProcess::of(process, false)) {
+        let hidden = database.locks.index_held_unseen || database.locks.main_held_unseen;
+        let all = strangers.map(|process| SafeProcess::of(process, false));
+        for stranger in all.chain(hidden.then(SafeProcess::unseen)) {
             if !self.came.iter().any(|known| known.pid == stranger.pid) {
                 self.came.push(stranger);
             }
+        }
+        self.unseen.extend(unseen);
+        self.unseen.sort();
+        self.unseen.dedup();
+    }
+
+    /// The code of the command; 1 instead of 0 if others came, and 2 if that is not known.
+    fn exit(&self) -> u8 {
+        let code = self.exit_code.and_then(|code| u8::try_from(code).ok()).unwrap_or(2);
+        match code {
+            0 if !self.came.is_empty() => 1,
+            0 if self.samples == 0 || !self.unseen.is_empty() => 2,
+            code => code,
         }
     }
 }
@@ -395,6 +416,26 @@ mod tests {
         assert_eq!([SafePurpose::Copy, SafePurpose::Restore].map(verdict), [SafeVerdict::Safe; 2]);
         database.processes = live().processes;
         assert_eq!(kinds(&database), []);
+    }
+
+    #[test]
+    fn a_command_that_was_not_watched_in_full_did_not_run_alone() {
+        let ran = |adapt: fn(&mut Database), unseen: Vec<Unseen>| {
+            let mut ran =
+                WatchedCommand { exit_code: Some(0), ..WatchedCommand::new(vec!["true".to_owned()]) };
+            let mut database = nobody();
+            adapt(&mut database);
+            ran.sampled(&database, unseen, |pid| pid == WRITER);
+            (ran.exit(), ran.came.iter().map(|it| it.pid).collect::<Vec<_>>())
+        };
+        assert_eq!(ran(|_| {}, Vec::new()), (0, vec![]));
+        assert_eq!(ran(|it| it.processes = live().processes, Vec::new()), (1, vec![Some(READER)]));
+        assert_eq!(ran(|it| it.locks.index_held_unseen = true, Vec::new()), (1, vec![None]));
+        let unseen = Unseen { what: "open files of 3 processes".to_owned(), why: "denied".to_owned() };
+        assert_eq!(ran(|_| {}, vec![unseen]), (2, vec![]));
+        let never = WatchedCommand { exit_code: Some(0), ..WatchedCommand::new(Vec::new()) };
+        assert_eq!(never.exit(), 2, "no sample was taken");
+        assert_eq!(WatchedCommand { exit_code: Some(7), ..never }.exit(), 7);
     }
 
     #[test]

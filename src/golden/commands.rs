@@ -194,7 +194,7 @@ fn add_figures(lines: &mut Lines) {
         space: Vec::new(),
         space_lines: vec![
             "data 4.06 MB".to_owned(),
-            "free pages 41 kB, given back by VACUUM (in the way: 71201 (bun))".to_owned(),
+            "free pages 41 kB, given back by VACUUM (could not write meanwhile: 71201 (bun))".to_owned(),
         ],
     };
     let documents = |unresolved_edges, embeddings| DocumentStats {
@@ -316,10 +316,11 @@ fn add_safety(lines: &mut Lines) {
     let copied = SafeCopy { to: "/srv/copy.db".into(), pages: 25, bytes: 102_400, took_ms: 12.0 };
     lines.add("waltop safe", &SafeReport { copied: Some(copied), ..nobody(SafePurpose::Copy) });
     let command = ["sqlite3", "notes.db", "VACUUM INTO 'x'"].map(str::to_owned).to_vec();
-    let ran = WatchedCommand { command, exit_code: Some(0), came: Vec::new(), samples: 12 };
+    let ran = WatchedCommand { exit_code: Some(0), samples: 12, ..WatchedCommand::new(command) };
     for ran in [
         ran.clone(),
         WatchedCommand { exit_code: None, ..ran.clone() },
+        WatchedCommand { unseen: vec![unseen()], ..ran.clone() },
         WatchedCommand { came: vec![child.clone(), unit.clone()], ..ran },
     ] {
         lines.add("waltop safe", &SafeReport { ran: Some(ran), ..nobody(SafePurpose::Vacuum) });

@@ -40,8 +40,10 @@ pub enum NotIdle {
     Lock { lock: LockHold },
     /// The samples cover less time than the shortest idle time that counts.
     BriefWatch { watched_ms: f64, least_ms: f64 },
-    /// It used CPU time or a lock, or it waits for one or for its children.
-    Work,
+    /// It used CPU time or a lock, or it waits for one or for its children, or it was stopped not long ago.
+    Work { idle_ms: f64 },
+    /// Its CPU time is not known.
+    Unknown,
 }
 
 /// Why a process should no longer run, with the evidence. Its text is one sentence.
@@ -163,7 +165,7 @@ impl fmt::Display for PastMaxAge {
 impl fmt::Display for NotIdle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stopped => f.write_str("it is stopped, so nobody knows whether it is idle"),
+            Self::Stopped => f.write_str("it is stopped, so its idle time is not known"),
             Self::Lock { lock } => write!(f, "it holds the lock {lock}, as a transaction at work does"),
             Self::BriefWatch { watched_ms, least_ms } => write!(
                 f,
@@ -171,7 +173,10 @@ impl fmt::Display for NotIdle {
                 units::duration(*watched_ms),
                 units::duration(*least_ms)
             ),
-            Self::Work => f.write_str("it uses CPU time or locks, or waits for a lock or its children"),
+            Self::Work { idle_ms } => {
+                write!(f, "it has been idle for {} only", units::duration(*idle_ms))
+            }
+            Self::Unknown => f.write_str("its CPU time is not known"),
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{
     ffi::OsString,
+    io,
+    os::fd::AsFd,
     path::Path,
     process::{Child, Command},
     thread,
@@ -18,31 +20,43 @@ use crate::{
     config::Config, diagnose::safe::WatchedCommand, ingest::stop_on_signals, observe::process_ancestors,
 };
 
-/// Runs `command` and samples the database at `path` until it ends. INT, TERM and HUP end it with TERM.
+/// Runs `command` and samples the database at `path` until it ends. INT, TERM and HUP end it with TERM. Its output goes to
+/// stderr if stdout is `for_json`.
 ///
 /// # Errors
 ///
 /// It cannot be started.
-pub fn run(path: &Path, command: &[OsString], config: &Config) -> anyhow::Result<WatchedCommand> {
+pub fn run(
+    path: &Path,
+    command: &[OsString],
+    config: &Config,
+    for_json: bool,
+) -> anyhow::Result<WatchedCommand> {
     let words: Vec<String> = command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
     let (program, arguments) = command.split_first().context("no command was given")?;
     let stop = stop_on_signals()?;
-    let mut watch = monitor(path, config);
-    let mut child = Command::new(program)
-        .args(arguments)
+    let mut starting = Command::new(program);
+    starting.args(arguments);
+    if for_json {
+        starting.stdout(io::stderr().as_fd().try_clone_to_owned()?);
+    }
+    let mut child = starting
         .spawn()
         .with_context(|| format!("cannot run {}; check that it is there and on the PATH", words[0]))?;
     let pid = i32::try_from(child.id()).ok();
     let is_own = |other| {
-        pid == Some(other) || process_ancestors(&config.places.proc, other).iter().any(|it| Some(*it) == pid)
+        let ancestors = || process_ancestors(&config.places.proc, other);
+        pid.is_some_and(|pid| pid == other || ancestors().contains(&pid))
     };
-    let mut ran = WatchedCommand { command: words, exit_code: None, came: Vec::new(), samples: 0 };
+    let mut ran = WatchedCommand::new(words);
     let mut is_asked_to_end = false;
     loop {
         let ended = child.try_wait()?;
-        // Once more after its end: who came in its last moments may still be there.
+        // Once more after its end: who came in its last moments may still be there. A new monitor each time: it reads the
+        // descriptors of all processes in its first sample, and with a rollback journal an idle connection has no lock.
+        let mut watch = monitor(path, config);
         if let Ok(database) = only(&watch.sample()) {
-            ran.sampled(&database, is_own);
+            ran.sampled(&database, watch.unseen_processes(), is_own);
         }
         if let Some(status) = ended {
             ran.exit_code = status.code();

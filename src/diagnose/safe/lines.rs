@@ -115,7 +115,11 @@ impl fmt::Display for WatchedCommand {
         }
         let samples = units::plural(self.samples, "sample");
         if self.came.is_empty() {
-            return write!(f, "nobody else had the database open in {samples} meanwhile");
+            write!(f, "no other process was seen with the database open in {samples} meanwhile")?;
+            return self
+                .unseen
+                .iter()
+                .try_for_each(|Unseen { what, why }| write!(f, "; not seen: {what}: {why}"));
         }
         let came: Vec<String> = self.came.iter().map(ToString::to_string).collect();
         write!(

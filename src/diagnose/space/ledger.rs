@@ -30,10 +30,12 @@ fn sentence(part: &SpaceUse, database: &Database) -> String {
     let Some(release) = part.release else { return sentence };
     sentence.push_str(&format!(", given back by {release}"));
     if !part.in_the_way.is_empty() {
+        // A VACUUM needs the write lock alone: others may keep the file open.
+        let verb = if release == SpaceRelease::Vacuum { "could not write meanwhile" } else { "in the way" };
         let mut names: Vec<String> = part.in_the_way.iter().take(NAMED).map(|&pid| who(pid)).collect();
         let more = part.in_the_way.len() - names.len();
         names.extend((more > 0).then(|| format!("{} more", units::count(more as u64))));
-        sentence.push_str(&format!(" (in the way: {})", names.join(", ")));
+        sentence.push_str(&format!(" ({verb}: {})", names.join(", ")));
     }
     if let Some(missing) = part.missing_bytes {
         sentence.push_str(&format!(" (the disk lacks {} for it)", units::bytes(missing)));
@@ -73,7 +75,8 @@ fn log(database: &Database) -> Vec<SpaceUse> {
     // Without a trusted index it is not known what has been moved.
     let waiting = wal.and_then(|wal| wal.pending.or(wal.frames)).map_or(0, frames);
     let open = wal.and_then(|wal| wal.uncommitted_frames).map_or(0, frames).min(file.bytes - waiting);
-    let is_left = wal.is_some_and(|wal| wal.source == WalSource::Log) && clients(database).is_empty();
+    let is_unused = clients(database).is_empty() && !is_held_unseen(database);
+    let is_left = wal.is_some_and(|wal| wal.source == WalSource::Log) && is_unused;
     let release = if is_left { SpaceRelease::Recovery } else { SpaceRelease::TruncateCheckpoint };
     let mut in_the_way: Vec<i32> = checkpoint::blockers(database, CheckpointMode::Truncate)
         .into_iter()
@@ -105,10 +108,12 @@ fn log(database: &Database) -> Vec<SpaceUse> {
 fn journal(database: &Database) -> Option<SpaceUse> {
     let bytes = database.files.journal.as_ref()?.bytes;
     let pid = writer(database);
-    let release = match (database.content.hot_journal.is_some(), pid) {
+    // Its process may be invisible from here.
+    let is_in_use = database.locks.writer.is_some() || is_held_unseen(database);
+    let release = match (database.content.hot_journal.is_some(), is_in_use) {
         (true, _) => SpaceRelease::Recovery,
-        (false, Some(_)) => SpaceRelease::TransactionEnd,
-        (false, None) => SpaceRelease::JournalModeDelete,
+        (false, true) => SpaceRelease::TransactionEnd,
+        (false, false) => SpaceRelease::JournalModeDelete,
     };
     Some(SpaceUse { pid, release: Some(release), ..part(SpaceKind::Journal, bytes) })
 }
@@ -133,6 +138,10 @@ fn processes(database: &Database) -> impl Iterator<Item = SpaceUse> {
 
 fn clients(database: &Database) -> Vec<i32> {
     database.processes.iter().filter(|process| Process::is_client(process)).map(|it| it.pid).collect()
+}
+
+fn is_held_unseen(database: &Database) -> bool {
+    database.locks.index_held_unseen || database.locks.main_held_unseen
 }
 
 fn writer(database: &Database) -> Option<i32> {
@@ -259,7 +268,7 @@ mod tests {
         let free = &describe(&database)[1];
         assert_eq!(
             free,
-            "free pages 4.10 MB, given back by VACUUM (in the way: 71201 (bun), 71168 (python3), 1 (bun), 2 more)"
+            "free pages 4.10 MB, given back by VACUUM (could not write meanwhile: 71201 (bun), 71168 (python3), 1 (bun), 2 more)"
         );
     }
 }

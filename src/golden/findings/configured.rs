@@ -207,11 +207,12 @@ pub fn add_protections(lines: &mut Lines) {
 pub fn add_past_max_age(lines: &mut Lines) {
     let past =
         |not_idle| PastMaxAge { rule: "reader".to_owned(), age_ms: 240_000.0, limit_ms: 60_000.0, not_idle };
-    examples!(*lines, PastMaxAge { PastMaxAge { .. } => [past(NotIdle::Work)] });
+    examples!(*lines, PastMaxAge { PastMaxAge { .. } => [past(NotIdle::Unknown)] });
     examples!(*lines, NotIdle {
         NotIdle::Stopped => [NotIdle::Stopped],
         NotIdle::Lock { .. } => [NotIdle::Lock { lock: LockHold::Read(1) }],
         NotIdle::BriefWatch { .. } => [NotIdle::BriefWatch { watched_ms: 200.0, least_ms: 5000.0 }],
-        NotIdle::Work => [NotIdle::Work],
+        NotIdle::Work { .. } => [NotIdle::Work { idle_ms: 700.0 }],
+        NotIdle::Unknown => [NotIdle::Unknown],
     });
 }

@@ -38,7 +38,7 @@ impl WaitListener {
         Self(Some(Rc::new(listener)))
     }
 
-    fn hear(&self) {
+    fn call(&self) {
         if let Some(listener) = &self.0 {
             listener();
         }
@@ -84,14 +84,14 @@ pub(super) fn patiently<T, E: MayBeBusy>(
     patience: &LockPatience,
     attempt: impl FnMut() -> Result<T, E>,
 ) -> Result<(T, u64), RetryFailure<E>> {
-    let (begun, mut is_told) = (Instant::now(), false);
+    let (begun, mut is_reported) = (Instant::now(), false);
     let refused = || {
         if patience.stop.is_raised() {
             return ControlFlow::Break(());
         }
-        if !is_told && begun.elapsed() >= LONG_WAIT {
-            is_told = true;
-            patience.long_wait.hear();
+        if !is_reported && begun.elapsed() >= LONG_WAIT {
+            is_reported = true;
+            patience.long_wait.call();
         }
         ControlFlow::Continue(())
     };

@@ -56,6 +56,15 @@ impl MountTable {
         self.of(path).map(|mount| mount.device)
     }
 
+    /// Whether no other machine and no process has to answer for `path`: it is on a block device, or on a file system
+    /// without one that the kernel keeps itself.
+    pub fn is_local(&self, path: &Path) -> bool {
+        const WITHOUT_DEVICE: [&str; 5] = ["tmpfs", "ramfs", "overlay", "btrfs", "zfs"];
+        let is_kept =
+            |mount: &MountPoint| mount.kind.as_deref().is_some_and(|it| WITHOUT_DEVICE.contains(&it));
+        self.of(path).is_some_and(|mount| mount.device.0 != 0 || is_kept(mount))
+    }
+
     /// The first mount point of a file system of that `kind`.
     pub fn mounted_at(&self, kind: &str) -> Option<PathBuf> {
         self.all_of(kind).next().map(Path::to_owned)

@@ -26,9 +26,11 @@ impl TimelinePanel<'_> {
             .filter_map(|lane| Some((&lane.who, lane.moments[self.cursor]?)))
             .collect();
         held.sort_by(|a, b| b.1.longest_ms.total_cmp(&a.1.longest_ms));
-        let waits = self.waits(selected);
         // The longest hold, who waited for it, and as many of the others as there is room for.
-        let room = (usize::from(READOUT) - 1).saturating_sub(waits.len());
+        let all = usize::from(READOUT) - 1;
+        let mut waits = self.waits(selected);
+        waits.truncate(all - 1);
+        let room = all - waits.len();
         let shown = if held.len() > room { room.saturating_sub(1).max(1) } else { held.len() };
         let mut sentences: Vec<(String, Style)> = held[..shown]
             .iter()
@@ -44,13 +46,17 @@ impl TimelinePanel<'_> {
         }
         let after = sentences.len().min(1);
         sentences.splice(after..after, waits);
-        if held.len() > shown {
+        if held.len() > shown && sentences.len() < all {
             let more = match held.len() - shown {
                 1 => "and 1 more process, for less".to_owned(),
                 more => format!("and {more} more processes, each for less"),
             };
             sentences.push((more, self.theme.muted));
-        } else if !held.is_empty() && sentences.len() == held.len() && is_only_sampled(self.app) {
+        } else if !held.is_empty()
+            && shown == held.len()
+            && sentences.len() == held.len()
+            && is_only_sampled(self.app)
+        {
             sentences.push((self.no_waits(), self.theme.muted));
         }
         let lines =
@@ -114,8 +120,10 @@ impl TimelinePanel<'_> {
 
     fn no_waits(&self) -> String {
         match &self.app.setup.untraced {
-            Some(why) => format!("nobody was seen to wait; the kernel's trace would show it, but {why}"),
-            None => "nobody was seen to wait; the kernel's trace would show it: waltop --trace on".to_owned(),
+            Some(why) => format!("no process was seen to wait; the kernel's trace would show it, but {why}"),
+            None => {
+                "no process was seen to wait; the kernel's trace would show it: waltop --trace on".to_owned()
+            }
         }
     }
 

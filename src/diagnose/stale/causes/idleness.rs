@@ -55,7 +55,7 @@ pub fn past_max_age(scene: &StaleInput<'_>, subject: &ProcessVerdict<'_>) -> Opt
     } else if watched_ms + SLACK_MS < least_ms {
         NotIdle::BriefWatch { watched_ms, least_ms }
     } else {
-        NotIdle::Work
+        process.idleness.idle_ms.map_or(NotIdle::Unknown, |idle_ms| NotIdle::Work { idle_ms })
     };
     Some(PastMaxAge { rule, age_ms, limit_ms, not_idle })
 }
@@ -190,13 +190,16 @@ mod tests {
         };
         let mut reader = old(idle(5000.0, 60_000.0));
         reader.processes[0].holds = vec![LockHold::Shared];
-        assert_eq!(said(&reader, &day), Some(NotIdle::Work));
+        assert_eq!(said(&reader, &day), Some(NotIdle::Work { idle_ms: 5000.0 }));
         reader.processes[0].holds.push(LockHold::Read(1));
         assert_eq!(said(&reader, &day), Some(NotIdle::Lock { lock: LockHold::Read(1) }));
         let unruled = config();
         assert_eq!(said(&reader, &unruled), None, "there is no rule");
         reader.processes[0].state = ProcessState::Stopped;
         assert_eq!(said(&reader, &day), Some(NotIdle::Stopped));
+        let mut unknown = old(ProcessIdleness { idle_ms: None, ..idle(5000.0, 60_000.0) });
+        unknown.processes[0].holds.clear();
+        assert_eq!(said(&unknown, &day), Some(NotIdle::Unknown));
         let mut brief = old(idle(60_000.0, 200.0));
         brief.processes[0].holds.clear();
         let watch = NotIdle::BriefWatch { watched_ms: 200.0, least_ms: 5000.0 };
