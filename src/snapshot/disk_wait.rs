@@ -12,14 +12,14 @@ pub struct DiskWait {
     pub machine: Option<DiskPressure>,
     /// The pressure of the control group of the holder; `None` if it is in none, or the group is not visible.
     pub group: Option<DiskPressure>,
-    /// How many of the databases of this sample have such a holder.
-    pub databases: u32,
+    /// How many processes are such holders in the databases of this sample, this one included.
+    pub processes: u32,
 }
 
 /// Shares of the last 10 s, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, JsonSchema, Serialize, Deserialize)]
 pub struct DiskPressure {
-    /// In which at least one task waited for a disk.
+    /// In which at least one task waited for a disk; the holder is one of them.
     pub some: f64,
     /// In which all tasks that had work waited for a disk; `None` if the kernel does not say.
     pub full: Option<f64>,

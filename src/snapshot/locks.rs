@@ -48,7 +48,7 @@ pub struct DatabaseLocks {
     /// The processes whose threads wait for a lock that the process itself holds.
     #[serde(default)]
     pub own_waiters: Vec<OwnWaiters>,
-    /// The circles of waits over several databases that this one is a part of.
+    /// The cycles of waits over several databases that this one is a part of.
     #[serde(default)]
     pub cycles: Vec<LockCycle>,
     /// How much the disk makes the holder of a lock wait; `None` if no long hold waits for it.

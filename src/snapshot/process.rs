@@ -42,6 +42,9 @@ pub struct Process {
     pub parent: Option<i32>,
     /// Its current state.
     pub state: ProcessState,
+    /// How many threads it has; `None` if that is unknown.
+    #[serde(default)]
+    pub threads: Option<u64>,
     /// CPU in percent of one core since the previous sample; `None` in the first one.
     pub cpu_percent: Option<f32>,
     pub memory_bytes: Option<u64>,
@@ -151,6 +154,7 @@ impl Process {
             uid: None,
             parent: None,
             state: ProcessState::Unknown,
+            threads: None,
             cpu_percent: None,
             memory_bytes: None,
             write_rate: None,

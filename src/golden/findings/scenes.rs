@@ -220,40 +220,55 @@ pub fn contended_pool() -> Vec<Database> {
 }
 
 pub fn crossed_locks() -> Vec<Database> {
-    let wait = |pid, label: &str, waits_for, database: &str, evidence| CycleWait {
+    let wait = |pid, label: &str, waits_for, database: &str, evidence, threads| CycleWait {
         pid,
         label: Some(label.to_owned()),
+        threads,
         waits_for,
         database: database.to_owned(),
         evidence,
         for_ms: 900.0,
     };
-    let of = |evidence| {
+    let of = |(evidence, threads)| {
         changed(live(), |it| {
             it.locks.cycles = vec![LockCycle {
                 waits: vec![
-                    wait(WRITER, "bun", READER, "/srv/queue.db", evidence),
-                    wait(READER, "python3", WRITER, "/srv/notes.db", WaitBasis::Traced),
+                    wait(WRITER, "bun", READER, "/srv/queue.db", evidence, threads),
+                    wait(READER, "python3", WRITER, "/srv/notes.db", WaitBasis::Traced, Some(1)),
                 ],
             }];
         })
     };
-    [WaitBasis::Traced, WaitBasis::MayWait, WaitBasis::Readers].map(of).into()
+    let cases = [
+        (WaitBasis::Traced, Some(1)),
+        (WaitBasis::MayWait, Some(1)),
+        (WaitBasis::Readers, Some(1)),
+        (WaitBasis::Traced, Some(14)),
+        (WaitBasis::Traced, None),
+    ];
+    cases.map(of).into()
 }
 
 pub fn slow_disks() -> Vec<Database> {
-    let waiting = |machine: Option<f64>, group: Option<f64>| {
+    let waiting = |machine: Option<f64>, group: Option<f64>, processes| {
         changed(live(), |it| {
             it.locks.writer = Some(held(WRITER, 6_500.0));
             let pressure = |some: f64| DiskPressure { some, full: None };
             let (machine, group) = (machine.map(pressure), group.map(pressure));
-            it.locks.disk_wait = Some(DiskWait { pid: WRITER, machine, group, databases: 2 });
+            it.locks.disk_wait = Some(DiskWait { pid: WRITER, machine, group, processes });
         })
     };
-    let checkpoint = changed(waiting(Some(0.6), None), |it| {
+    let checkpoint = changed(waiting(Some(0.6), None, 1), |it| {
         it.locks.checkpointer = it.locks.writer.take();
     });
-    vec![waiting(Some(0.6), None), waiting(Some(0.6), Some(0.8)), waiting(None, None), checkpoint]
+    let two = waiting(Some(0.6), None, 2);
+    vec![
+        waiting(Some(0.6), None, 1),
+        waiting(Some(0.6), Some(0.8), 1),
+        two,
+        waiting(None, None, 3),
+        checkpoint,
+    ]
 }
 
 pub fn exclusive_mode() -> Vec<Database> {

@@ -25,6 +25,8 @@ pub struct ProcessStat {
     /// Its session: the PID of the leader, or 0 if that is not visible.
     pub session: i32,
     pub has_terminal: bool,
+    /// Its threads.
+    pub threads: u64,
     pub is_kernel_thread: bool,
     /// CPU time that it has used, in clock ticks.
     pub cpu_ticks: u64,
@@ -119,20 +121,21 @@ fn parse(stat: &str) -> Option<ProcessStat> {
     // The fields after the name; the first of them is field 3.
     let fields: Vec<&str> = after.split_ascii_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).copied();
-    let ticks = |number: usize| field(number).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
+    let number = |of: usize| field(of).and_then(|it| it.parse::<u64>().ok()).unwrap_or(0);
     let state = field(3)?.chars().next()?;
     let flags = field(9).and_then(|flags| flags.parse::<u32>().ok()).unwrap_or(0);
     Some(ProcessStat {
         pid: pid.trim().parse().ok()?,
         name: name.to_owned(),
         state,
-        is_headless: has_ended(state) && ticks(20) > 1,
+        is_headless: has_ended(state) && number(20) > 1,
         parent: field(4)?.parse().ok()?,
         session: field(6)?.parse().ok()?,
         has_terminal: field(7)? != "0",
+        threads: number(20),
         is_kernel_thread: flags & KERNEL_THREAD != 0,
-        cpu_ticks: ticks(14).saturating_add(ticks(15)),
-        waited_ticks: ticks(16).saturating_add(ticks(17)),
+        cpu_ticks: number(14).saturating_add(number(15)),
+        waited_ticks: number(16).saturating_add(number(17)),
         start_ticks: field(22)?.parse().ok()?,
     })
 }
@@ -161,8 +164,8 @@ mod tests {
 
     #[test]
     fn a_name_may_look_like_fields() {
-        let zeros = "0 ".repeat(17);
-        let stat = parsed(&format!("7 (a (b) S 1) R 42 {zeros}4200 9 9\n"));
+        let zeros = "0 ".repeat(15);
+        let stat = parsed(&format!("7 (a (b) S 1) R 42 {zeros}6 0 4200 9 9\n"));
         let expected = ProcessStat {
             pid: 7,
             name: "a (b) S 1".to_owned(),
@@ -171,6 +174,7 @@ mod tests {
             parent: 42,
             session: 0,
             has_terminal: false,
+            threads: 6,
             is_kernel_thread: false,
             cpu_ticks: 0,
             waited_ticks: 0,

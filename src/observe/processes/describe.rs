@@ -175,6 +175,7 @@ impl ProcessDescriber {
             uid,
             parent: Some(stat.parent).filter(|&parent| parent > 0),
             state: state(thread.unwrap_or(stat.state)),
+            threads: Some(stat.threads),
             cpu_percent,
             // sysinfo reads it from the first thread.
             memory_bytes: if thread.is_none() { self.memory(pid) } else { None },

@@ -26,9 +26,12 @@ fn two_that_hold_what_the_other_waits_for() {
     let (x, y) = (Scene::new("wal"), Scene::new("wal"));
     let (mut one, mut two) = (client(&x, &y), client(&y, &x));
     let config = x.config(LONG, LONG);
-    let mut observer = Observer::new(&config.places, vec![x.path(), y.path()]);
-    observer.watch_locks();
-    let mut watch = Monitor::new(observer, config);
+    let watching = || {
+        let mut observer = Observer::new(&config.places, vec![x.path(), y.path()]);
+        observer.watch_locks();
+        Monitor::new(observer, config.clone())
+    };
+    let mut watch = watching();
     let begin = |actor: &mut Actor| {
         actor.sql("BEGIN").sql("INSERT INTO t VALUES (2)");
     };
@@ -44,6 +47,8 @@ fn two_that_hold_what_the_other_waits_for() {
     two.sql("COMMIT");
     assert_eq!(one.answer(), "ok");
     one.sql("COMMIT");
+    // A process that wakes up late after a release, as on a busy machine, is not suspected again by the same observer.
+    let mut watch = watching();
     begin(&mut one);
     begin(&mut two);
     one.order("INSERT INTO other.t VALUES (4)");
@@ -54,10 +59,9 @@ fn two_that_hold_what_the_other_waits_for() {
     });
     assert_eq!(found[0], found[1], "one finding about both");
     let finding = found[0].as_ref().expect("found");
-    assert_eq!(
-        (&finding["severity"], &finding["remedy"]["action"]),
-        (&"error".into(), &"stop_process".into())
-    );
+    // Without the trace, each of them only may wait.
+    assert_eq!((&finding["severity"], &finding["remedy"]["action"]), (&"warning".into(), &Value::Null));
+    assert!(finding["evidence"]["waits"][0]["threads"].as_u64() >= Some(1), "{finding}");
     let mut waiting: Vec<i64> = finding["evidence"]["waits"]
         .as_array()
         .into_iter()
