@@ -74,6 +74,12 @@ impl Monitor {
         self.observer.unseen_processes()
     }
 
+    /// Lets the next samples wait for the SQLite libraries that are not read yet, for at most `limit` together: a command
+    /// that takes one sample has no later one to name them.
+    pub fn wait_for_libraries(&mut self, limit: Duration) {
+        self.observer.wait_for_libraries(limit);
+    }
+
     pub fn sample(&mut self) -> Arc<Sample> {
         let began = Instant::now();
         let mut snapshot = self.observer.sample();

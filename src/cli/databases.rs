@@ -1,6 +1,9 @@
 //! Which databases a command uses, and whether it may use them.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, anyhow, bail};
 use clap::CommandFactory;
@@ -137,6 +140,16 @@ fn inspected(paths: &[PathBuf], inspect: InspectDatabase) -> anyhow::Result<Vec<
 pub fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
     only(&monitor(path, config).confirmed_sample())
 }
+
+/// The same, with the SQLite libraries of its processes as far as they are read in time.
+pub fn diagnosed_with_libraries(path: &Path, config: &Config) -> anyhow::Result<Database> {
+    let mut monitor = monitor(path, config);
+    monitor.wait_for_libraries(LIBRARIES_WITHIN);
+    only(&monitor.confirmed_sample())
+}
+
+/// How long a command with one sample waits for the SQLite libraries of processes.
+pub const LIBRARIES_WITHIN: Duration = Duration::from_millis(300);
 
 /// One sample, diagnosed: its suspicions are not confirmed. All files are closed again, as by [`diagnosed`].
 pub fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {

@@ -22,7 +22,7 @@ use crate::{
     text, units,
 };
 
-use super::{diagnosed, each::report_each, refuse_hazard};
+use super::{databases::diagnosed_with_libraries, diagnosed, each::report_each, refuse_hazard};
 
 #[derive(Debug, clap::Args)]
 pub struct HealthArgs {
@@ -72,7 +72,7 @@ fn check(path: &Path, args: &HealthArgs, config: &Config, stop: &StopFlag) -> an
     }
     let proof = proof.map_err(|error| anyhow!(error))?;
     // The connection is closed now, so a sample is safe again.
-    let after = diagnosed(path, config)?;
+    let after = diagnosed_with_libraries(path, config)?;
     let was_left = before.presence() == Presence::Leftover;
     Ok(HealthReport::of(&after, profile, proof, was_left && after.presence() == Presence::Clean))
 }

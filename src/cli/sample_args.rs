@@ -18,7 +18,7 @@ use crate::{
     snapshot::{Presence, Snapshot, Unseen},
 };
 
-use super::{BETWEEN_LOOKS, databases_by, unnamed};
+use super::{BETWEEN_LOOKS, databases::LIBRARIES_WITHIN, databases_by, unnamed};
 
 /// What to sample, and for how long.
 #[derive(Debug, clap::Args)]
@@ -85,6 +85,7 @@ impl SampleArgs {
                 watch.set_facts(index, facts.ok());
             }
         }
+        watch.wait_for_libraries(LIBRARIES_WITHIN);
         let mut snapshot = watch.confirmed_sample().snapshot.clone();
         for database in &mut snapshot.databases {
             if database.is_gone_in_use() {

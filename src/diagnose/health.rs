@@ -252,7 +252,9 @@ impl fmt::Display for HealthReport {
         let free = self.free_bytes.map(|free| format!(", {} free", units::bytes(free)));
         f.write_str(&free.unwrap_or_default())?;
         if self.healthy && write.held_ms.is_some() {
-            f.write_str("; of one moment only: waltop check --for 30s says how free the lock is")?;
+            f.write_str(
+                "; this shows one moment: `waltop check --for 30s` shows how free the lock is over time",
+            )?;
         }
         Ok(())
     }
@@ -290,7 +292,7 @@ mod tests {
         assert_eq!(
             health.to_string(),
             "/srv/notes.db: healthy: wrote and rolled back, write lock had after 1 ms and for 0.5 ms; 7 of 7 pragmas as \
-             hardened asks, 50.0 GB free; of one moment only: waltop check --for 30s says how free the lock is"
+             hardened asks, 50.0 GB free; this shows one moment: `waltop check --for 30s` shows how free the lock is over time"
         );
     }
 
@@ -325,6 +327,7 @@ mod tests {
             source_id: String::new(),
             library: "/usr/lib/libsqlite3.so.0".to_owned(),
             replaced: false,
+            in_other_namespace: false,
         });
         database.findings = findings_of(&database);
         let mut proof = proof();

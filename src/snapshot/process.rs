@@ -94,10 +94,10 @@ pub struct Process {
     /// The log and index that it uses.
     #[serde(default)]
     pub pairing: PairingFacts,
-    /// The SQLite library in its memory; `None` if that is not known yet, or cannot be known.
+    /// The SQLite library that it has mapped; `None` if that is not known yet, or cannot be known.
     #[serde(default)]
     pub sqlite: Option<SqliteLibrary>,
-    /// Further SQLite libraries in its memory, as a program with SQLite built in has that loads another one. Which of
+    /// Further SQLite libraries that it has mapped, as a program with SQLite built in has that loads another one. Which of
     /// them has the database open is not visible.
     #[serde(default)]
     pub other_sqlite: Vec<SqliteLibrary>,
@@ -199,7 +199,7 @@ impl Process {
         self.pairing.only_reads_files == Some(true)
     }
 
-    /// All SQLite libraries in its memory, as far as they are known.
+    /// All SQLite libraries that it has mapped, as far as they are known.
     pub fn sqlite_libraries(&self) -> impl Iterator<Item = &SqliteLibrary> {
         self.sqlite.iter().chain(&self.other_sqlite)
     }

@@ -5,7 +5,7 @@ use std::{fmt, path::Path};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A SQLite library of a process, as its read-only memory shows it.
+/// A SQLite library of a process, as the file that the process has mapped shows it.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct SqliteLibrary {
     /// As in `3.40.1`.
@@ -17,6 +17,10 @@ pub struct SqliteLibrary {
     pub library: String,
     /// Whether that file was deleted or replaced since the process mapped it.
     pub replaced: bool,
+    /// Whether the process is in another mount namespace than waltop, as in a container, or its namespace is not visible:
+    /// the path and what brings the library are of that one.
+    #[serde(default)]
+    pub in_other_namespace: bool,
 }
 
 /// Releases with a correction of the WAL-reset bug on older branches, by minor number
@@ -55,12 +59,13 @@ impl SqliteLibrary {
             parts.get(at + 1).copied().filter(|_| at + 2 <= parts.len())
         };
         if let Some(package) = after("site-packages") {
-            return SqliteCarrier::Wheel(wheel(package));
+            return python_package(package);
         }
         if let Some(package) = after("node_modules") {
             let scoped = package.starts_with('@').then(|| after(package)).flatten();
-            let package = scoped.map_or_else(|| package.to_owned(), |name| format!("{package}/{name}"));
-            return SqliteCarrier::NodePackage(package);
+            let name = scoped.map_or_else(|| package.to_owned(), |name| format!("{package}/{name}"));
+            let is_nested = parts.iter().filter(|part| **part == "node_modules").count() > 1;
+            return SqliteCarrier::NodePackage { name, is_nested };
         }
         match name {
             "node" | "nodejs" => return SqliteCarrier::Node,
@@ -97,12 +102,13 @@ fn is_python(name: &str) -> bool {
     name.strip_prefix("python").is_some_and(|rest| rest.chars().all(|it| it.is_ascii_digit() || it == '.'))
 }
 
-// The entry of `site-packages`: the folder of the package, the one that holds its bundled libraries (`NAME.libs`), or a
-// module of its own (`NAME.cpython-312-x86_64-linux-gnu.so`).
-fn wheel(entry: &str) -> String {
-    let name = entry.split('.').next().unwrap_or(entry);
-    // Its wheel has another name than its module.
-    if name == "pysqlite3" { "pysqlite3-binary".to_owned() } else { name.to_owned() }
+// The entry of `site-packages`: the folder with the bundled libraries of a wheel (`NAME.libs`, as auditwheel names it), or
+// a module (`NAME`, `NAME.cpython-312-x86_64-linux-gnu.so`). A module may have another name than its package.
+fn python_package(entry: &str) -> SqliteCarrier {
+    match entry.strip_suffix(".libs") {
+        Some(package) => SqliteCarrier::Wheel(package.to_owned()),
+        None => SqliteCarrier::PythonModule(entry.split('.').next().unwrap_or(entry).to_owned()),
+    }
 }
 
 impl fmt::Display for SqliteLibrary {
@@ -119,10 +125,16 @@ pub enum SqliteCarrier {
     DebianPackage,
     /// A package of another distribution.
     Distribution,
-    /// A Python package with its own library.
+    /// A Python package with its own library, by the name of the package.
     Wheel(String),
+    /// A module of a Python package of which the name is not known.
+    PythonModule(String),
     /// An addon of Node.js.
-    NodePackage(String),
+    NodePackage {
+        name: String,
+        /// Whether another package brings it, so that installing it does not replace it.
+        is_nested: bool,
+    },
     Node,
     Bun,
     Deno,
@@ -140,13 +152,24 @@ impl SqliteCarrier {
         Some(match self {
             Self::DebianPackage => "apt-get install --only-upgrade libsqlite3-0".to_owned(),
             Self::Wheel(package) => format!("pip install --upgrade {}", crate::text::shell_word(package)),
-            Self::NodePackage(package) => {
-                format!("npm install {}", crate::text::shell_word(&format!("{package}@latest")))
+            Self::NodePackage { name, is_nested: false } => {
+                format!("npm install {}", crate::text::shell_word(&format!("{name}@latest")))
             }
             Self::Bun => "bun upgrade".to_owned(),
             Self::Deno => "deno upgrade".to_owned(),
-            Self::Distribution | Self::Node | Self::Python | Self::Program | Self::Library => return None,
+            Self::PythonModule(_)
+            | Self::NodePackage { is_nested: true, .. }
+            | Self::Distribution
+            | Self::Node
+            | Self::Python
+            | Self::Program
+            | Self::Library => return None,
         })
+    }
+
+    /// Whether it is a package of a distribution, which may correct its source without another version number.
+    pub fn is_of_distribution(&self) -> bool {
+        matches!(self, Self::DebianPackage | Self::Distribution)
     }
 }
 
@@ -156,7 +179,8 @@ impl fmt::Display for SqliteCarrier {
             Self::DebianPackage => f.write_str("the package libsqlite3-0"),
             Self::Distribution => f.write_str("the distribution's package of SQLite"),
             Self::Wheel(package) => write!(f, "the Python package {package}"),
-            Self::NodePackage(package) => write!(f, "the npm package {package}"),
+            Self::PythonModule(module) => write!(f, "the Python module {module}"),
+            Self::NodePackage { name, .. } => write!(f, "the npm package {name}"),
             Self::Node => f.write_str("Node.js, which has SQLite built in"),
             Self::Bun => f.write_str("Bun, which has SQLite built in"),
             Self::Deno => f.write_str("Deno, which has SQLite built in"),
@@ -177,6 +201,7 @@ mod tests {
             source_id: String::new(),
             library: path.to_owned(),
             replaced: false,
+            in_other_namespace: false,
         }
     }
 
@@ -216,7 +241,8 @@ mod tests {
     #[test]
     fn a_path_names_what_brings_the_library() {
         let wheel = |name: &str| SqliteCarrier::Wheel(name.to_owned());
-        let package = |name: &str| SqliteCarrier::NodePackage(name.to_owned());
+        let module = |name: &str| SqliteCarrier::PythonModule(name.to_owned());
+        let node = |name: &str, is_nested| SqliteCarrier::NodePackage { name: name.to_owned(), is_nested };
         for (path, expected) in [
             ("/usr/lib/x86_64-linux-gnu/libsqlite3.so.0.8.6", SqliteCarrier::DebianPackage),
             ("/lib/aarch64-linux-gnu/libsqlite3.so.0", SqliteCarrier::DebianPackage),
@@ -224,16 +250,17 @@ mod tests {
             ("/usr/lib/x86_64-linux-gnu/libwebkit.so.4", SqliteCarrier::Distribution),
             (
                 "/srv/venv/lib/python3.11/site-packages/apsw/__init__.cpython-311-x86_64-linux-gnu.so",
-                wheel("apsw"),
+                module("apsw"),
             ),
-            (
-                "/v/site-packages/pysqlite3/_sqlite3.cpython-311-x86_64-linux-gnu.so",
-                wheel("pysqlite3-binary"),
-            ),
+            ("/v/site-packages/pysqlite3/_sqlite3.cpython-311-x86_64-linux-gnu.so", module("pysqlite3")),
             ("/v/site-packages/rasterio.libs/libsqlite3-5a.so.0", wheel("rasterio")),
-            ("/v/site-packages/apsw.cpython-38.so", wheel("apsw")),
-            ("/app/node_modules/better-sqlite3/build/Release/better_sqlite3.node", package("better-sqlite3")),
-            ("/a/node_modules/@libsql/linux-x64-gnu/index.node", package("@libsql/linux-x64-gnu")),
+            ("/v/site-packages/apsw.cpython-38.so", module("apsw")),
+            (
+                "/app/node_modules/better-sqlite3/build/Release/better_sqlite3.node",
+                node("better-sqlite3", false),
+            ),
+            ("/a/node_modules/@libsql/linux-x64-gnu/index.node", node("@libsql/linux-x64-gnu", false)),
+            ("/a/node_modules/knex/node_modules/sqlite3/b.node", node("sqlite3", true)),
             ("/usr/bin/node", SqliteCarrier::Node),
             ("/root/.bun/bin/bun", SqliteCarrier::Bun),
             ("/usr/bin/deno", SqliteCarrier::Deno),
@@ -245,7 +272,12 @@ mod tests {
             assert_eq!(library("3.40.1", path).carrier(), expected, "{path}");
         }
         let update = |path| library("3.40.1", path).carrier().update();
-        assert_eq!(update("/v/site-packages/apsw/a.so").as_deref(), Some("pip install --upgrade apsw"));
+        let wheel = "/v/site-packages/rasterio.libs/libsqlite3-5a.so.0";
+        assert_eq!(update(wheel).as_deref(), Some("pip install --upgrade rasterio"));
+        assert_eq!(update("/v/site-packages/pysqlite3/_sqlite3.so"), None, "pysqlite3-binary has it, too");
+        let npm = "npm install better-sqlite3@latest";
+        assert_eq!(update("/app/node_modules/better-sqlite3/b.node").as_deref(), Some(npm));
+        assert_eq!(update("/a/node_modules/knex/node_modules/sqlite3/b.node"), None);
         assert_eq!(update("/usr/bin/node"), None);
     }
 }

@@ -43,35 +43,46 @@ impl WalResetBug {
     fn finding(&self, look: &RuleInput<'_>, library: &SqliteLibrary, users: &[&Process]) -> Finding {
         let pid = if let [only] = users { Some(only.pid) } else { None };
         let carrier = library.carrier();
-        let doubt = if library.is_edited() {
-            "its source was edited, perhaps to correct it"
-        } else {
-            "a distribution may have backported the correction"
-        };
-        let restart =
-            if library.replaced { "; the file was replaced since: restart the process" } else { "" };
         Finding {
             kind: self.kind(),
             severity: look.profile.wal_reset_bug,
             label: None,
             pid,
             message: format!(
-                "{} with SQLite {} of {carrier}: by its version number it has the WAL-reset bug, which can lose a \
-                 commit in rare cases; {doubt}{restart}",
+                "{} with SQLite {} of {carrier}. By its version number it has the WAL-reset bug, which can lose a \
+                 commit in rare cases{}",
                 writers(look.database, users),
                 library.version,
+                notes(library, &carrier),
             ),
             evidence: evidence([
                 ("version", library.version.clone().into()),
                 ("source_id", library.source_id.clone().into()),
                 ("library", library.library.clone().into()),
                 ("replaced", library.replaced.into()),
+                ("in_other_namespace", library.in_other_namespace.into()),
                 ("edited_source", library.is_edited().into()),
                 ("processes", users.iter().map(|it| it.pid).collect::<Vec<_>>().into()),
             ]),
             remedy: remedy(library, &carrier),
         }
     }
+}
+
+// Whether it may be corrected, and where it is updated, one sentence each.
+fn notes(library: &SqliteLibrary, carrier: &SqliteCarrier) -> String {
+    let mut notes = String::new();
+    if library.is_edited() {
+        notes += ". Its source was edited, perhaps to correct it";
+    } else if carrier.is_of_distribution() {
+        notes += ". The distribution may have backported the correction";
+    }
+    if library.replaced {
+        notes += ". Its file was replaced since: restart the process";
+    } else if library.in_other_namespace {
+        notes += ". It is in another mount namespace, as in a container: update it there";
+    }
+    notes
 }
 
 fn writers(database: &Database, users: &[&Process]) -> String {
@@ -86,7 +97,8 @@ fn remedy(library: &SqliteLibrary, carrier: &SqliteCarrier) -> Remedy {
     if library.replaced {
         return no_remedy();
     }
-    match carrier.update() {
+    // A command changes the library of waltop's own namespace.
+    match carrier.update().filter(|_| !library.in_other_namespace) {
         Some(command) => Remedy { action: None, command: Some(command) },
         None => explain(FindingKind::WalResetBug),
     }
@@ -103,6 +115,7 @@ mod tests {
             source_id: format!("source of {version}"),
             library: path.to_owned(),
             replaced: false,
+            in_other_namespace: false,
         }
     }
 
@@ -173,5 +186,23 @@ mod tests {
             Some("waltop explain wal-reset-bug")
         );
         assert_eq!(command(SqliteLibrary { replaced: true, ..library("3.40.1", DEBIAN) }), None);
+        let inside = SqliteLibrary { in_other_namespace: true, ..library("3.40.1", DEBIAN) };
+        assert_eq!(command(inside).as_deref(), Some("waltop explain wal-reset-bug"));
+    }
+
+    #[test]
+    fn only_a_package_of_a_distribution_may_have_the_correction_under_the_old_number() {
+        let says = |path: &str, end: &str| {
+            let source_id = format!("2022-12-28 14:03:47 df5c253c{end}");
+            let library = SqliteLibrary { source_id, ..library("3.40.1", path) };
+            let message = findings_of(&with([Some(library), None])).remove(0).message;
+            (message.contains("backported"), message.contains("edited"))
+        };
+        assert_eq!(says(DEBIAN, ""), (true, false));
+        assert_eq!(says("/usr/lib64/libsqlite3.so.3", ""), (true, false));
+        assert_eq!(says(DEBIAN, "alt1"), (false, true));
+        for path in ["/v/site-packages/rasterio.libs/a.so", "/root/.bun/bin/bun", "/opt/bin/app"] {
+            assert_eq!(says(path, ""), (false, false), "{path}");
+        }
     }
 }

@@ -145,6 +145,7 @@ mod tests {
             source_id: String::new(),
             library: "/usr/lib/libsqlite3.so".to_owned(),
             replaced: false,
+            in_other_namespace: false,
         };
         let message = |database: &Database| twice(database)[0].message.clone();
         database.processes[0].sqlite = Some(library("3.53.1"));

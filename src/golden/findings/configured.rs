@@ -56,6 +56,7 @@ pub fn wal_reset_bugs() -> Vec<Finding> {
                 source_id: "2022-12-28 14:03:47 df5c253c".to_owned(),
                 library: "/usr/lib/x86_64-linux-gnu/libsqlite3.so.0.8.6".to_owned(),
                 replaced: false,
+                in_other_namespace: false,
             };
             change(&mut library);
             it.processes[0].sqlite = Some(library);
@@ -65,12 +66,15 @@ pub fn wal_reset_bugs() -> Vec<Finding> {
     let usual = config();
     let mut asking = config();
     asking.profile.wal_reset_bug = Severity::Warning;
-    let paths: [fn(&mut SqliteLibrary); 9] = [
+    let paths: [fn(&mut SqliteLibrary); 12] = [
         |it| it.source_id.push_str("alt1"),
         |it| it.replaced = true,
+        |it| it.in_other_namespace = true,
         |it| it.library = "/usr/lib64/libsqlite3.so.3".to_owned(),
         |it| it.library = "/v/site-packages/apsw/a.so".to_owned(),
         |it| it.library = "/a/node_modules/better-sqlite3/b.node".to_owned(),
+        |it| it.library = "/v/site-packages/rasterio.libs/libsqlite3-5a.so.0".to_owned(),
+        |it| it.library = "/a/node_modules/knex/node_modules/sqlite3/b.node".to_owned(),
         |it| it.library = "/usr/bin/node".to_owned(),
         |it| it.library = "/root/.bun/bin/bun".to_owned(),
         |it| it.library = "/opt/bin/python3.12".to_owned(),

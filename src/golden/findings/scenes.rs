@@ -58,6 +58,7 @@ fn with_two_libraries(change: impl FnOnce(&mut Process)) -> Database {
         source_id: String::new(),
         library: library.to_owned(),
         replaced: false,
+        in_other_namespace: false,
     };
     changed(live(), |it| {
         let process = &mut it.processes[0];

@@ -13,7 +13,7 @@ use super::{
     scan::{FoundSqlite, scan},
 };
 use crate::{
-    observe::proc::{LibraryFile, MappedLibrary, process_start},
+    observe::proc::{LibraryFile, MappedLibrary, ProcessFolder, process_start},
     snapshot::{ProcessId, SqliteLibrary},
 };
 
@@ -43,11 +43,17 @@ impl LibraryReader {
     pub fn read(&mut self, process: ProcessId, mapped: &[MappedLibrary]) -> Option<Vec<SqliteLibrary>> {
         let mut order: Vec<&MappedLibrary> = mapped.iter().collect();
         order.sort_by_key(|it| (is_program(it), !is_named_sqlite(it)));
+        let in_other_namespace = !self.is_in_own_namespace(process.pid);
         let mut found = Vec::new();
         for library in order {
             if let Some(FoundSqlite { version, source_id }) = self.library(process.pid, library) {
-                let path = library.path.to_string_lossy().into_owned();
-                found.push(SqliteLibrary { version, source_id, library: path, replaced: library.is_deleted });
+                found.push(SqliteLibrary {
+                    version,
+                    source_id,
+                    library: library.path.to_string_lossy().into_owned(),
+                    replaced: library.is_deleted,
+                    in_other_namespace,
+                });
             }
         }
         // The PID may belong to another process by now.
@@ -59,6 +65,12 @@ impl LibraryReader {
     pub fn end_round(&mut self) {
         self.round.clear();
         self.known().save();
+    }
+
+    fn is_in_own_namespace(&self, pid: i32) -> bool {
+        let of = |folder: ProcessFolder| folder.mount_namespace().ok();
+        let own = of(ProcessFolder::own(&self.proc));
+        own.is_some() && own == of(ProcessFolder::of(&self.proc, pid))
     }
 
     // `None` if it has none, or cannot be read.

@@ -74,6 +74,17 @@ fn a_writer_with_an_affected_version() {
     assert!(!has(&look(&mut watch), FindingKind::WalResetBug));
 }
 
+#[test]
+fn one_sample_names_the_library_if_it_may_wait() {
+    let scene = Scene::new("wal");
+    let mut actor = scene.actor();
+    actor.sql("SELECT * FROM t");
+    let mut watch = scene.patient();
+    watch.wait_for_libraries(LONG);
+    let library = look(&mut watch).process(actor.pid()).and_then(|it| it.sqlite.clone()).expect("read");
+    assert_eq!((library.version.as_str(), library.in_other_namespace), (rusqlite::version(), false));
+}
+
 fn source_id(connection: &mut rusqlite::Connection) -> String {
     connection.query_row("SELECT sqlite_source_id()", [], |row| row.get(0)).expect("an answer")
 }
