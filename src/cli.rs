@@ -55,9 +55,12 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 pub struct Cli {
     #[command(subcommand)]
     command: Option<CliCommand>,
-    /// The databases to watch.
+    /// The databases to watch, or folders with databases.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
+    /// Also watch the databases in the folders below a folder.
+    #[arg(short, long)]
+    recursive: bool,
     /// Read the settings from FILE, which must exist.
     #[arg(long, value_name = "FILE", global = true)]
     config: Option<PathBuf>,
@@ -287,12 +290,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             config.sampling = !cli.no_sampling;
             config.mouse &= !cli.no_mouse;
             config.trace = cli.trace.unwrap_or(config.trace);
-            let databases = console_databases(&cli.databases, &config)?;
+            let named = databases::named(&cli.databases, cli.recursive)?;
+            let databases = console_databases(&named.paths, &config)?;
             let banner = cli.sandbox.then(|| {
                 config.thresholds = crate::demo::thresholds();
                 crate::demo::BANNER.to_owned()
             });
-            Ok(console::run(config, databases, banner)?)
+            Ok(console::run(config, databases, banner, &named.notes)?)
         }
         // Invalid settings are reported before the sandbox is created.
         Some(CliCommand::Demo) => Ok(crate::demo::run(&config()?)?),

@@ -58,12 +58,17 @@ pub fn crash() -> io::Result<u8> {
     panic!("as asked");
 }
 
-/// Opens the console on `databases` and runs it until somebody ends it; the exit code.
+/// Opens the console on `databases` and runs it until somebody ends it; the exit code. `notes` are logged.
 ///
 /// # Errors
 ///
 /// Where there is no terminal, or the operating system refuses what a console needs.
-pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> Result<u8, ConsoleError> {
+pub fn run(
+    config: Config,
+    databases: Vec<PathBuf>,
+    banner: Option<String>,
+    notes: &[String],
+) -> Result<u8, ConsoleError> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         return Err(ConsoleError::NoTerminal);
     }
@@ -105,6 +110,9 @@ pub fn run(config: Config, databases: Vec<PathBuf>, banner: Option<String>) -> R
     };
     let every = config.refresh;
     let app = App::new(setup, every, Timestamp::now());
+    for note in notes {
+        log::warn!("{note}");
+    }
     let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

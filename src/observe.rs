@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod activity;
+mod arguments;
 mod checksum;
 mod commit_rate;
 mod commit_watcher;
@@ -67,6 +68,7 @@ mod watched;
 mod watchers;
 mod write_rates;
 
+pub use arguments::{ArgumentError, FolderDepth, NamedDatabases, database_path, named_databases};
 pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::{sidecar, with_sidecars};
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};

@@ -220,7 +220,7 @@ fn write_files(out: &mut String, database: &Database) -> fmt::Result {
         file.as_ref().map_or_else(|| "none".to_owned(), |file| units::bytes(file.bytes))
     };
     let files = &database.files;
-    let mode = database.is_wal().map_or("unknown", |wal| if wal { "WAL" } else { "rollback journal" });
+    let mode = database.mode();
     let heat = if database.content.hot_journal.is_some() { " hot" } else { "" };
     let journal = files.journal.as_ref().map(|it| format!(", journal {}{heat}", units::bytes(it.bytes)));
     writeln!(

@@ -234,9 +234,32 @@ impl Database {
         running.any(|it| it.pid == process.pid && it.start_ticks == process.start_ticks)
     }
 
-    /// Whether the main file says that the database is in WAL mode; `None` if it could not be read.
+    /// Whether the main file says that the database is in WAL mode; `None` if it could not be read, and in the WAL2 mode
+    /// of a branch of SQLite.
     pub fn is_wal(&self) -> Option<bool> {
-        self.header.as_ref().map(|header| header.journal_mode == JournalMode::Wal)
+        match self.header.as_ref()?.journal_mode {
+            JournalMode::Wal => Some(true),
+            JournalMode::Rollback => Some(false),
+            JournalMode::Wal2 => None,
+        }
+    }
+
+    /// Its journal mode, as a sentence names it.
+    pub fn mode(&self) -> &'static str {
+        let is_encrypted = self.content.is_encrypted();
+        match self.header.as_ref().map(|header| header.journal_mode) {
+            Some(JournalMode::Wal) => "WAL",
+            Some(JournalMode::Rollback) => "rollback journal",
+            Some(JournalMode::Wal2) => "WAL2, which only a branch of SQLite can open",
+            None if is_encrypted => "encrypted, so its mode and its pages are unknown",
+            None => "unknown",
+        }
+    }
+
+    /// Whether a connection of waltop's SQLite could read it, as far as page 1 shows.
+    pub fn is_readable_by_sqlite(&self) -> bool {
+        let is_wal2 = self.header.as_ref().is_some_and(|header| header.journal_mode == JournalMode::Wal2);
+        !is_wal2 && !self.content.is_encrypted()
     }
 
     /// The worst finding.

@@ -1,6 +1,7 @@
 //! Which databases a command uses, and whether it may use them.
 
 use std::{
+    io::{self, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,11 +12,40 @@ use clap::CommandFactory;
 use super::{Cli, habits};
 use crate::{
     config::Config,
-    diagnose, observe, paths,
+    diagnose,
+    observe::{self, FolderDepth, NamedDatabases},
+    paths,
     sampler::{Monitor, Sample},
     snapshot::{Database, Snapshot},
     text,
 };
+
+/// The files that `named` means, with what the user has to know about them.
+pub fn named(named: &[PathBuf], recursive: bool) -> anyhow::Result<NamedDatabases> {
+    let depth = if recursive { FolderDepth::Recursive } else { FolderDepth::OwnFiles };
+    Ok(observe::named_databases(named, depth)?)
+}
+
+/// The file that `argument` means, which may be a `file:` URI, inspected for a command that connects to nothing.
+pub fn named_from_outside(argument: &Path) -> anyhow::Result<PathBuf> {
+    Ok(observe::inspect_from_outside(&named_path(argument)?)?)
+}
+
+/// The same without an inspection.
+pub fn named_path(argument: &Path) -> anyhow::Result<PathBuf> {
+    let mut notes = Vec::new();
+    let path = observe::database_path(argument, &mut notes)?;
+    print_notes(&notes);
+    Ok(path)
+}
+
+/// Prints each note to stderr, since a script reads stdout.
+pub fn print_notes(notes: &[String]) {
+    for note in notes {
+        // If stderr is closed, no one reads it.
+        let _ = writeln!(io::stderr(), "waltop: note: {note}");
+    }
+}
 
 /// The databases that the console watches: those named, else those of the settings, else the default one. Databases that
 /// are not named on the command line need not exist yet.

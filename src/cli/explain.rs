@@ -11,12 +11,15 @@ use anyhow::bail;
 use crate::{
     config::{Config, duration_of},
     diagnose::{RULES, Rule, error_pages::ErrorPage, pages::FindingPage, rule},
-    observe,
     snapshot::{FindingKind, UnknownFinding},
     text, units,
 };
 
-use super::{databases::refuse_unfit, print_line, sample_args::SampleArgs};
+use super::{
+    databases::{self, refuse_unfit},
+    print_line,
+    sample_args::SampleArgs,
+};
 
 /// Columns of a page, and so of the list.
 const WIDTH: usize = 78;
@@ -83,7 +86,7 @@ fn now(
     sampled: Option<Duration>,
     config: Config,
 ) -> anyhow::Result<String> {
-    let path = observe::inspect_from_outside(path)?;
+    let path = databases::named_from_outside(path)?;
     let snapshot = SampleArgs::of(path.clone(), sampled).sample(config)?;
     refuse_unfit(&snapshot)?;
     let Some(database) = snapshot.databases.first() else { bail!("{} was not sampled", path.display()) };

@@ -4,14 +4,14 @@ use std::{
     ffi::OsString,
     io::{self, Write},
     path::PathBuf,
-    slice, thread,
+    thread,
     time::Duration,
 };
 
 use anyhow::bail;
 
 use super::{
-    databases::{monitor, only},
+    databases::{self, monitor, only},
     print_json, print_line,
     sample_args::databases_to_sample,
 };
@@ -54,7 +54,7 @@ pub fn run(args: &SafeArgs, config: &Config) -> anyhow::Result<u8> {
         bail!("a command is run for vacuum and convert only: leave it out, or give --for vacuum");
     }
     // A process may still have a database open whose file was deleted.
-    let path = databases_to_sample(slice::from_ref(&args.database), config)?.remove(0);
+    let path = databases_to_sample(&[databases::named_path(&args.database)?], config)?.remove(0);
     let mut unseen = Vec::new();
     let mut sample = || {
         // A new one each time: it reads the descriptors of all processes in its first sample only.

@@ -18,14 +18,17 @@ use crate::{
     snapshot::{Presence, Snapshot, Unseen},
 };
 
-use super::{BETWEEN_LOOKS, databases::LIBRARIES_WITHIN, databases_by, unnamed};
+use super::{BETWEEN_LOOKS, databases, databases::LIBRARIES_WITHIN, databases_by, unnamed};
 
 /// What to sample, and for how long.
 #[derive(Debug, clap::Args)]
 pub struct SampleArgs {
-    /// The databases; default: those in the settings, else the default database.
+    /// The databases, or folders with databases; default: those in the settings, else the default database.
     #[arg(value_name = "DB")]
     databases: Vec<PathBuf>,
+    /// Also sample the databases in the folders below a folder.
+    #[arg(short, long)]
+    recursive: bool,
     /// Sample the locks for this long first, as in 2s.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_of)]
     sample: Option<Duration>,
@@ -38,7 +41,7 @@ pub struct SampleArgs {
 impl SampleArgs {
     /// A sample of `database` for `duration`, or at two moments only.
     pub fn of(database: PathBuf, duration: Option<Duration>) -> Self {
-        Self { databases: vec![database], sample: duration, trace: TraceMode::Off }
+        Self { databases: vec![database], recursive: false, sample: duration, trace: TraceMode::Off }
     }
 
     /// For how long the locks are sampled; `None` if they are read at two moments only.
@@ -53,7 +56,9 @@ impl SampleArgs {
     ///
     /// No database can be sampled. If only some cannot, they are in the snapshot with the reason.
     pub fn sample(&self, config: Config) -> anyhow::Result<Snapshot> {
-        let mut observer = Observer::new(&config.places, databases_to_sample(&self.databases, &config)?);
+        let named = databases::named(&self.databases, self.recursive)?;
+        databases::print_notes(&named.notes);
+        let mut observer = Observer::new(&config.places, databases_to_sample(&named.paths, &config)?);
         if self.sample.is_some() {
             observer.watch_locks_steadily();
         }
@@ -77,7 +82,8 @@ impl SampleArgs {
         }
         for (index, database) in first.snapshot.databases.iter().enumerate() {
             let presence = database.presence();
-            if presence != Presence::Leftover && database.unfit.is_none() {
+            let is_readable = database.unfit.is_none() && database.is_readable_by_sqlite();
+            if presence != Presence::Leftover && is_readable {
                 // If the worker fails, its rows are left out; what the file keeps is shown anyway.
                 let profile = &database.pragmas.profile;
                 let asked = worker::pragmas(&database.path, presence, Some(profile));

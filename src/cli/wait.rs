@@ -10,14 +10,13 @@ use std::{
 use anyhow::bail;
 
 use super::{
-    databases::{monitor, only},
+    databases::{self, monitor, only},
     print_json, print_line,
 };
 use crate::{
     config::{Config, duration_of},
     diagnose::wait::{GoalState, WaitGoal, WaitReport},
     ingest::{StopFlag, stop_on_signals},
-    observe,
     sampler::Monitor,
     text, units,
 };
@@ -42,7 +41,7 @@ pub struct WaitArgs {
 }
 
 pub fn run(args: &WaitArgs, config: &Config) -> anyhow::Result<u8> {
-    let path = observe::inspect_from_outside(&args.database)?;
+    let path = databases::named_from_outside(&args.database)?;
     let stop = stop_on_signals()?;
     let Some(report) = wait(&path, args, config, &stop)? else {
         let path = text::clean(&path.display().to_string());

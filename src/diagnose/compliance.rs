@@ -65,6 +65,10 @@ fn file_rows(database: &Database, profile: &Profile) -> Vec<PragmaRow> {
         let expected = expected.map(|it| it.expected.as_str());
         let mut row = row(name, expected, actual.as_deref(), PragmaSource::File);
         row.note = file_note(database, name).map(str::to_owned);
+        if name == "journal_mode" && is_wal2(database) {
+            // No statement of a released SQLite changes it.
+            row.ok = None;
+        }
         row
     };
     values.into_iter().map(file_row).collect()
@@ -78,12 +82,17 @@ fn file_note(database: &Database, pragma: &str) -> Option<&'static str> {
         "journal_mode" if header.journal_mode == JournalMode::Rollback => {
             Some("delete, truncate or persist: the file does not say which")
         }
+        "journal_mode" if is_wal2(database) => Some("a mode of a branch of SQLite"),
         // Only the log may have the current first page. The mode is in the main file, and the page size never changes.
         "auto_vacuum" | "user_version" | "application_id" if database.files.wal.is_some() => {
             Some("as of the last checkpoint")
         }
         _ => None,
     }
+}
+
+fn is_wal2(database: &Database) -> bool {
+    database.header.as_ref().is_some_and(|header| header.journal_mode == JournalMode::Wal2)
 }
 
 fn auto_vacuum(mode: AutoVacuum) -> &'static str {

@@ -31,10 +31,23 @@ pub fn could_be_header(start: &[u8]) -> bool {
     start.iter().zip(MAGIC).all(|(byte, magic)| byte == magic)
 }
 
-/// Whether these bytes are a header: the magic string, and a valid page size.
+/// Whether these bytes are a header: the magic string, a valid page size, and a rest that is not encrypted. SQLCipher can
+/// leave the first 32 bytes as they are (`cipher_plaintext_header_size`).
 pub fn is_header(bytes: &[u8; MAIN_HEADER]) -> bool {
     let size = page_size(bytes);
-    could_be_header(bytes) && size.is_power_of_two() && size >= 512
+    // SQLite opens no file with a larger schema format, and knows three text encodings.
+    let is_plain = word(bytes, 44) <= 4 || word(bytes, 56) <= 3;
+    could_be_header(bytes) && size.is_power_of_two() && size >= 512 && is_plain
+}
+
+/// Whether the database of this header is in the WAL2 mode of a branch of SQLite
+/// (<https://sqlite.org/cgi/src/doc/wal2/doc/wal2.md>).
+pub fn is_wal2(bytes: &[u8; MAIN_HEADER]) -> bool {
+    bytes[18] == 3 || bytes[19] == 3
+}
+
+fn word(bytes: &[u8; MAIN_HEADER], at: usize) -> u32 {
+    u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
 /// Bytes per page; 65536 is written as 1.
@@ -48,16 +61,20 @@ pub fn page_size(bytes: &[u8; MAIN_HEADER]) -> u32 {
 /// Pages of the database, if the header maintains that count. A writer older than 3.7.0 does not update it; then the
 /// change counter differs from the version-valid-for counter.
 pub fn valid_page_count(bytes: &[u8; MAIN_HEADER]) -> Option<u32> {
-    let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let word = |at: usize| word(bytes, at);
     Some(word(28)).filter(|&count| word(24) == word(92) && count > 0)
 }
 
 fn parse(bytes: &[u8; MAIN_HEADER], file_size: u64) -> FileHeader {
-    let word = |at: usize| u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let word = |at: usize| word(bytes, at);
     let page_size = page_size(bytes);
     let by_size = u32::try_from(file_size / u64::from(page_size)).unwrap_or(u32::MAX);
     FileHeader {
-        journal_mode: if bytes[18] == 2 || bytes[19] == 2 { JournalMode::Wal } else { JournalMode::Rollback },
+        journal_mode: match (is_wal2(bytes), bytes[18] == 2 || bytes[19] == 2) {
+            (true, _) => JournalMode::Wal2,
+            (false, true) => JournalMode::Wal,
+            (false, false) => JournalMode::Rollback,
+        },
         page_size,
         page_count: valid_page_count(bytes).unwrap_or(by_size),
         free_pages: Some(word(36)),

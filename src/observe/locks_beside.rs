@@ -13,8 +13,11 @@ use std::{
 
 use crate::{
     file_format::SIDECARS,
-    observe::{files::FileSighting, lock_table::OtherRow},
-    snapshot::{LockBeside, LockParty},
+    observe::{
+        files::{self, FileSighting},
+        lock_table::OtherRow,
+    },
+    snapshot::{FileLockKind, LockBeside, LockParty},
 };
 
 /// How many entries of a folder are read.
@@ -42,6 +45,18 @@ impl LocksBeside {
         now: Instant,
     ) -> Vec<LockBeside> {
         let Some(main) = main else { return Vec::new() };
+        let mut found = self.of_kernel(rows, path, main, now);
+        found.extend(dotfile(path));
+        found
+    }
+
+    fn of_kernel(
+        &mut self,
+        rows: &[OtherRow],
+        path: &Path,
+        main: &FileSighting,
+        now: Instant,
+    ) -> Vec<LockBeside> {
         let is_near = |row: &&OtherRow| row.device == main.lock_device || row.device == main.id.numbers();
         let mut rows = rows.iter().filter(is_near).peekable();
         if rows.peek().is_none() {
@@ -100,15 +115,26 @@ impl LocksBeside {
     }
 }
 
+// The lock that SQLite's VFS `unix-dotfile` makes for the database at `path` (`dotlockOpen` in SQLite's `os_unix.c`).
+fn dotfile(path: &Path) -> Option<LockBeside> {
+    let lock = files::sidecar(path, ".lock");
+    let file = lock.file_name()?.to_string_lossy().into_owned();
+    let found = LockBeside {
+        file,
+        kind: FileLockKind::Dotfile,
+        is_exclusive: true,
+        holder: None,
+        waiters: Vec::new(),
+    };
+    lock.is_dir().then_some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use super::*;
-    use crate::{
-        observe::{files, proc::mounts::MountTable},
-        snapshot::FileLockKind,
-    };
+    use crate::observe::proc::mounts::MountTable;
 
     #[test]
     fn locks_on_files_of_the_folder_have_their_waiters() {

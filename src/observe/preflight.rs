@@ -36,6 +36,17 @@ pub enum UnfitPath {
     /// It does not start as a database does.
     #[error("{0} is not a SQLite database, or it is encrypted; name an unencrypted database")]
     NotADatabase(String),
+    /// Its pages are random, or its log or index shows that it is a database.
+    #[error(
+        "{0} is encrypted, or no SQLite database: waltop has no key and opens nothing; to see its processes and locks: \
+         waltop status {0}"
+    )]
+    Encrypted(String),
+    /// The WAL2 mode of a branch of SQLite.
+    #[error(
+        "{0} is in WAL2 mode, which only a branch of SQLite can open; to see its processes and locks: waltop status {0}"
+    )]
+    Wal2(String),
     #[error("{path} belongs to the database {main}; name that one")]
     Sidecar {
         path: String,
@@ -91,8 +102,12 @@ pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
         UnfitPath::NotADatabase(path) if let Some(main) = main_beside(&absolute) => {
             UnfitPath::Sidecar { path, main: text::clean(&main.display().to_string()) }
         }
-        UnfitPath::NotADatabase(_) | UnfitPath::Truncated { .. } if is_damaged(&file, &absolute) => {
-            UnfitPath::Damaged(shown)
+        unfit @ (UnfitPath::NotADatabase(_) | UnfitPath::Truncated { .. }) => {
+            match (first_page_state(&file, &absolute), unfit) {
+                (Some(FirstPageState::Damaged), _) => UnfitPath::Damaged(shown),
+                (Some(FirstPageState::Encrypted), UnfitPath::NotADatabase(_)) => UnfitPath::Encrypted(shown),
+                (_, unfit) => unfit,
+            }
         }
         other => other,
     })?;
@@ -106,14 +121,16 @@ fn main_beside(path: &Path) -> Option<PathBuf> {
     Some(path.with_file_name(main)).filter(|main| main.is_file())
 }
 
-/// The same for commands that connect to nothing, and so can accept a damaged database.
+/// The same for commands that connect to nothing, and so can accept a database that SQLite cannot read.
 ///
 /// # Errors
 ///
-/// As [`inspect`], except for a damaged page 1.
+/// As [`inspect`], except for a damaged or encrypted page 1, and for WAL2 mode.
 pub fn inspect_from_outside(path: &Path) -> Result<PathBuf, UnfitPath> {
     match inspect(path) {
-        Err(UnfitPath::Damaged(shown)) => paths::real(path).map_err(|error| unreadable(&shown, error)),
+        Err(UnfitPath::Damaged(shown) | UnfitPath::Encrypted(shown) | UnfitPath::Wal2(shown)) => {
+            paths::real(path).map_err(|error| unreadable(&shown, error))
+        }
         inspected => inspected,
     }
 }
@@ -140,13 +157,12 @@ fn nearest(path: &Path) -> Option<String> {
 }
 
 // If only a header is left of a file, it proves nothing about the files beside it.
-fn is_damaged(main: &File, path: &Path) -> bool {
+fn first_page_state(main: &File, path: &Path) -> Option<FirstPageState> {
     let [log, index] = ["-wal", "-shm"].map(|suffix| files::sidecar(path, suffix));
-    first_page::examine(main, &log, &index).is_ok_and(|page| {
-        let is_proved =
-            page.index_is_valid == Some(true) || page.log_has_it == Some(true) || page.plain_pages > Some(0);
-        page.state == FirstPageState::Damaged && is_proved
-    })
+    let page = first_page::examine(main, &log, &index).ok()?;
+    let is_proved =
+        page.index_is_valid == Some(true) || page.log_has_it == Some(true) || page.plain_pages > Some(0);
+    Some(page.state).filter(|&state| state != FirstPageState::Damaged || is_proved)
 }
 
 fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), UnfitPath> {
@@ -166,6 +182,7 @@ fn check(file: &File, metadata: &Metadata, shown: String) -> Result<(), UnfitPat
     match header::is_header(&start) {
         false => Err(UnfitPath::NotADatabase(shown)),
         true if bytes < expected => Err(UnfitPath::Truncated { path: shown, bytes, expected }),
+        true if header::is_wal2(&start) => Err(UnfitPath::Wal2(shown)),
         true => Ok(()),
     }
 }

@@ -301,11 +301,13 @@ impl DatabaseWatch {
     // In WAL mode the header of the main file counts checkpoints.
     fn note_commits(&mut self, view: &DatabaseView, now: Instant) {
         let counters = match view.mode() {
-            JournalMode::Wal => view.index.zip(view.sights[2].as_ref()).map(|(index, sight)| {
-                let [salt @ .., _, _, _, _] = index.salts;
-                let salt = Some(u32::from_be_bytes(salt));
-                CommitCounters { commits: index.commits, salt, inode: sight.id.inode }
-            }),
+            JournalMode::Wal | JournalMode::Wal2 => {
+                view.index.zip(view.sights[2].as_ref()).map(|(index, sight)| {
+                    let [salt @ .., _, _, _, _] = index.salts;
+                    let salt = Some(u32::from_be_bytes(salt));
+                    CommitCounters { commits: index.commits, salt, inode: sight.id.inode }
+                })
+            }
             JournalMode::Rollback => {
                 view.header.as_ref().zip(view.sights[0].as_ref()).and_then(|(header, sight)| {
                     let commits = header.change_counter?;

@@ -138,6 +138,11 @@ impl ContentEvidence {
         self.first_page.as_ref().is_some_and(|page| page.state == FirstPageState::Damaged)
     }
 
+    /// Whether nothing of the main file is in plain text, and it is, or looks like, a database.
+    pub fn is_encrypted(&self) -> bool {
+        self.first_page.as_ref().is_some_and(|page| page.state == FirstPageState::Encrypted)
+    }
+
     /// The log and the main file, if they may not belong together.
     pub fn doubtful_log(&self) -> Option<&LogBelongs> {
         self.log_belongs.as_ref().filter(|it| it.verdict == LogVerdict::Doubtful)

@@ -99,6 +99,8 @@ pub enum JournalMode {
     Wal,
     /// One of the rollback journals (delete, truncate, persist); the file does not say which.
     Rollback,
+    /// Two logs that are used in turn, `-wal` and `-wal2`: a branch of SQLite, which its released versions cannot open.
+    Wal2,
 }
 
 impl fmt::Display for JournalMode {
@@ -106,6 +108,7 @@ impl fmt::Display for JournalMode {
         f.write_str(match self {
             Self::Wal => "wal",
             Self::Rollback => "rollback",
+            Self::Wal2 => "wal2",
         })
     }
 }

@@ -47,6 +47,9 @@ pub enum FileLockKind {
     Ofd,
     /// `flock`: it belongs to the open file.
     Flock,
+    /// The folder `DATABASE.lock`, which SQLite's VFS `unix-dotfile` makes as its lock. Other programs make such a folder
+    /// as well.
+    Dotfile,
 }
 
 impl LockBeside {
@@ -60,6 +63,14 @@ impl LockBeside {
 impl fmt::Display for LockBeside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.kind {
+            FileLockKind::Dotfile => {
+                return write!(
+                    f,
+                    "{}: this folder is a lock of SQLite's VFS unix-dotfile, or of the program; the kernel knows no \
+                     holder",
+                    self.file
+                );
+            }
             FileLockKind::Posix => "a POSIX lock",
             FileLockKind::Ofd => "a lock of an open file",
             FileLockKind::Flock => "a flock",

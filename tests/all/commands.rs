@@ -1,5 +1,6 @@
 //! The program as scripts and people use it: arguments in, lines and an exit code out.
 
+mod arguments;
 mod bad_input;
 mod check;
 mod checkpoint;

@@ -66,7 +66,10 @@ fn pages(database: &Database) -> Vec<SpaceUse> {
 
 fn log(database: &Database) -> Vec<SpaceUse> {
     let Some(file) = &database.files.wal else { return Vec::new() };
-    let page = database.header.as_ref().map_or(0, |header| u64::from(header.page_size));
+    let of_header = database.header.as_ref().map(|header| header.page_size);
+    let of_log = || database.content.first_page.as_ref().and_then(|page| page.page_size);
+    // The header of an encrypted database cannot be read, and that of its log can.
+    let Some(page) = of_header.or_else(of_log).map(u64::from) else { return Vec::new() };
     let frames = |count: u32| match u64::from(count) * (FRAME_HEADER as u64 + page) {
         0 => 0,
         bytes => (bytes + LOG_HEADER as u64).min(file.bytes),

@@ -96,6 +96,8 @@ fn unfit_paths(lines: &mut Lines) {
         UnfitPath::NotAFile(_) => [UnfitPath::NotAFile(text())],
         UnfitPath::Forbidden(_) => [UnfitPath::Forbidden(text())],
         UnfitPath::NotADatabase(_) => [UnfitPath::NotADatabase(text())],
+        UnfitPath::Encrypted(_) => [UnfitPath::Encrypted(text())],
+        UnfitPath::Wal2(_) => [UnfitPath::Wal2(text())],
         UnfitPath::Sidecar { .. } => [
             UnfitPath::Sidecar { path: "/srv/notes.db-wal".to_owned(), main: "/srv/notes.db".to_owned() },
         ],

@@ -148,7 +148,7 @@ impl DatabaseView {
         locks::decode(self.mode(), &self.main_rows, &self.index_rows, marks)
     }
 
-    /// WAL or rollback; if the header does not show it, a `-shm` does.
+    /// WAL, WAL2 or rollback; if the header does not show it, a `-shm` does.
     pub fn mode(&self) -> JournalMode {
         let by_files = if self.sights[2].is_some() { JournalMode::Wal } else { JournalMode::Rollback };
         self.header.as_ref().map_or(by_files, |header| header.journal_mode)
@@ -158,7 +158,7 @@ impl DatabaseView {
     /// in rollback mode beside a `-shm` that was left.
     pub fn is_sampled(&self, locks: &DatabaseLocks) -> bool {
         match self.mode() {
-            JournalMode::Wal => locks.exclusive.is_none(),
+            JournalMode::Wal | JournalMode::Wal2 => locks.exclusive.is_none(),
             JournalMode::Rollback => self.sights[2].is_none(),
         }
     }

@@ -97,8 +97,13 @@ fn all_refuse(home: &Home, user: User, path: &OsStr, skip: &[&str], words: &[&st
 fn what_is_no_database_is_refused_by_every_command() {
     let home = Home::new();
     trash(&home);
+    // The commands that connect to nothing look for databases in a folder.
+    let of_folder = [
+        "is a directory; name the database file in it",
+        "no file in folder is a SQLite database; name the database file",
+    ];
+    all_refuse(&home, User::Myself, OsStr::new("folder"), &[], &of_folder);
     for (name, word) in [
-        ("folder", "is a directory; name the database file in it"),
         ("text.db", "not a SQLite database, or it is encrypted; name"),
         ("random.db", "not a SQLite database, or it is encrypted; name"),
         ("cut.db", "is truncated: 50 bytes"),
