@@ -296,7 +296,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
                 config.thresholds = crate::demo::thresholds();
                 crate::demo::BANNER.to_owned()
             });
-            Ok(console::run(config, databases, banner, &named.notes)?)
+            Ok(console::run(config, &databases, banner, &named.notes)?)
         }
         // Invalid settings are reported before the sandbox is created.
         Some(CliCommand::Demo) => Ok(crate::demo::run(&config()?)?),

@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod daemon;
+mod foreign;
 mod permit;
 pub mod profile;
 mod scalar;
@@ -43,6 +44,9 @@ pub struct Config {
     pub profile: Profile,
     /// The entries of `[[database]]`, with their profile if they have one.
     pub own_profiles: Vec<(PathBuf, Option<Profile>)>,
+    /// The profile of files whose program owns their format, if they have none of their own; `None` if all databases are
+    /// checked against one profile.
+    pub foreign: Option<Profile>,
     /// Rules for the processes that belong to the databases.
     pub daemons: Vec<DaemonRule>,
     /// When a figure becomes a finding.
@@ -139,6 +143,7 @@ impl Config {
             databases: Vec::new(),
             profile: Profile::hardened(),
             own_profiles: Vec::new(),
+            foreign: Some(Profile::foreign()),
             daemons: Vec::new(),
             thresholds: Thresholds::default(),
             refresh: Duration::from_secs(1),
@@ -156,12 +161,14 @@ impl Config {
     /// The profile of the database at `path`. The path is as [`crate::paths::canonical_or_future`] returns it.
     pub fn profile_of(&self, path: &Path) -> &Profile {
         let own = self.own_profiles.iter().find(|(own, _)| own == path);
-        own.and_then(|(_, profile)| profile.as_ref()).unwrap_or(&self.profile)
+        let by_name = || self.foreign.as_ref().filter(|_| foreign::is_foreign(path));
+        own.and_then(|(_, profile)| profile.as_ref()).or_else(by_name).unwrap_or(&self.profile)
     }
 
     /// Sets the profile of every database to `profile`, whatever the file says.
     pub fn hold_all_to(&mut self, profile: Profile) {
         self.profile = profile;
         self.own_profiles.clear();
+        self.foreign = None;
     }
 }

@@ -65,7 +65,7 @@ pub fn crash() -> io::Result<u8> {
 /// Where there is no terminal, or the operating system refuses what a console needs.
 pub fn run(
     config: Config,
-    databases: Vec<PathBuf>,
+    databases: &[PathBuf],
     banner: Option<String>,
     notes: &[String],
 ) -> Result<u8, ConsoleError> {
@@ -80,11 +80,11 @@ pub fn run(
     let palette = if text::is_colourless() { Palette::None } else { config.theme };
     let theme = Theme { is_ascii: text::is_ascii_locale(), ..Theme::of(palette) };
     let places = config.places.clone();
-    for path in &databases {
+    for path in databases {
         log::info!("watching {}", text::clean(&path.display().to_string()));
     }
     let profiles = databases.iter().map(|path| config.profile_of(path).clone()).collect();
-    let mut observer = Observer::new(&config.places, databases);
+    let mut observer = Observer::new(&config.places, databases.to_vec());
     let mut untraced = None;
     if config.sampling {
         observer.watch_locks();

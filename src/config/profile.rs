@@ -8,6 +8,7 @@ use std::{
 use serde::Deserialize;
 
 use super::{
+    foreign,
     scalar::scalar,
     settings_file::{SettingsError, SettingsFile},
 };
@@ -19,12 +20,13 @@ use crate::{
 mod file;
 
 /// The built-in profiles, the default one first.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("hardened", include_str!("../../assets/profiles/hardened.toml")),
     ("throughput", include_str!("../../assets/profiles/throughput.toml")),
     ("queue", include_str!("../../assets/profiles/queue.toml")),
     ("patient", include_str!("../../assets/profiles/patient.toml")),
     ("responsive", include_str!("../../assets/profiles/responsive.toml")),
+    (foreign::PROFILE, include_str!("../../assets/profiles/foreign.toml")),
 ];
 
 /// What a database's clients and file are checked against.
@@ -35,6 +37,8 @@ pub struct Profile {
     pub about: String,
     /// The pragmas that it checks.
     pub pragmas: Vec<Expectation>,
+    /// Whether the file belongs to a program that owns its format, so that no change of it is proposed.
+    pub is_foreign: bool,
     /// How often to checkpoint the log, if commits alone do not do it.
     pub checkpoint: Option<Schedule>,
     /// Severity of a SQLite library that has the WAL-reset bug by its version number.
@@ -99,6 +103,17 @@ impl Profile {
     pub fn hardened() -> Self {
         let (name, text) = BUILT_IN[0];
         file::built_in(name, text).expect("assets/profiles/hardened.toml has its form checked by a test")
+    }
+
+    /// The profile of files whose program owns their format.
+    ///
+    /// # Panics
+    ///
+    /// Never, as [`Profile::hardened`].
+    pub fn foreign() -> Self {
+        let text = BUILT_IN.iter().find(|(name, _)| *name == foreign::PROFILE).map_or("", |(_, text)| text);
+        file::built_in(foreign::PROFILE, text)
+            .expect("assets/profiles/foreign.toml has its form checked by a test")
     }
 
     /// The profile of that name: a built-in one, or the user's own from `folder`.
@@ -204,6 +219,7 @@ mod tests {
             ("queue", "30000 NORMAL – -32000 MEMORY – 1000 wal PASSIVE 900s"),
             ("patient", "30000 NORMAL – – – ON 1000 wal –"),
             ("responsive", "10000 NORMAL 268435456 -64000 – ON 1000 wal –"),
+            ("foreign", "5000 – – – – – – – –"),
         ] {
             assert_eq!(asked(name), values, "{name}");
         }

@@ -75,7 +75,9 @@ impl Rule for BareClient {
             .iter()
             .filter(|row| row.source == PragmaSource::NewClient && row.ok == Some(false))
             .collect();
-        if differs.is_empty() || !database.processes.iter().any(Process::is_client) {
+        // No one but the program itself opens its file.
+        let is_alone = look.profile.is_foreign;
+        if is_alone || differs.is_empty() || !database.processes.iter().any(Process::is_client) {
             return Vec::new();
         }
         let value = |row: &PragmaRow| row.actual.clone().unwrap_or_default();

@@ -48,7 +48,7 @@ pub enum FixExtent {
 pub fn plan(database: &Database, profile: &Profile, extent: FixExtent) -> Vec<FixStep> {
     let step = |sql: &str, why: &str| FixStep { sql: sql.to_owned(), why: why.to_owned() };
     let mut steps = Vec::new();
-    if database.is_wal() == Some(false) {
+    if database.is_wal() == Some(false) && !profile.is_foreign {
         steps.push(step(
             TO_WAL,
             "With a rollback journal each commit locks all readers out; the file stores WAL mode for every client.",
@@ -94,10 +94,12 @@ pub fn left_alone(database: &Database, profile: &Profile, extent: FixExtent) -> 
         format!("auto_vacuum stays as it is, not {}: that takes a VACUUM; give --vacuum", it.wanted)
     });
     let page_size = page_size.map(|it| format!("{it}: in WAL mode it cannot be changed"));
-    let of_host = "belongs to the program whose file it is";
+    let of_owner = "belongs to the program whose file it is";
     let of_host =
-        [user_version, application_id].into_iter().flatten().map(|it| format!("{it}: it {of_host}"));
-    vacuum.into_iter().chain(page_size).chain(of_host).collect()
+        [user_version, application_id].into_iter().flatten().map(|it| format!("{it}: it {of_owner}"));
+    let mode = (profile.is_foreign && database.is_wal() == Some(false))
+        .then(|| format!("journal_mode stays rollback: it {of_owner}"));
+    mode.into_iter().chain(vacuum).chain(page_size).chain(of_host).collect()
 }
 
 /// The `auto_vacuum` mode that the profile expects and the file does not have.

@@ -76,7 +76,8 @@ pub struct RollbackJournal;
 
 impl Rule for RollbackJournal {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::RollbackJournal, &[Severity::Warning]).with_actions(&[RemedyAction::Fix])
+        RuleFacts::new(FindingKind::RollbackJournal, &[Severity::Info, Severity::Warning])
+            .with_actions(&[RemedyAction::Fix])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -91,17 +92,20 @@ impl Rule for RollbackJournal {
             database.name(),
             sharers.len(),
         );
+        // The program that owns the format chooses the mode, and may not work in another one.
+        let is_foreign = look.profile.is_foreign;
+        let fix = || Remedy {
+            action: Some(RemedyAction::Fix),
+            command: Some(format!("waltop fix {}", quoted(&database.path))),
+        };
         vec![Finding {
             kind: self.kind(),
-            severity: Severity::Warning,
+            severity: if is_foreign { Severity::Info } else { Severity::Warning },
             label: None,
             pid: None,
             message,
             evidence: evidence([("journal_mode", "rollback".into()), ("processes", sharers.into())]),
-            remedy: Remedy {
-                action: Some(RemedyAction::Fix),
-                command: Some(format!("waltop fix {}", quoted(&database.path))),
-            },
+            remedy: if is_foreign { no_remedy() } else { fix() },
         }]
     }
 }
@@ -109,7 +113,10 @@ impl Rule for RollbackJournal {
 #[cfg(test)]
 mod tests {
     use super::super::fixture::*;
-    use crate::snapshot::{HandleCounts, Severity::*};
+    use crate::{
+        config::{Config, profile::Profile},
+        snapshot::{HandleCounts, Severity::*},
+    };
 
     #[test]
     fn a_read_only_client_is_worth_knowing() {
@@ -163,6 +170,10 @@ mod tests {
         assert_eq!(found[0].evidence["processes"], serde_json::json!([WRITER, READER]));
         assert_eq!(found[0].remedy.action, Some(RemedyAction::Fix));
         assert_eq!(found[0].remedy.command.as_deref(), Some("waltop fix '/srv/my notes.db'"));
+        let foreign = Config { profile: Profile::foreign(), ..config() };
+        let found = findings_with(&foreign, None, &database);
+        assert_eq!(outline(&found), [(FindingKind::RollbackJournal, Info, None)]);
+        assert_eq!(found[0].remedy.command, None, "Subversion owns it");
         database.processes[0].handles = Some(HandleCounts::default());
         assert_eq!(findings_of(&database), []);
         // Not known: no finding.

@@ -90,7 +90,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
             });
         })],
         ForeignOwner => foreign(),
-        RollbackJournal => vec![rollback()],
+        RollbackJournal => return rollback_journals(),
         PragmaMismatch => return pragma_mismatches(),
         MappedDatabase => vec![changed(live(), |it| it.processes[1].maps_database = Some(true))],
         ManyHandles => many_handles(),

@@ -31,7 +31,7 @@ pub fn could_be_header(start: &[u8]) -> bool {
     start.iter().zip(MAGIC).all(|(byte, magic)| byte == magic)
 }
 
-/// Whether these bytes are a header: the magic string, a valid page size, and a rest that is not encrypted. SQLCipher can
+/// Whether these bytes are a header: the magic string, a valid page size, and a rest that is not encrypted. `SQLCipher` can
 /// leave the first 32 bytes as they are (`cipher_plaintext_header_size`).
 pub fn is_header(bytes: &[u8; MAIN_HEADER]) -> bool {
     let size = page_size(bytes);

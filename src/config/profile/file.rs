@@ -58,6 +58,8 @@ struct ProfileFile {
     about: String,
     checkpoint: Option<Schedule>,
     wal_reset_bug: Option<Spanned<Severity>>,
+    #[serde(default)]
+    foreign: bool,
     pragma: Option<Vec<Spanned<PragmaEntry>>>,
 }
 
@@ -98,7 +100,7 @@ impl Scalar for WrittenPragma {
 
 /// Reads the profile `name` from `file`.
 pub fn read(file: &SettingsFile, name: &str) -> Result<Profile, SettingsError> {
-    let ProfileFile { name: named, about, checkpoint, wal_reset_bug, pragma } = file.parse()?;
+    let ProfileFile { name: named, about, checkpoint, wal_reset_bug, foreign, pragma } = file.parse()?;
     if let Some(named) = named.filter(|named| named.get_ref() != name) {
         let what = format!("`name`: must be `{name}`, as the file is called");
         return Err(file.error(named.span(), &what));
@@ -120,7 +122,7 @@ pub fn read(file: &SettingsFile, name: &str) -> Result<Profile, SettingsError> {
         }
         pragmas.push(expectation);
     }
-    Ok(Profile { name: name.to_owned(), about, pragmas, checkpoint, wal_reset_bug })
+    Ok(Profile { name: name.to_owned(), about, pragmas, is_foreign: foreign, checkpoint, wal_reset_bug })
 }
 
 /// The built-in profile `name`.

@@ -5,7 +5,7 @@ use regex::Regex;
 use crate::{
     config::{
         Config, DaemonRule,
-        profile::{Expectation, Keeper},
+        profile::{Expectation, Keeper, Profile},
     },
     diagnose::{RuleInput, compliance, fixture::*, rule},
     golden::{Lines, examples},
@@ -83,6 +83,12 @@ pub fn wal_reset_bugs() -> Vec<Finding> {
     let mut found: Vec<Finding> = paths.into_iter().flat_map(|change| of(change, &usual)).collect();
     found.extend(of(|_| {}, &asking));
     found
+}
+
+pub fn rollback_journals() -> Vec<Finding> {
+    let foreign = Config { profile: Profile::foreign(), ..config() };
+    let of = |config: &Config| found(FindingKind::RollbackJournal, &rollback(), config, &[]);
+    [of(&config()), of(&foreign)].concat()
 }
 
 pub fn bare_clients() -> Vec<Finding> {

@@ -206,3 +206,33 @@ fn what_was_done_before_a_step_failed_is_reported() {
     assert!(line.contains(&done) && line.contains("no such collation sequence"), "{line}");
     assert!(is_wal(&home));
 }
+
+#[test]
+fn of_a_file_whose_program_owns_its_format_nothing_is_changed() {
+    let home = Home::with_rollback();
+    fs::create_dir(home.at(".svn")).expect("a folder");
+    fs::copy(home.db(), home.at(".svn/wc.db")).expect("copied");
+    let findings = |name: &str| {
+        let mut users = [(); 2].map(|()| Actor::open(&home.at(name)));
+        for user in &mut users {
+            user.sql("SELECT * FROM t");
+        }
+        let found = home.json(&["check", name, "--json"])["databases"][0]["findings"].clone();
+        let outline =
+            |it: &Value| (it["name"].clone(), it["severity"].clone(), it["remedy"]["command"].clone());
+        found.as_array().expect("findings").iter().map(outline).collect::<Vec<_>>()
+    };
+    let path = home.db().display().to_string();
+    let of_twin = findings("notes.db");
+    assert!(of_twin.contains(&(
+        "rollback-journal".into(),
+        "warning".into(),
+        format!("waltop fix {path}").into()
+    )));
+    assert_eq!(findings(".svn/wc.db"), [("rollback-journal".into(), "info".into(), Value::Null)]);
+    let said = home.run(&["fix", ".svn/wc.db", "--yes"]);
+    let kept = "nothing to fix; journal_mode stays rollback: it belongs to the program whose file it is";
+    assert!(said.code == Some(0) && said.out.contains(kept), "{said:?}");
+    let asked = home.run(&["fix", ".svn/wc.db", "--dry-run", "--profile", "hardened"]);
+    assert!(asked.out.contains("would run: PRAGMA journal_mode = wal"), "{asked:?}");
+}
