@@ -27,7 +27,7 @@ mod other_end;
 mod pool;
 mod sleeps;
 #[cfg(target_os = "linux")]
-mod unix_socket;
+pub(super) mod unix_socket;
 mod waiters;
 
 use super::proc::{ProcessFolder, process_start};

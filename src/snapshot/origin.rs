@@ -19,9 +19,35 @@ pub struct ProcessOrigin {
     pub parent_command: Option<Vec<String>>,
     /// Whether its original parent has exited, so that another process has adopted it.
     pub has_lost_parent: Option<bool>,
+    /// What became of its standard input, if its original parent has exited; `None` if its other end is there, or that is
+    /// not known.
+    #[serde(default)]
+    pub lost_input: Option<LostInput>,
     /// Whether it leads a session of its own, as `setsid` and service managers make it do.
     #[serde(default)]
     pub leads_session: Option<bool>,
+}
+
+/// What became of the standard input of a process: nothing more can come from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LostInput {
+    /// A pipe that no process has open for writing.
+    Pipe,
+    /// A Unix-domain socket whose other end is closed.
+    Socket,
+    /// A terminal whose window is closed.
+    Terminal,
+}
+
+impl fmt::Display for LostInput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pipe => "its standard input is a pipe that no process can write to",
+            Self::Socket => "its standard input is a socket whose other end is closed",
+            Self::Terminal => "its standard input is a terminal that is gone",
+        })
+    }
 }
 
 /// The file that a process was started from.

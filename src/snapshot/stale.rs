@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{LockHold, StaleProtection};
+use super::{LockHold, LostInput, StaleProtection};
 use crate::units;
 
 /// The verdict on a process that nothing seems to need.
@@ -72,6 +72,9 @@ pub enum StaleCause {
     Orphan {
         /// Its parent now.
         adopted_by: Option<i32>,
+        /// What became of its standard input.
+        #[serde(default)]
+        lost_input: Option<LostInput>,
         idle_ms: f64,
     },
     /// It keeps frames of the log from being checkpointed, and uses no CPU time.
@@ -134,12 +137,14 @@ impl fmt::Display for StaleCause {
                 time(limit_ms),
                 time(idle_ms)
             ),
-            Self::Orphan { adopted_by, idle_ms } => {
+            Self::Orphan { adopted_by, lost_input, idle_ms } => {
                 let heir = adopted_by.map(|parent| format!(" ({parent} took it in)")).unwrap_or_default();
+                let manager = lost_input
+                    .map_or("service manager".to_owned(), |lost| format!("known service manager, {lost}"));
                 write!(
                     f,
-                    "its parent has died{heir}, it has no terminal and no service manager, and it is idle: no tick of \
-                     CPU time and no lock of a transaction was seen in {}",
+                    "its parent has died{heir}, it has no terminal and no {manager}, and it is idle: no tick of CPU \
+                     time and no lock of a transaction was seen in {}",
                     time(idle_ms)
                 )
             }
@@ -199,7 +204,7 @@ mod tests {
                 newer_label: "watch.ts".to_owned(),
             },
             StaleCause::MaxAge { rule: "watcher".to_owned(), age_ms, limit_ms, idle_ms },
-            StaleCause::Orphan { adopted_by: Some(1), idle_ms },
+            StaleCause::Orphan { adopted_by: Some(1), lost_input: None, idle_ms },
             StaleCause::PinnedWal {
                 database: "a.db".to_owned(),
                 frames: 18_219,

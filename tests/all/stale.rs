@@ -1,6 +1,12 @@
 //! Every cause of staleness on real processes, with a healthy twin of the same set-up that is left alone.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::Write,
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::PathBuf,
+    time::Duration,
+};
 
 use regex::Regex;
 use tempfile::TempDir;
@@ -8,7 +14,9 @@ use waltop::{
     config::{Config, DaemonRule, Thresholds},
     observe::Observer,
     sampler::Monitor,
-    snapshot::{Database, Finding, FindingKind, ProcessManager, Severity, StaleCause, StaleVerdict},
+    snapshot::{
+        Database, Finding, FindingKind, LostInput, ProcessManager, Severity, StaleCause, StaleVerdict,
+    },
     state::places::Places,
 };
 
@@ -340,6 +348,21 @@ impl Forgotten {
         forgotten
     }
 
+    /// The same with `input` as its standard input; the shell ends once it reads a line from there, which `end` writes.
+    fn leave_reading(scene: &Scene, input: OwnedFd, end: impl FnOnce()) -> Self {
+        let note = scene.folder.path().join("pid");
+        let mut shell = std::process::Command::new("setsid");
+        let line = "exec 3<&0; python3 -c \"$0\" \"$1\" \"$2\" <&3 3<&- >/dev/null 2>&1 & read _";
+        shell.args(["--wait", "sh", "-c", line, FORGOTTEN]).arg(scene.path()).arg(&note);
+        let mut shell = shell.stdin(input).spawn().expect("a shell");
+        let pid: i32 = eventually("it runs", || std::fs::read_to_string(&note).ok()?.parse().ok());
+        let forgotten = Self(rustix::process::Pid::from_raw(pid).expect("a PID"));
+        std::fs::remove_file(&note).expect("removed");
+        end();
+        shell.wait().expect("it ends");
+        forgotten
+    }
+
     fn pid(&self) -> i32 {
         self.0.as_raw_nonzero().get()
     }
@@ -382,11 +405,67 @@ fn an_orphan_that_is_idle() {
         is_idle_for(&database, orphan.pid(), 1000.0).then_some(())
     });
     let cause = stale(&mut watch, orphan.pid(), "orphan");
-    let StaleCause::Orphan { adopted_by: Some(_), idle_ms } = &cause else { panic!("{cause:?}") };
+    let StaleCause::Orphan { adopted_by: Some(_), idle_ms, .. } = &cause else { panic!("{cause:?}") };
     assert!(*idle_ms >= 2000.0, "{cause:?}");
     eventually("its twin is idle for as long", || {
         let database = look(&mut watch);
         assert_eq!(causes(&database, child.pid()), [""; 0], "its parent lives");
         is_idle_for(&database, child.pid(), 2000.0).then_some(())
     });
+}
+
+/// The input of `pid`, once it is known that its parent has died.
+fn lost_input(watch: &mut Monitor, pid: i32) -> Option<LostInput> {
+    let origin = look(watch).process(pid).expect("a row").origin.clone();
+    assert_eq!((origin.has_lost_parent, origin.has_terminal), (Some(true), Some(false)));
+    origin.lost_input
+}
+
+#[test]
+fn an_orphan_whose_standard_input_has_no_other_end() {
+    let mut scene = Scene::new();
+    if Python::open(&scene.path()).is_none() {
+        return;
+    }
+    scene.config.thresholds.idle = Duration::from_secs(1);
+    let pipe = || {
+        let (input, output) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+        (input, File::from(output))
+    };
+    let line = |mut to: File| {
+        to.write_all(b"\n").expect("written");
+        to
+    };
+    let (input, output) = pipe();
+    let piped = Forgotten::leave_reading(&scene, input, || drop(line(output)));
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let connected =
+        Forgotten::leave_reading(&scene, theirs.into(), || drop(line(File::from(OwnedFd::from(ours)))));
+    // Of the same origin, and something may still come.
+    let (input, output) = pipe();
+    let mut kept = None;
+    let twin = Forgotten::leave_reading(&scene, input, || kept = Some(line(output)));
+    let mut watch = scene.watch();
+    assert_eq!(lost_input(&mut watch, piped.pid()), Some(LostInput::Pipe));
+    // A kernel may be built without that question.
+    assert!(matches!(lost_input(&mut watch, connected.pid()), Some(LostInput::Socket) | None));
+    assert_eq!(lost_input(&mut watch, twin.pid()), None);
+    let manager = |watch: &mut Monitor, pid| look(watch).process(pid).expect("a row").origin.manager.clone();
+    if !matches!(manager(&mut watch, piped.pid()), Some(ProcessManager::Nobody) | None) {
+        eprintln!("not tested: whatever is started here has a manager");
+        return;
+    }
+    let cause = stale(&mut watch, piped.pid(), "orphan");
+    assert!(
+        cause.to_string().contains("its standard input is a pipe that no process can write to"),
+        "{cause}"
+    );
+    let database = eventually("its twin is idle for as long", || {
+        let database = look(&mut watch);
+        is_idle_for(&database, twin.pid(), 1000.0).then_some(database)
+    });
+    if manager(&mut watch, twin.pid()).is_none() {
+        assert_eq!(causes(&database, twin.pid()), [""; 0], "nothing shows that it is forgotten");
+    }
+    drop(kept);
 }

@@ -145,7 +145,7 @@ fn temporary(count: u32, bytes: Option<u64>) -> String {
 }
 
 fn origin(process: &Process) -> LabelledRows {
-    let ProcessOrigin { executable, directory, has_terminal, manager, .. } = &process.origin;
+    let ProcessOrigin { executable, directory, has_terminal, manager, lost_input, .. } = &process.origin;
     let program = executable.as_ref().map(|it| match it.state {
         Some(ExecutableState::Deleted) => format!("{}, deleted since it started", it.path),
         Some(ExecutableState::Replaced) => format!("{}, replaced since it started", it.path),
@@ -157,6 +157,7 @@ fn origin(process: &Process) -> LabelledRows {
         row("terminal", yes(*has_terminal)),
         row("run by", known(manager.as_ref())),
     ];
+    rows.extend(lost_input.map(|lost| row("input", lost.to_string())));
     if let Some(idle_ms) = process.idleness.idle_ms.filter(|&idle_ms| idle_ms >= IDLE_MS) {
         rows.push(row("idle", format!("for {} at least", units::duration(idle_ms))));
     }

@@ -265,7 +265,7 @@ pub(super) mod tests {
         assert_eq!(by_rule[0].evidence["processes"], serde_json::json!([WRITER, READER]));
         assert_eq!(by_rule[0].evidence["rule"], "watcher");
 
-        let orphan = StaleCause::Orphan { adopted_by: Some(1), idle_ms: 1.8e6 };
+        let orphan = StaleCause::Orphan { adopted_by: Some(1), lost_input: None, idle_ms: 1.8e6 };
         let by_command = all(&twins(|it| judge(&mut it[0], orphan.clone())), Vec::new);
         assert_eq!(outline(&by_command), [(FindingKind::StaleDaemon, Warning, Some(WRITER))]);
         assert_eq!(by_command[0].evidence["causes"], serde_json::json!(["orphan", "duplicate"]));

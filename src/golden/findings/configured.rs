@@ -184,8 +184,10 @@ pub fn add_causes(lines: &mut Lines) {
             StaleCause::MaxAge { rule: rule.clone(), age_ms, limit_ms, idle_ms },
         ],
         StaleCause::Orphan { .. } => [
-            StaleCause::Orphan { adopted_by: Some(1), idle_ms },
-            StaleCause::Orphan { adopted_by: None, idle_ms },
+            StaleCause::Orphan { adopted_by: Some(1), lost_input: None, idle_ms },
+            StaleCause::Orphan { adopted_by: None, lost_input: Some(LostInput::Pipe), idle_ms },
+            StaleCause::Orphan { adopted_by: None, lost_input: Some(LostInput::Socket), idle_ms },
+            StaleCause::Orphan { adopted_by: None, lost_input: Some(LostInput::Terminal), idle_ms },
         ],
         StaleCause::PinnedWal { .. } => [StaleCause::PinnedWal {
             database: "a.db".to_owned(),

@@ -10,6 +10,13 @@ pub fn peer_of(inode: u64) -> Option<u64> {
     peer_in(&ask(u32::try_from(inode).ok()?).ok()?)
 }
 
+/// Whether the Unix-domain socket with this inode was connected, and its other end is closed; `false` if the kernel does
+/// not answer.
+pub fn is_left_alone(inode: u64) -> bool {
+    let answer = u32::try_from(inode).ok().and_then(|inode| ask(inode).ok());
+    answer.is_some_and(|answer| peer_attribute(&answer) == Some(0))
+}
+
 fn ask(inode: u32) -> io::Result<Vec<u8>> {
     let socket = net::socket_with(
         AddressFamily::NETLINK,
@@ -50,6 +57,11 @@ fn request(inode: u32) -> Vec<u8> {
 // After the header and the `struct unix_diag_msg`, 16 bytes each, come attributes: length, type, content, padded to 4
 // bytes.
 fn peer_in(answer: &[u8]) -> Option<u64> {
+    peer_attribute(answer).filter(|inode| *inode != 0)
+}
+
+// The inode of the other end, 0 if it is closed; `None` if it was never connected.
+fn peer_attribute(answer: &[u8]) -> Option<u64> {
     const UNIX_DIAG_PEER: u16 = 2;
     let number = |at: usize| Some(u16::from_ne_bytes([*answer.get(at)?, *answer.get(at + 1)?]));
     if number(4)? != 20 {
@@ -60,7 +72,7 @@ fn peer_in(answer: &[u8]) -> Option<u64> {
         let length = usize::from(number(at)?);
         if number(at + 2)? == UNIX_DIAG_PEER {
             let inode = answer.get(at + 4..at + 8)?;
-            return Some(u32::from_ne_bytes(inode.try_into().ok()?).into()).filter(|inode| *inode != 0);
+            return Some(u32::from_ne_bytes(inode.try_into().ok()?).into());
         }
         at += length.max(4).next_multiple_of(4);
     }
@@ -82,11 +94,14 @@ mod tests {
 
     #[test]
     fn the_kernel_names_the_other_end_of_a_unix_socket() {
-        let (one, two) = UnixStream::pair().expect("a pair");
-        let (one, two) = (inode(&one), inode(&two));
+        let (left, right) = UnixStream::pair().expect("a pair");
+        let (one, two) = (inode(&left), inode(&right));
         // A kernel may be built without this question.
         if let Some(peer) = peer_of(one) {
             assert_eq!((peer, peer_of(two)), (two, Some(one)));
+            assert!(!is_left_alone(one));
+            drop(right);
+            assert!(is_left_alone(one) && peer_of(one).is_none(), "the other end is closed");
         }
         assert_eq!(peer_of(u64::from(u32::MAX) + 1), None);
         // A message has a header of 16 bytes, which begins with its length.

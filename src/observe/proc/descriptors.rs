@@ -6,12 +6,15 @@ use std::{
     io,
     os::{
         fd::{AsRawFd, RawFd},
-        unix::fs::MetadataExt,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
     },
     path::{Path, PathBuf},
 };
 
-use rustix::fs::{Mode, OFlags};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::{Mode, OFlags},
+};
 
 use super::{DescriptorInfo, ProcessFolder};
 use crate::observe::files;
@@ -90,6 +93,18 @@ impl Descriptor {
     pub fn info(&self) -> Option<DescriptorInfo> {
         let process = self.0.parent()?.parent()?;
         DescriptorInfo::read(&process.join("fdinfo").join(self.number()))
+    }
+
+    /// Whether it is a pipe that no process has open for writing. Nothing is read from it.
+    pub fn is_pipe_without_writer(&self) -> bool {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        if !self.target().is_ok_and(|target| target.as_os_str().as_bytes().starts_with(b"pipe:[")) {
+            return false;
+        }
+        let Ok(pipe) = rustix::fs::open(&self.0, flags, Mode::empty()) else { return false };
+        let mut asked = [PollFd::new(&pipe, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut asked, Some(&now)).is_ok() && asked[0].revents().contains(PollFlags::HUP)
     }
 
     /// Keeps a reference to its file without access rights.

@@ -8,7 +8,7 @@ use std::{
 use super::executable;
 use crate::{
     observe::proc::{self, ProcessFolder, ProcessStat},
-    snapshot::{ProcessManager, ProcessOrigin},
+    snapshot::{LostInput, ProcessManager, ProcessOrigin},
 };
 
 /// Time between two readings of what may change: a program that is replaced, a folder that is left.
@@ -63,6 +63,7 @@ impl KnownOrigin {
             manager,
             parent_command: proc::command(proc, stat.parent),
             has_lost_parent,
+            lost_input: (has_lost_parent == Some(true)).then(|| lost_input(&folder)).flatten(),
             leads_session: (stat.session != 0).then_some(stat.session == stat.pid),
         };
         Self { origin, parent: stat.parent, checked: now }
@@ -74,11 +75,15 @@ impl KnownOrigin {
             let folder = folder(proc, stat);
             self.origin.executable = executable::of(proc, &folder);
             self.origin.directory = directory(&folder);
+            if self.origin.has_lost_parent == Some(true) {
+                self.origin.lost_input = lost_input(&folder);
+            }
             self.checked = now;
         }
         if self.parent != stat.parent {
             *self = Self::of(proc, stat, now);
             self.origin.has_lost_parent = Some(true);
+            self.origin.lost_input = lost_input(&folder(proc, stat));
             // Its parent exited while waltop watched it: the process that adopted it did not start it.
             self.origin.manager.get_or_insert(ProcessManager::Nobody);
         }
@@ -95,6 +100,23 @@ fn folder(proc: &Path, stat: &ProcessStat) -> ProcessFolder {
 
 fn directory(process: &ProcessFolder) -> Option<String> {
     Some(process.working_directory().ok()?.to_string_lossy().into_owned())
+}
+
+// The kernel says whether a pipe or a socket has another end, in whatever namespace that is.
+fn lost_input(process: &ProcessFolder) -> Option<LostInput> {
+    let input = process.descriptor(0);
+    let target = input.target().ok()?;
+    let target = target.to_string_lossy();
+    if target.starts_with("/dev/pts/") && target.ends_with(" (deleted)") {
+        return Some(LostInput::Terminal);
+    }
+    #[cfg(target_os = "linux")]
+    let socket = target.strip_prefix("socket:[").and_then(|it| it.strip_suffix(']'));
+    #[cfg(target_os = "linux")]
+    if let Some(inode) = socket.and_then(|it| it.parse().ok()) {
+        return crate::observe::activity::unix_socket::is_left_alone(inode).then_some(LostInput::Socket);
+    }
+    input.is_pipe_without_writer().then_some(LostInput::Pipe)
 }
 
 // From the tree of control groups (`cgroups(7)`). systemd puts each unit into a folder of that name, of which the

@@ -29,7 +29,7 @@ fn staged() -> waltop::sampler::Sample {
             }),
             LEFT_ALONE => Some(StaleVerdict {
                 is_stale: false,
-                causes: vec![StaleCause::Orphan { adopted_by: Some(1), idle_ms: 5000.0 }],
+                causes: vec![StaleCause::Orphan { adopted_by: Some(1), lost_input: None, idle_ms: 5000.0 }],
                 protected: Some(StaleProtection::Rule { rule: "vectors".to_owned() }),
                 past_max_age: None,
             }),

@@ -19,13 +19,17 @@ const SLACK_MS: f64 = 50.0;
 
 // An unknown origin does not make a process an orphan.
 pub fn orphan(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
-    let ProcessOrigin { has_terminal, manager, has_lost_parent, .. } = &process.origin;
-    let is_orphan = *has_lost_parent == Some(true)
-        && *has_terminal == Some(false)
-        && *manager == Some(ProcessManager::Nobody);
+    let ProcessOrigin { has_terminal, manager, has_lost_parent, lost_input, .. } = &process.origin;
+    // Where the init names no units, the manager is unknown. A service manager gives a service an input that stays.
+    let is_unmanaged = match manager {
+        Some(ProcessManager::Nobody) => true,
+        None => lost_input.is_some(),
+        Some(_) => false,
+    };
+    let is_orphan = *has_lost_parent == Some(true) && *has_terminal == Some(false) && is_unmanaged;
     let limit = scene.config.thresholds.idle.max(scene.config.thresholds.least_idle);
     let idle_ms = process.idleness.idle_ms.filter(|idle| is_orphan && *idle >= milliseconds(limit))?;
-    Some(StaleCause::Orphan { adopted_by: process.parent, idle_ms })
+    Some(StaleCause::Orphan { adopted_by: process.parent, lost_input: *lost_input, idle_ms })
 }
 
 pub fn max_age(scene: &StaleInput<'_>, process: &Process) -> Option<StaleCause> {
@@ -107,8 +111,8 @@ mod tests {
     use crate::{
         diagnose::fixture::{READER, WRITER, config, pinned},
         snapshot::{
-            Database, LockHold, NotIdle, ProcessIdleness, ProcessManager, ProcessOrigin, ProcessState,
-            StaleCause,
+            Database, LockHold, LostInput, NotIdle, ProcessIdleness, ProcessManager, ProcessOrigin,
+            ProcessState, StaleCause,
         },
     };
 
@@ -241,7 +245,12 @@ mod tests {
         for (index, adapt) in unlike.into_iter().enumerate() {
             let mut origin = orphan();
             adapt(&mut origin);
-            assert_eq!(against(&forgotten(origin, half_hour), &config()), NONE, "{index}");
+            assert_eq!(against(&forgotten(origin.clone(), half_hour), &config()), NONE, "{index}");
+            // Nor does an input that is gone make it one, unless it is the manager alone that is not known.
+            origin.lost_input = Some(LostInput::Pipe);
+            let expected = if index == 6 { &["orphan"][..] } else { &[] };
+            assert_eq!(against(&forgotten(origin.clone(), half_hour), &config()), expected, "{index}");
+            assert_eq!(against(&forgotten(origin, half_hour - 1.0), &config()), NONE, "{index}");
         }
     }
 
