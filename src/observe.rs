@@ -184,9 +184,8 @@ impl Observer {
         self.start_lock_watch(SamplingPace::Steady);
     }
 
-    /// Reads every lock request from the kernel's trace, on a thread that ends with the observer. Where the kernel
-    /// does not allow it, the locks are sampled; the reason is returned, and in each snapshot if the trace was asked
-    /// for.
+    /// Reads every lock request from the kernel's trace, on a thread that ends with the observer. Where the kernel does
+    /// not allow it, the locks are sampled; the reason is returned, and in each snapshot if the trace was asked for.
     pub fn trace_locks(&mut self, mode: TraceMode) -> Option<String> {
         self.lock_watch.trace(&self.proc, &self.watched, self.describer.label_rules(), mode)
     }
