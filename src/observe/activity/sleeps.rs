@@ -15,6 +15,8 @@ pub enum SleepSight {
     Handler(u32),
     /// A thread is in some sleep; which one is hidden.
     Hidden,
+    /// No thread is in one, and one is ready to run: it may have woken up and wait for a processor.
+    Ready,
     /// No thread is in one.
     None,
 }
@@ -28,7 +30,10 @@ pub fn sight_of(threads: &[ThreadState], requested: impl Fn(u64) -> Option<Durat
         let wchan = thread.wchan.as_deref().unwrap_or_default();
         thread.syscall == SyscallState::Hidden && SLEEP_FUNCTIONS.contains(&wchan)
     };
-    if threads.iter().any(is_hidden) { SleepSight::Hidden } else { SleepSight::None }
+    if threads.iter().any(is_hidden) {
+        return SleepSight::Hidden;
+    }
+    if threads.iter().any(|thread| thread.letter == 'R') { SleepSight::Ready } else { SleepSight::None }
 }
 
 /// How many of `threads` are in a sleep of the busy handler.
@@ -85,6 +90,12 @@ mod tests {
         assert_eq!(sleeping(calls::NANOSLEEP, [TIME, TIME, 0], 100), SleepSight::Handler(100));
         assert_eq!(sleeping(calls::CLOCK_NANOSLEEP, [1, 1, TIME], 100), SleepSight::None, "time.sleep()");
         assert_eq!(sleeping(232, [0, 0, TIME], 100), SleepSight::None, "an event loop");
+    }
+
+    #[test]
+    fn who_is_ready_to_run_may_have_just_woken_up() {
+        let ready = ThreadState { letter: 'R', wchan: None, syscall: SyscallState::Running };
+        assert_eq!(sight_of(&[ready], |_| None), SleepSight::Ready);
     }
 
     #[test]

@@ -22,15 +22,19 @@ use crate::{
 
 /// The samples that count, if the sleep is known. A process may begin to wait in the middle of a hold.
 const WINDOW: Duration = Duration::from_secs(1);
-/// The fewest of them, and the shortest time that they span.
+/// The fewest of them, also if they take longer, as on a busy machine, and the shortest time that they span.
 const FEWEST: usize = 5;
 const SHORTEST: Duration = Duration::from_millis(200);
 /// The same if it is hidden.
 const WINDOW_HIDDEN: Duration = Duration::from_secs(3);
 const FEWEST_HIDDEN: usize = 10;
 const SHORTEST_HIDDEN: Duration = Duration::from_secs(1);
-/// The share of the samples that show the sleep, in percent.
+/// For how long samples are kept.
+const KEPT: Duration = Duration::from_secs(6);
+/// The share of the samples that show the sleep, in percent: of those that do not only show that it is ready to run, and
+/// of all.
 const SHARE: usize = 80;
+const SHARE_OF_ALL: usize = 50;
 /// How often the busy handler wakes up in a second, after its first tries.
 const WAKES: std::ops::RangeInclusive<f64> = 8.0..=11.0;
 /// After this time a waiting process has asked for a free lock: the busy handler sleeps for 100 ms at most.
@@ -122,9 +126,11 @@ impl WaiterWatch {
                 (sight == SleepSight::Hidden).then(|| times_scheduled(proc, process.pid)).flatten();
             let fresh = || WaiterSamples::new(since);
             let samples = self.suspects.entry((index, process)).or_insert_with(fresh);
-            if samples.hold != since {
+            // A look may find that the same hold began earlier.
+            if since > samples.hold {
                 *samples = fresh();
             }
+            samples.hold = since;
             samples.add(SleepSample { at: now, sight, scheduled });
             found.extend(samples.verdict(process.pid, pid));
         }
@@ -149,13 +155,19 @@ impl WaiterWatch {
     }
 }
 
+impl SleepSample {
+    fn is_asleep(&self) -> bool {
+        matches!(self.sight, SleepSight::Handler(_) | SleepSight::Hidden)
+    }
+}
+
 impl WaiterSamples {
     fn new(hold: Instant) -> Self {
         Self { hold, recent: VecDeque::new(), suspicion: None, free: 0 }
     }
 
     fn add(&mut self, sample: SleepSample) {
-        let is_old = |first: &SleepSample| sample.at.saturating_duration_since(first.at) > WINDOW_HIDDEN;
+        let is_old = |first: &SleepSample| sample.at.saturating_duration_since(first.at) > KEPT;
         while self.recent.front().is_some_and(is_old) {
             self.recent.pop_front();
         }
@@ -165,7 +177,7 @@ impl WaiterSamples {
             Some(before) => WaitSuspicion {
                 first: before.first,
                 samples: before.samples + 1,
-                asleep: before.asleep + usize::from(sample.sight != SleepSight::None),
+                asleep: before.asleep + usize::from(sample.is_asleep()),
                 ..now
             },
             None => now,
@@ -175,7 +187,7 @@ impl WaiterSamples {
     fn by_known_sleep(&self) -> Option<WaitSuspicion> {
         let asked = |sample: &SleepSample| match sample.sight {
             SleepSight::Handler(ms) => Some(ms),
-            SleepSight::Hidden | SleepSight::None => None,
+            SleepSight::Hidden | SleepSight::Ready | SleepSight::None => None,
         };
         let sleep_ms = self.recent.iter().filter_map(asked).max()?;
         let evidence = WaiterEvidence::HandlerSleep { sleep_ms };
@@ -203,10 +215,13 @@ impl WaiterSamples {
     ) -> Option<WaitSuspicion> {
         let last = self.recent.back()?.at;
         let is_in = |sample: &&SleepSample| last.saturating_duration_since(sample.at) <= window;
-        let its: Vec<&SleepSample> = self.recent.iter().filter(is_in).collect();
+        let count = self.recent.iter().filter(is_in).count().max(fewest);
+        let its: Vec<&SleepSample> =
+            self.recent.iter().skip(self.recent.len().saturating_sub(count)).collect();
         let (first, samples) = (its.first()?.at, its.len());
         let asleep = its.iter().filter(|sample| is_asleep(sample)).count();
-        let is_most = asleep * 100 >= samples * SHARE;
+        let ready = its.iter().filter(|sample| sample.sight == SleepSight::Ready).count();
+        let is_most = asleep * 100 >= (samples - ready) * SHARE && asleep * 100 >= samples * SHARE_OF_ALL;
         if samples < fewest || last.saturating_duration_since(first) < shortest || !is_most {
             return None;
         }
@@ -279,6 +294,18 @@ mod tests {
         assert!(evidence(&mixed).is_some(), "seven of eight");
         go_on(&mut mixed, 1, SleepSight::None);
         assert_eq!(evidence(&mixed), None, "seven of nine");
+    }
+
+    #[test]
+    fn on_a_busy_machine_samples_are_rare_and_who_has_woken_up_waits_for_a_processor() {
+        let handler = SleepSight::Handler(100);
+        assert!(evidence(&samples(5, 700, handler, None)).is_some(), "they take longer than the window");
+        let mut starved = samples(5, 100, handler, None);
+        go_on(&mut starved, 3, SleepSight::Ready);
+        assert!(evidence(&starved).is_some(), "five of eight, and three are ready");
+        go_on(&mut starved, 3, SleepSight::Ready);
+        assert_eq!(evidence(&starved), None, "it computes rather");
+        assert_eq!(evidence(&samples(9, 50, SleepSight::Ready, None)), None);
     }
 
     #[test]
@@ -374,6 +401,16 @@ mod tests {
         assert_eq!(found(0, 71, 300), [(70, Some(71), 5)]);
         assert_eq!(found(0, 70, 350), [], "it is the holder");
         assert_eq!(found(0, 71, 400), [(70, Some(71), 6)]);
+        assert_eq!(found(10, 71, 450), [], "another hold");
+        for ms in [500, 550, 600, 650] {
+            let began_earlier = 650 - ms;
+            found(began_earlier.min(10), 71, ms);
+        }
+        assert_eq!(
+            found(0, 71, 700),
+            [(70, Some(71), 6)],
+            "the same hold, of which the beginning was not known"
+        );
         assert_eq!(found(400, 71, 499), [], "this hold is short");
         assert_eq!(found(400, 71, 500), [], "and another one");
     }

@@ -60,7 +60,8 @@ fn a_uri_names_a_database_of_a_command_that_connects_to_nothing() {
         &["explain", "517", "--db", "file:a%20b.db"],
     ] {
         let said = home.run(args);
-        assert_eq!(said.code, Some(0), "{said:?}");
+        // In a PID namespace not all processes are visible, so that the answer may be that nothing is known.
+        assert!(said.out.contains("a b.db"), "{said:?}");
     }
 }
 

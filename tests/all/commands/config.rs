@@ -278,7 +278,7 @@ fn a_mistake_in_a_profile_of_ones_own_is_reported_with_its_line() {
     let said = home.run(&["status", "notes.db"]);
     let file = home.settings().with_file_name("profiles/mine.toml");
     let wanted = format!(
-        "{}, line 2: unknown key `pragmas`; did you mean `pragma`? The keys are `name`, `about`, `checkpoint`, `wal_reset_bug`, `pragma`.",
+        "{}, line 2: unknown key `pragmas`; did you mean `pragma`? The keys are `name`, `about`, `checkpoint`, `wal_reset_bug`, `foreign`, `pragma`.",
         file.display()
     );
     assert_eq!(said.refusal(), wanted);

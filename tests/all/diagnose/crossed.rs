@@ -1,5 +1,7 @@
 //! Two processes with two databases, each of which holds what the other one waits for.
 
+use std::time::Instant;
+
 use serde_json::Value;
 
 use super::*;
@@ -21,6 +23,23 @@ fn client(first: &Scene, second: &Scene) -> Actor {
     actor
 }
 
+/// What `condition` finds in the samples of an observer that watches for some seconds, or of the next one.
+fn watched<T>(
+    what: &str,
+    watching: impl Fn() -> Monitor,
+    mut condition: impl FnMut(&mut Monitor) -> Option<T>,
+) -> T {
+    const WATCH: Duration = Duration::from_secs(5);
+    eventually(what, || {
+        let (mut watch, began) = (watching(), Instant::now());
+        let mut found = None;
+        while found.is_none() && began.elapsed() < WATCH {
+            found = condition(&mut watch);
+        }
+        found
+    })
+}
+
 #[test]
 fn two_that_hold_what_the_other_waits_for() {
     let (x, y) = (Scene::new("wal"), Scene::new("wal"));
@@ -31,7 +50,6 @@ fn two_that_hold_what_the_other_waits_for() {
         observer.watch_locks();
         Monitor::new(observer, config.clone())
     };
-    let mut watch = watching();
     let begin = |actor: &mut Actor| {
         actor.sql("BEGIN").sql("INSERT INTO t VALUES (2)");
     };
@@ -39,22 +57,21 @@ fn two_that_hold_what_the_other_waits_for() {
     begin(&mut two);
     // The healthy twin: one waits for the other, which goes on.
     one.order("INSERT INTO other.t VALUES (4)");
-    eventually("it is seen to wait", || {
+    let seen = watched("it is seen to wait", watching, |watch| {
         let waiters = watch.sample().snapshot.databases[1].locks.possible_waiters.clone();
-        waiters.iter().any(|it| it.pid == one.pid() && it.span_ms > 400.0).then_some(())
+        let is_seen = waiters.iter().any(|it| it.pid == one.pid() && it.span_ms > 400.0);
+        is_seen.then(|| crossed(watch))
     });
-    assert_eq!(crossed(&mut watch), [None, None]);
+    assert_eq!(seen, [None, None]);
     two.sql("COMMIT");
     assert_eq!(one.answer(), "ok");
     one.sql("COMMIT");
-    // A process that wakes up late after a release, as on a busy machine, is not suspected again by the same observer.
-    let mut watch = watching();
     begin(&mut one);
     begin(&mut two);
     one.order("INSERT INTO other.t VALUES (4)");
     two.order("INSERT INTO other.t VALUES (5)");
-    let found = eventually("each waits for the other", || {
-        let found = crossed(&mut watch);
+    let found = watched("each waits for the other", watching, |watch| {
+        let found = crossed(watch);
         found.iter().all(Option::is_some).then_some(found)
     });
     assert_eq!(found[0], found[1], "one finding about both");
@@ -76,5 +93,6 @@ fn two_that_hold_what_the_other_waits_for() {
     two.kill();
     assert_eq!(one.answer(), "ok");
     one.sql("COMMIT");
+    let mut watch = watching();
     eventually("both databases are free", || (crossed(&mut watch) == [None, None]).then_some(()));
 }
