@@ -102,7 +102,8 @@ pub struct Observer {
     processes: OpenerFinder,
     describer: ProcessDescriber,
     mappings: MappedFiles,
-    sqlite: SqliteLibraries,
+    /// `None`: they are not wanted.
+    sqlite: Option<SqliteLibraries>,
     overlays: OverlayUppers,
     first_seen: FirstSeen,
     idleness: IdleTracker,
@@ -128,7 +129,7 @@ impl Observer {
             processes: OpenerFinder::new(&places.proc),
             describer: ProcessDescriber::new(&places.proc),
             mappings: MappedFiles::new(&places.proc),
-            sqlite: SqliteLibraries::new(&places.proc, places.state()),
+            sqlite: Some(SqliteLibraries::new(&places.proc, places.state())),
             overlays: OverlayUppers::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
             idleness: IdleTracker::default(),
@@ -236,10 +237,9 @@ impl Observer {
         self.note_disk_waits(&mut databases);
         let trace = self.lock_watch.fill_in_refusals(&mut databases, &self.watched);
         self.note_idleness(&mut databases, now);
-        self.sqlite.fill_in(databases.iter_mut().flat_map(|database| &mut database.processes));
+        self.note_libraries(&mut databases, &pids);
         self.describer.retain_pids(&pids);
         self.mappings.retain_pids(&pids);
-        self.sqlite.retain_pids(&pids);
         let lives = |pid, start_ticks| process_start(&self.proc, pid) == start_ticks;
         self.first_seen.end_sample(&self.timed, &lives);
         unseen.extend(self.first_seen.problem());

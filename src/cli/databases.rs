@@ -13,7 +13,7 @@ use super::{Cli, habits};
 use crate::{
     config::Config,
     diagnose,
-    observe::{self, FolderDepth, NamedDatabases},
+    observe::{self, FolderDepth, NamedDatabases, Observer},
     paths,
     sampler::{Monitor, Sample},
     snapshot::{Database, Snapshot},
@@ -173,7 +173,7 @@ pub fn diagnosed(path: &Path, config: &Config) -> anyhow::Result<Database> {
 
 /// The same, with the SQLite libraries of its processes as far as they are read in time.
 pub fn diagnosed_with_libraries(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    let mut monitor = monitor(path, config);
+    let mut monitor = Monitor::new(observer(path, config), config.clone());
     monitor.wait_for_libraries(LIBRARIES_WITHIN);
     only(&monitor.confirmed_sample())
 }
@@ -186,10 +186,13 @@ pub fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
     only(&monitor(path, config).sample())
 }
 
-/// A monitor of the database at `path` alone, without its ingestions.
+/// A monitor of the database at `path` alone, without its ingestions and the SQLite libraries of its processes.
 pub fn monitor(path: &Path, config: &Config) -> Monitor {
-    let observer = observe::Observer::new(&config.places, vec![path.to_owned()]).without_ingestions();
-    Monitor::new(observer, config.clone())
+    Monitor::new(observer(path, config).without_libraries(), config.clone())
+}
+
+fn observer(path: &Path, config: &Config) -> Observer {
+    Observer::new(&config.places, vec![path.to_owned()]).without_ingestions()
 }
 
 /// The only database of `look`.

@@ -72,7 +72,8 @@ fn check(path: &Path, args: &HealthArgs, config: &Config, stop: &StopFlag) -> an
     }
     let proof = proof.map_err(|error| anyhow!(error))?;
     // The connection is closed now, so a sample is safe again.
-    let after = diagnosed_with_libraries(path, config)?;
+    let sample = if args.quick_check { diagnosed_with_libraries } else { diagnosed };
+    let after = sample(path, config)?;
     let was_left = before.presence() == Presence::Leftover;
     Ok(HealthReport::of(&after, profile, proof, was_left && after.presence() == Presence::Clean))
 }

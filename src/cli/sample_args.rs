@@ -18,7 +18,11 @@ use crate::{
     snapshot::{Presence, Snapshot, Unseen},
 };
 
-use super::{BETWEEN_LOOKS, databases, databases::LIBRARIES_WITHIN, databases_by, unnamed};
+use super::{
+    BETWEEN_LOOKS,
+    databases::{self, LIBRARIES_WITHIN},
+    databases_by, unnamed,
+};
 
 /// What to sample, and for how long.
 #[derive(Debug, clap::Args)]
@@ -61,8 +65,6 @@ impl SampleArgs {
         let mut observer = Observer::new(&config.places, databases_to_sample(&named.paths, &config)?);
         if self.sample.is_some() {
             observer.watch_locks_steadily();
-        }
-        if self.sample.is_some() {
             observer.trace_locks(self.trace);
         }
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -87,7 +87,10 @@ impl Observer {
             rows.push(row);
         }
         self.note_inheritance(&mut rows);
-        self.sqlite.ask(self.mappings.take_libraries());
+        let mapped = self.mappings.take_libraries();
+        if let Some(sqlite) = &mut self.sqlite {
+            sqlite.ask(mapped);
+        }
         rows
     }
 

@@ -1,7 +1,7 @@
 //! The SQLite libraries of processes, read from outside in a thread of its own.
 //!
-//! A sample asks and takes what has arrived. It waits for the thread only if a command that takes one sample says so. A library that was read once is found by its
-//! identity in a file of waltop's, so that a short command knows it at once.
+//! A sample asks and takes what has arrived. It waits for the thread only if a command that takes one sample says so. A
+//! library that was read once is found by its identity in a file of waltop's, so that a short command knows it at once.
 
 use std::{
     collections::HashMap,
@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 
 use super::{Observer, proc::MappedLibrary};
 use crate::{
-    snapshot::{Process, ProcessId, SqliteLibrary},
+    snapshot::{Database, Process, ProcessId, SqliteLibrary},
     threads,
 };
 
@@ -41,9 +41,25 @@ pub struct SqliteLibraries {
 }
 
 impl Observer {
+    /// Leaves the SQLite libraries of the processes out, for a command that does not show them.
+    pub fn without_libraries(mut self) -> Self {
+        self.sqlite = None;
+        self
+    }
+
+    /// Fills in the libraries of the processes of `databases` that are read by now; only `pids` exist.
+    pub(super) fn note_libraries(&mut self, databases: &mut [Database], pids: &[i32]) {
+        if let Some(sqlite) = &mut self.sqlite {
+            sqlite.fill_in(databases.iter_mut().flat_map(|database| &mut database.processes));
+            sqlite.retain_pids(pids);
+        }
+    }
+
     /// Lets the next samples wait for libraries that are not read yet, for at most `limit` together.
     pub fn wait_for_libraries(&mut self, limit: Duration) {
-        self.sqlite.patience = limit;
+        if let Some(sqlite) = &mut self.sqlite {
+            sqlite.patience = limit;
+        }
     }
 }
 
@@ -130,8 +146,8 @@ impl SqliteLibraries {
         Some((requests, answers))
     }
 
-    /// Fills in what is known by now of `processes`.
-    pub fn fill_in<'a>(&mut self, processes: impl Iterator<Item = &'a mut Process>) {
+    // Fills in what is known by now of `processes`.
+    fn fill_in<'a>(&mut self, processes: impl Iterator<Item = &'a mut Process>) {
         let began = Instant::now();
         while let Some(LibraryAnswer { process, sqlite }) = self.next_answer(began) {
             if let Some(known) = self.known.get_mut(&process) {
@@ -155,8 +171,8 @@ impl SqliteLibraries {
         Some(answer)
     }
 
-    /// Forgets the processes that are not among `pids`.
-    pub fn retain_pids(&mut self, pids: &[i32]) {
+    // Forgets the processes that are not among `pids`.
+    fn retain_pids(&mut self, pids: &[i32]) {
         self.known.retain(|process, _| pids.contains(&process.pid));
     }
 }
