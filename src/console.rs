@@ -58,7 +58,7 @@ pub fn crash() -> io::Result<u8> {
     panic!("as asked");
 }
 
-/// Opens the console on `databases` and runs it until somebody ends it; the exit code. `notes` are logged.
+/// Opens the console on `databases` and runs it until the user ends it; returns the exit code. `notes` are logged.
 ///
 /// # Errors
 ///

@@ -349,7 +349,7 @@ impl Observer {
         timing::lengthen_holds(&mut history, locks, now.instant);
         timing::note_readers(&mut history, locks, &view, &processes, now.instant);
         if self.lock_watch.is_tracing() || view.is_sampled(locks) {
-            locks.window_ms = history.reach(now.instant).map(|reach| reach.as_secs_f64() * 1000.0);
+            locks.window_ms = history.reach(now.instant).map(crate::units::milliseconds);
             locks.write_holds = history.write_holds(now.instant, LockHistory::WINDOW);
         }
         decoded.locks.holder_wait = decoded.holder_wait(view.wal.as_ref());

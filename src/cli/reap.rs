@@ -101,7 +101,7 @@ pub fn run(args: &ReapArgs, config: &Config) -> anyhow::Result<u8> {
 fn watched(watch: &mut Monitor, time: Duration) -> Snapshot {
     if io::stderr().is_terminal() {
         // stderr may be closed, and nothing depends on the message.
-        let _ = writeln!(io::stderr(), "watching for {}", units::duration(time.as_secs_f64() * 1e3));
+        let _ = writeln!(io::stderr(), "watching for {}", units::duration(units::milliseconds(time)));
     }
     watch.sample();
     // From the first sample on, so that the last one can prove idleness for as long as requested.
@@ -239,7 +239,7 @@ impl ReapPlan {
     fn line(&self, target: SignalTarget, signal: StopSignal, end: &StopOutcome, grace: Duration) -> String {
         let found = self.candidates.iter().find(|(_, it)| it.pid == target.pid);
         let who = found.map_or_else(|| target.pid.to_string(), |(_, it)| it.who());
-        let grace = units::duration(grace.as_secs_f64() * 1e3);
+        let grace = units::duration(units::milliseconds(grace));
         match end {
             StopOutcome::Gone => format!("{who} has ended after {signal}"),
             StopOutcome::GoesOn => format!("{who} was sent {signal}"),
@@ -308,8 +308,8 @@ impl ReapPlan {
             told
         });
         ReapReport {
-            watched_ms: args.watch.as_secs_f64() * 1e3,
-            grace_ms: args.grace.as_secs_f64() * 1e3,
+            watched_ms: units::milliseconds(args.watch),
+            grace_ms: units::milliseconds(args.grace),
             dry_run: args.dry_run,
             databases: databases.collect(),
         }

@@ -150,6 +150,11 @@ impl Profile {
         self.expectation("busy_timeout").and_then(|expectation| expectation.expected.parse().ok())
     }
 
+    /// The same, unless the profile asks for none: then no hold is too long for its clients.
+    pub fn wait_budget_ms(&self) -> Option<u32> {
+        self.busy_timeout_ms().filter(|&budget| budget > 0)
+    }
+
     /// The profile's `wal_autocheckpoint`, in frames; SQLite's own default if it has none.
     pub fn autocheckpoint_frames(&self) -> u32 {
         self.expectation("wal_autocheckpoint")

@@ -164,7 +164,7 @@ impl HeldLock {
 
 impl fmt::Display for HeldLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let waited = units::duration(self.waited.as_secs_f64() * 1e3);
+        let waited = units::duration(units::milliseconds(self.waited));
         match &self.holder {
             Some(holder) => write!(f, ": {holder} has {}, waited {waited}", self.lock),
             None if !self.readers.is_empty() => {

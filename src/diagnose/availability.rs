@@ -15,11 +15,11 @@ pub fn fill_in(snapshot: &mut Snapshot, config: &Config) {
     let unseen: Vec<String> = snapshot.unseen.iter().map(|unseen| unseen.what.clone()).collect();
     for database in &mut snapshot.databases {
         let profile = config.profile_of(&database.path);
-        let mut found = availability(&database.locks, profile, config);
-        if let Some(found) = &mut found {
-            found.not_visible = not_visible(&database.locks, interval_ms, &unseen);
-        }
-        database.locks.availability = found;
+        let found = availability(&database.locks, profile, config);
+        database.locks.availability = found.map(|found| LockAvailability {
+            not_visible: not_visible(&database.locks, interval_ms, &unseen),
+            ..found
+        });
     }
 }
 
@@ -64,7 +64,7 @@ fn not_visible(locks: &DatabaseLocks, interval_ms: Option<f64>, unseen: &[String
 
 // A profile without a budget, or with none, has that of the default profile.
 fn long_hold_ms(profile: &Profile, config: &Config) -> f64 {
-    let budget_ms = profile.busy_timeout_ms().filter(|budget| *budget > 0).unwrap_or(DEFAULT_BUDGET_MS);
+    let budget_ms = profile.wait_budget_ms().unwrap_or(DEFAULT_BUDGET_MS);
     config.thresholds.long_write_lock.0 * f64::from(budget_ms)
 }
 

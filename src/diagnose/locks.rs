@@ -45,9 +45,7 @@ impl Rule for LongWriteLock {
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
-        let Some(budget_ms) = look.profile.busy_timeout_ms().filter(|&it| it > 0) else {
-            return Vec::new();
-        };
+        let Some(budget_ms) = look.profile.wait_budget_ms() else { return Vec::new() };
         let mut longest = longest_holds(look);
         if let Some(holder) = exclusive_mode(look.database) {
             longest.remove(&holder.pid);

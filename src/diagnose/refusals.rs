@@ -34,7 +34,7 @@ impl RefusedWriters {
         let worst = victims.iter().max_by(|a, b| {
             (a.gave_up > 0).cmp(&(b.gave_up > 0)).then(a.longest_ms.total_cmp(&b.longest_ms))
         })?;
-        let budget_ms = look.profile.busy_timeout_ms().filter(|&it| it > 0).map(f64::from);
+        let budget_ms = look.profile.wait_budget_ms().map(f64::from);
         let gave_up: u32 = victims.iter().map(|it| it.gave_up).sum();
         let waits_long =
             budget_ms.is_some_and(|budget| victims.iter().any(|it| it.longest_ms > budget / 2.0));

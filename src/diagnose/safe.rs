@@ -218,7 +218,7 @@ fn processes(first: &Database, last: &Database) -> Vec<SafeProcess> {
     for (database, has_left) in [(first, true), (last, false)] {
         let visible = database.processes.iter();
         found.extend(visible.map(|process| (Some(keyed(process)), SafeProcess::of(process, has_left))));
-        if database.locks.index_held_unseen || database.locks.main_held_unseen {
+        if database.locks.is_held_unseen() {
             found.insert(None, SafeProcess { has_left, ..SafeProcess::unseen() });
         }
     }
@@ -235,9 +235,8 @@ impl WatchedCommand {
     pub fn sampled(&mut self, database: &Database, unseen: Vec<Unseen>, is_own: impl Fn(i32) -> bool) {
         self.samples += 1;
         let strangers = database.processes.iter().filter(|process| !is_own(process.pid));
-        let hidden = database.locks.index_held_unseen || database.locks.main_held_unseen;
         let all = strangers.map(|process| SafeProcess::of(process, false));
-        for stranger in all.chain(hidden.then(SafeProcess::unseen)) {
+        for stranger in all.chain(database.locks.is_held_unseen().then(SafeProcess::unseen)) {
             if !self.came.iter().any(|known| known.pid == stranger.pid) {
                 self.came.push(stranger);
             }

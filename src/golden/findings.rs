@@ -7,10 +7,12 @@ use crate::{
 };
 
 mod configured;
+mod lock_scenes;
 mod log_scenes;
 mod scenes;
 
 use configured::*;
+use lock_scenes::*;
 use log_scenes::*;
 use scenes::*;
 

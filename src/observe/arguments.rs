@@ -1,6 +1,7 @@
 //! Database arguments that are not paths of files: `file:` URIs (<https://sqlite.org/uri.html>) and folders.
 
 use std::{
+    collections::HashSet,
     ffi::OsString,
     fs, io,
     os::unix::ffi::{OsStrExt, OsStringExt},
@@ -76,14 +77,8 @@ pub fn named_databases(named: &[PathBuf], depth: FolderDepth) -> Result<NamedDat
             found.paths.push(path);
         }
     }
-    let mut seen = Vec::new();
-    if found.paths.len() > 1 {
-        found.paths.retain(|path| {
-            let is_new = !seen.contains(path);
-            seen.push(path.clone());
-            is_new
-        });
-    }
+    let mut seen = HashSet::new();
+    found.paths.retain(|path| seen.insert(path.clone()));
     Ok(found)
 }
 

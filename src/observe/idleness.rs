@@ -111,7 +111,7 @@ impl IdleTracker {
                 .get(&identity)
                 .map_or(f64::INFINITY, |at| units::milliseconds(now.saturating_duration_since(*at)));
             let idle = idle.get(&identity).copied().flatten();
-            process.idleness.watched_ms = Some(now.saturating_duration_since(since).as_secs_f64() * 1e3);
+            process.idleness.watched_ms = Some(units::milliseconds(now.saturating_duration_since(since)));
             process.idleness.cpu_idle_ms = idle.map(|idle| milliseconds(idle.cpu_ms).min(free_ms));
             process.idleness.idle_ms = idle.map(|idle| milliseconds(idle.ms).min(free_ms));
         }

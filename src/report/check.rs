@@ -75,7 +75,7 @@ impl CheckReport {
                 (false, false) => CheckVerdict::Fine,
             },
             exit: if is_partial { 2 } else { u8::from(counts) },
-            sampled_ms: sampled.map(|it| it.as_secs_f64() * 1e3),
+            sampled_ms: sampled.map(units::milliseconds),
             databases,
             unseen: snapshot.unseen,
         }

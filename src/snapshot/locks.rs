@@ -67,6 +67,11 @@ pub enum LockWait {
 }
 
 impl DatabaseLocks {
+    /// Whether a lock shows a process that is not visible from here.
+    pub fn is_held_unseen(&self) -> bool {
+        self.index_held_unseen || self.main_held_unseen
+    }
+
     /// Whether the process `pid` waits for the write lock: certainly, by the trace, or possibly, by its sleep; `None` if
     /// nothing says so.
     pub fn wait_of(&self, pid: i32) -> Option<LockWait> {

@@ -129,6 +129,13 @@ impl Scene {
 /// Longer than any test runs.
 const LONG: Duration = Duration::from_hours(1);
 
+/// Adds `count` rows of `bytes` each.
+fn fill(actor: &mut Actor, count: usize, bytes: usize) {
+    for _ in 0..count {
+        actor.sql(&format!("INSERT INTO t VALUES (randomblob({bytes}))"));
+    }
+}
+
 fn look(watch: &mut Monitor) -> Database {
     let mut databases = watch.sample().snapshot.databases.clone();
     assert_eq!(databases.len(), 1);

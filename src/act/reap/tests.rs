@@ -54,7 +54,7 @@ fn the_candidates_are_those_with_a_cause_that_is_overruled_at_most_by_a_protecti
     let mut database = live();
     let pids = |database: &Database| candidates(database).map(|it| it.pid).collect::<Vec<_>>();
     let causes = vec![StaleCause::SplitWal { files: vec!["/srv/notes.db-wal".to_owned()] }];
-    let verdict = StaleVerdict { is_stale: true, causes, protected: None, ..StaleVerdict::default() };
+    let verdict = StaleVerdict { is_stale: true, causes, ..StaleVerdict::default() };
     database.processes[0].stale = Some(verdict.clone());
     assert_eq!(pids(&database), [WRITER]);
     let protected = Some(StaleProtection::AnotherUser { user: "root".to_owned() });
@@ -123,8 +123,7 @@ fn a_process_is_asked_again_only_while_it_is_stale_and_its_exit_does_no_damage()
     let not_stale = |target: SignalTarget| Err(SignalRefusal::NotStale { pid: target.pid });
     assert_eq!(again(&database, target(WRITER)), not_stale(target(WRITER)));
     let causes = vec![StaleCause::SplitWal { files: vec!["/srv/notes.db-wal".to_owned()] }];
-    database.processes[0].stale =
-        Some(StaleVerdict { is_stale: true, causes, protected: None, ..StaleVerdict::default() });
+    database.processes[0].stale = Some(StaleVerdict { is_stale: true, causes, ..StaleVerdict::default() });
     assert_eq!(again(&database, target(WRITER)), Ok(()));
     assert_eq!(again(&database, target(READER)), not_stale(target(READER)), "another one is");
     let before = SignalTarget { pid: WRITER, start_ticks: 1 };

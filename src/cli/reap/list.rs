@@ -11,7 +11,7 @@ use super::{LONG_WATCH, ReapArgs, ReapPlan, report_line};
 impl ReapPlan {
     /// Prints what is stale and why, and what is not stopped; to stderr if stdout is for JSON.
     pub(super) fn list(&self, args: &ReapArgs, snapshot: &Snapshot) -> anyhow::Result<()> {
-        let watched = units::duration(args.watch.as_secs_f64() * 1e3);
+        let watched = units::duration(units::milliseconds(args.watch));
         for (index, database) in snapshot.databases.iter().enumerate() {
             let of_it: Vec<&Process> =
                 self.candidates.iter().filter(|(at, _)| *at == index).map(|(_, it)| it).collect();

@@ -90,7 +90,7 @@ fn line(change: &FindingChange) -> Option<(Level, String)> {
             Some((level(finding.severity), text))
         }
         FindingChange::Ended(ResolvedFinding { finding, held, times, .. }) => {
-            let lasted = units::duration(held.as_secs_f64() * 1e3);
+            let lasted = units::duration(units::milliseconds(*held));
             let last =
                 if *times == MOST_LOGGED { "; it keeps coming back, and is no longer logged" } else { "" };
             let text = format!("{} ended after {lasted}{last}", subject(finding));

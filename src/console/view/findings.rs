@@ -90,7 +90,7 @@ pub fn end(app: &App, gone: &ResolvedFinding) -> String {
     if gone.finding.evidence.contains_key("held_ms") {
         return format!("gone at {at}{often}");
     }
-    let held = units::duration(gone.held.as_secs_f64() * 1e3);
+    let held = units::duration(units::milliseconds(gone.held));
     format!("gone after {held}, {at}{often}")
 }
 

@@ -180,7 +180,7 @@ fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {
         }
     }
     if wide {
-        let every = units::duration(app.interval.as_secs_f64() * 1e3);
+        let every = units::duration(units::milliseconds(app.interval));
         spans.push(Span::styled(format!("every {every}  "), theme.muted));
     }
     let clock = app.now.to_zoned(app.setup.time_zone.clone()).strftime("%H:%M:%S ").to_string();

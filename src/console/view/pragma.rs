@@ -103,7 +103,7 @@ fn line(pragma: &PragmaRow) -> String {
 fn about_profile(profile: &Profile) -> String {
     let Profile { name, about, checkpoint, .. } = profile;
     let schedule = checkpoint.map(|it| {
-        format!("Asks for a {} checkpoint every {}.", it.mode, units::duration(it.every.as_secs_f64() * 1e3))
+        format!("Asks for a {} checkpoint every {}.", it.mode, units::duration(units::milliseconds(it.every)))
     });
     let sentences: Vec<&str> = [about.as_str()].into_iter().chain(schedule.as_deref()).collect();
     format!("{name}: {}", sentences.join(" "))

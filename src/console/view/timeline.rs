@@ -53,7 +53,7 @@ pub fn render(
     map: &mut ScreenMap,
 ) {
     frame.render_widget(Clear, area);
-    let span = units::duration(past.span().as_secs_f64() * 1e3);
+    let span = units::duration(units::milliseconds(past.span()));
     let stands = if app.is_paused() {
         format!(" (frozen: {} goes on)", app.key_of(Action::Pause))
     } else if past.is_held() {

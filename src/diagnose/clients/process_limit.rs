@@ -41,10 +41,6 @@ impl NearLimit {
             return None;
         }
         Some(Finding {
-            kind: self.kind(),
-            severity: Severity::Warning,
-            label: None,
-            pid: Some(process.pid),
             message: format!(
                 "{} has {} of the {} descriptors that it may have: without one SQLite cannot open the database or its \
                  log",
@@ -54,6 +50,7 @@ impl NearLimit {
             ),
             evidence: evidence([("descriptors", used.into()), ("limit", most.into())]),
             remedy: raise(process.pid, "nofile", limits.open_files),
+            ..self.warning(process)
         })
     }
 
@@ -71,10 +68,7 @@ impl NearLimit {
             _ => String::new(),
         };
         Some(Finding {
-            kind: self.kind(),
             severity: if used.is_some() { Severity::Warning } else { Severity::Info },
-            label: None,
-            pid: Some(process.pid),
             message: format!(
                 "{} has {} left in {}, the folder of its temporary files{now}: a VACUUM, a large sort or a new index \
                  fails there with `database or disk is full`, whatever is free beside the database",
@@ -88,7 +82,7 @@ impl NearLimit {
                 ("bytes", folder.bytes.into()),
                 ("temporary_bytes", process.temp_bytes.into()),
             ]),
-            remedy: no_remedy(),
+            ..self.warning(process)
         })
     }
 
@@ -99,10 +93,6 @@ impl NearLimit {
         }
         let (name, bytes) = grown(look.database).into_iter().find(|(_, bytes)| *bytes > most)?;
         Some(Finding {
-            kind: self.kind(),
-            severity: Severity::Warning,
-            label: None,
-            pid: Some(process.pid),
             message: format!(
                 "{} may not make a file larger than {}, and one more page makes {name} larger: the write fails or ends \
                  it with SIGXFSZ",
@@ -111,7 +101,21 @@ impl NearLimit {
             ),
             evidence: evidence([("file", name.into()), ("bytes", bytes.into()), ("limit", most.into())]),
             remedy: raise(process.pid, "fsize", limits.file_bytes),
+            ..self.warning(process)
         })
+    }
+
+    // What the findings have in common.
+    fn warning(&self, process: &Process) -> Finding {
+        Finding {
+            kind: self.kind(),
+            severity: Severity::Warning,
+            label: None,
+            pid: Some(process.pid),
+            message: String::new(),
+            evidence: evidence([]),
+            remedy: no_remedy(),
+        }
     }
 }
 

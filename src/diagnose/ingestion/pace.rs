@@ -44,7 +44,7 @@ impl StalledIngestion {
             None if run.embedding.is_some() => "it waits for its embedder".to_owned(),
             None => "what is left cannot be found meanwhile".to_owned(),
         };
-        let silent_ms = silent.as_secs_f64() * 1000.0;
+        let silent_ms = units::milliseconds(silent);
         let remedy = if is_stopped {
             resume(run.pid)
         } else {

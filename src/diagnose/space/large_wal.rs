@@ -78,7 +78,7 @@ impl Rule for LargeWal {
                 ("pending_frames", pending.into()),
                 ("growth_bytes_per_second", growth.into()),
                 ("free_bytes", free_bytes(database).into()),
-                ("disk_full_in_ms", until_full.map(|it| it.as_secs_f64() * 1000.0).into()),
+                ("disk_full_in_ms", until_full.map(units::milliseconds).into()),
                 ("reader_in_the_way", reader.and_then(|it| it.pid).into()),
                 ("obstacle", obstacle.map(|it| it.why(database)).into()),
             ]),

@@ -78,7 +78,7 @@ fn log(database: &Database) -> Vec<SpaceUse> {
     // Without a trusted index it is not known what has been moved.
     let waiting = wal.and_then(|wal| wal.pending.or(wal.frames)).map_or(0, frames);
     let open = wal.and_then(|wal| wal.uncommitted_frames).map_or(0, frames).min(file.bytes - waiting);
-    let is_unused = clients(database).is_empty() && !is_held_unseen(database);
+    let is_unused = clients(database).is_empty() && !database.locks.is_held_unseen();
     let is_left = wal.is_some_and(|wal| wal.source == WalSource::Log) && is_unused;
     let release = if is_left { SpaceRelease::Recovery } else { SpaceRelease::TruncateCheckpoint };
     let mut in_the_way: Vec<i32> = checkpoint::blockers(database, CheckpointMode::Truncate)
@@ -112,7 +112,7 @@ fn journal(database: &Database) -> Option<SpaceUse> {
     let bytes = database.files.journal.as_ref()?.bytes;
     let pid = writer(database);
     // Its process may be invisible from here.
-    let is_in_use = database.locks.writer.is_some() || is_held_unseen(database);
+    let is_in_use = database.locks.writer.is_some() || database.locks.is_held_unseen();
     let release = match (database.content.hot_journal.is_some(), is_in_use) {
         (true, _) => SpaceRelease::Recovery,
         (false, true) => SpaceRelease::TransactionEnd,
@@ -141,10 +141,6 @@ fn processes(database: &Database) -> impl Iterator<Item = SpaceUse> {
 
 fn clients(database: &Database) -> Vec<i32> {
     database.processes.iter().filter(|process| Process::is_client(process)).map(|it| it.pid).collect()
-}
-
-fn is_held_unseen(database: &Database) -> bool {
-    database.locks.index_held_unseen || database.locks.main_held_unseen
 }
 
 fn writer(database: &Database) -> Option<i32> {

@@ -241,12 +241,8 @@ pub(super) mod tests {
     #[test]
     fn a_stale_process_with_a_twin_has_one_finding_and_the_healthy_twin_none() {
         let judge = |process: &mut Process, cause| {
-            process.stale = Some(StaleVerdict {
-                is_stale: true,
-                causes: vec![cause],
-                protected: None,
-                ..StaleVerdict::default()
-            });
+            process.stale =
+                Some(StaleVerdict { is_stale: true, causes: vec![cause], ..StaleVerdict::default() });
         };
         let all = |database: &Database, daemons: fn() -> Vec<DaemonRule>| {
             [&StaleDaemon as &dyn Rule, &DuplicateDaemon]
@@ -358,12 +354,8 @@ pub(super) mod tests {
             let mut database = live();
             let process = &mut database.processes[0];
             process.replaced = replaced.iter().map(|&path| path.to_owned()).collect();
-            process.stale = Some(StaleVerdict {
-                is_stale: true,
-                causes: vec![cause.clone()],
-                protected: None,
-                ..StaleVerdict::default()
-            });
+            process.stale =
+                Some(StaleVerdict { is_stale: true, causes: vec![cause.clone()], ..StaleVerdict::default() });
             let command = found(&StaleDaemon, &database, Vec::new(), &[])[0].remedy.command.clone();
             command.expect("a command")
         };

@@ -102,8 +102,7 @@ pub fn bare_clients() -> Vec<Finding> {
 pub fn stale() -> Vec<Finding> {
     let of = |causes: Vec<StaleCause>| {
         let database = changed(live(), |it| {
-            it.processes[0].stale =
-                Some(StaleVerdict { is_stale: true, causes, protected: None, ..StaleVerdict::default() });
+            it.processes[0].stale = Some(StaleVerdict { is_stale: true, causes, ..StaleVerdict::default() });
         });
         found(FindingKind::StaleDaemon, &database, &config(), &[])
     };
@@ -137,12 +136,8 @@ pub fn duplicates() -> Vec<Finding> {
     });
     let executable = StaleCause::Executable { path: "/usr/bin/bun".to_owned(), is_replaced: true };
     let stale = changed(twins.clone(), |it| {
-        it.processes[0].stale = Some(StaleVerdict {
-            is_stale: true,
-            causes: vec![executable],
-            protected: None,
-            ..StaleVerdict::default()
-        });
+        it.processes[0].stale =
+            Some(StaleVerdict { is_stale: true, causes: vec![executable], ..StaleVerdict::default() });
     });
     let ruled = Config { daemons: vec![watcher()], ..config() };
     let kind = FindingKind::DuplicateDaemon;

@@ -4,23 +4,19 @@ use waltop::snapshot::{SpaceKind, SpaceRelease, SpaceUse};
 
 use super::*;
 
+/// A few pages.
+const BLOB: usize = 40_000;
 const PAGE: u64 = 4096;
 
 fn part(watch: &mut Monitor, kind: SpaceKind) -> Option<SpaceUse> {
     look(watch).space.into_iter().find(|part| part.kind == kind)
 }
 
-fn fill(actor: &mut Actor, count: usize) {
-    for _ in 0..count {
-        actor.sql("INSERT INTO t VALUES (randomblob(40000))");
-    }
-}
-
 #[test]
 fn free_pages_are_counted_and_a_vacuum_gives_them_back() {
     let scene = Scene::new("wal");
     let (mut writer, mut reader) = (scene.actor(), scene.actor());
-    fill(&mut writer, 5);
+    fill(&mut writer, 5, BLOB);
     writer.sql("PRAGMA wal_checkpoint(TRUNCATE)");
     reader.sql("SELECT * FROM t");
     let mut watch = scene.patient();
@@ -44,7 +40,7 @@ fn the_log_is_divided_by_what_gives_it_back() {
     let scene = Scene::new("wal");
     let (mut writer, mut reader) = (scene.actor(), scene.actor());
     writer.sql("PRAGMA wal_autocheckpoint = 0");
-    fill(&mut writer, 2);
+    fill(&mut writer, 2, BLOB);
     let mut watch = scene.patient();
     let frames = |watch: &mut Monitor| u64::from(look(watch).wal.expect("a log").frames.expect("known"));
     let before = frames(&mut watch);
@@ -52,7 +48,7 @@ fn the_log_is_divided_by_what_gives_it_back() {
     assert_eq!(waiting.bytes, 32 + before * (PAGE + 24));
     assert!(waiting.in_the_way.is_empty(), "the healthy twin: nobody reads");
     reader.sql("BEGIN").sql("SELECT * FROM t");
-    fill(&mut writer, 1);
+    fill(&mut writer, 1, BLOB);
     writer.sql("PRAGMA wal_checkpoint(PASSIVE)");
     let waiting = part(&mut watch, SpaceKind::LogWaiting).expect("the reader keeps it");
     assert_eq!(waiting.release, Some(SpaceRelease::TruncateCheckpoint));
@@ -61,7 +57,7 @@ fn the_log_is_divided_by_what_gives_it_back() {
     reader.sql("COMMIT");
     // A small cache, so that the pages of the transaction go to the log before its end.
     writer.sql("PRAGMA cache_size = 1").sql("BEGIN IMMEDIATE");
-    fill(&mut writer, 2);
+    fill(&mut writer, 2, BLOB);
     let open = part(&mut watch, SpaceKind::LogUncommitted).expect("a transaction is open");
     assert_eq!((open.pid, open.release), (Some(writer.pid()), Some(SpaceRelease::TransactionEnd)));
     writer.sql("ROLLBACK");
@@ -73,7 +69,7 @@ fn deleted_files_are_counted_for_each_process_that_keeps_them() {
     let scene = Scene::new("wal");
     let mut holder = scene.actor();
     holder.sql("PRAGMA wal_autocheckpoint = 0");
-    fill(&mut holder, 3);
+    fill(&mut holder, 3, BLOB);
     let mut watch = scene.patient();
     assert_eq!(part(&mut watch, SpaceKind::DeletedFiles), None);
     let bytes: u64 = [scene.path(), scene.sidecar("-wal")]

@@ -5,19 +5,15 @@ use std::process::Command;
 use super::{place::Mounted, *};
 use crate::support::WALTOP;
 
-/// `count` rows of a few pages each.
-fn fill(actor: &mut Actor, count: usize) {
-    for _ in 0..count {
-        actor.sql("INSERT INTO t VALUES (randomblob(10000))");
-    }
-}
+/// A few pages.
+const BLOB: usize = 10_000;
 
 #[test]
 fn a_log_that_is_large() {
     let scene = Scene::new("wal");
     let mut writer = scene.actor();
     writer.sql("PRAGMA wal_autocheckpoint = 0");
-    fill(&mut writer, 5);
+    fill(&mut writer, 5, BLOB);
     writer.sql("PRAGMA wal_checkpoint(PASSIVE)");
     // The healthy twin is the same log under a limit that it keeps.
     assert_healthy(&mut scene.patient());
@@ -36,7 +32,7 @@ fn a_log_that_is_large_loses_that_by_its_remedy() {
     let scene = Scene::new("wal");
     let mut writer = scene.actor();
     writer.sql("PRAGMA wal_autocheckpoint = 0");
-    fill(&mut writer, 5);
+    fill(&mut writer, 5, BLOB);
     let mut reader = scene.actor();
     reader.sql("BEGIN").sql("SELECT * FROM t");
     let path = scene.path();
@@ -78,7 +74,7 @@ fn a_checkpoint_is_not_proposed_beside_a_reader_that_keeps_all_frames() {
     let (mut writer, mut reader) = (scene.actor(), scene.actor());
     writer.sql("PRAGMA wal_autocheckpoint = 0");
     reader.sql("BEGIN").sql("SELECT * FROM t");
-    fill(&mut writer, 5);
+    fill(&mut writer, 5, BLOB);
     let mut watch = large_log_watch(&scene);
     let finding = eventually("the reader stays", || {
         let finding = found(&mut watch, FindingKind::LargeWal, None);
@@ -103,7 +99,7 @@ fn a_checkpoint_is_not_proposed_beside_one_that_runs() {
     let scene = Scene::new("wal");
     let mut writer = scene.actor();
     writer.sql("PRAGMA wal_autocheckpoint = 0");
-    fill(&mut writer, 5);
+    fill(&mut writer, 5, BLOB);
     let Some(mut python) = Python::open(&scene.path()) else { return };
     python.run("db.execute('SELECT * FROM t').fetchall()");
     let mut watch = scene.watch_with(|config| {
@@ -131,12 +127,12 @@ fn a_log_that_is_deep_and_larger_than_the_database() {
     writer.sql("INSERT INTO t VALUES (2)").sql("INSERT INTO t VALUES (3)");
     let mut watch = scene.patient();
     assert_healthy(&mut watch);
-    fill(&mut writer, 5);
+    fill(&mut writer, 5, BLOB);
     let finding = found(&mut watch, FindingKind::LargeWal, None);
     assert!(finding.evidence["pending_frames"].as_u64() > Some(8), "{finding:?}");
     assert!(finding.evidence["wal_bytes"].as_u64() > finding.evidence["database_bytes"].as_u64());
     let finding = eventually("its growth is known", || {
-        fill(&mut writer, 1);
+        fill(&mut writer, 1, BLOB);
         let finding = found(&mut watch, FindingKind::LargeWal, None);
         finding.evidence["growth_bytes_per_second"].as_f64().filter(|it| *it > 0.0).map(|_| finding)
     });
@@ -154,7 +150,7 @@ fn a_disk_without_room_for_the_log() {
     let mut writer = mounted.make("disk/notes.db");
     writer.sql("PRAGMA wal_autocheckpoint = 0");
     assert!(serious(&mounted.look("disk/notes.db")).is_empty(), "there is room for a small log");
-    fill(&mut writer, 45);
+    fill(&mut writer, 45, BLOB);
     let database = mounted.look("disk/notes.db");
     let finding = found_in(&database, FindingKind::DiskLow, None);
     assert_eq!(finding.severity, Severity::Error);
@@ -178,7 +174,7 @@ fn a_checkpoint_is_not_proposed_where_the_main_file_has_no_room_to_grow() {
     let finding = found_in(&mounted.look("disk/notes.db"), FindingKind::DiskLow, None);
     assert!(finding.remedy.command.is_some_and(|it| it.starts_with("waltop checkpoint")));
     writer.sql("PRAGMA wal_checkpoint(TRUNCATE)");
-    fill(&mut writer, 50);
+    fill(&mut writer, 50, BLOB);
     let finding = found_in(&mounted.look("disk/notes.db"), FindingKind::DiskLow, None);
     assert!(finding.evidence["missing_bytes"].as_u64() > Some(0), "{finding:?}");
     assert_eq!((finding.remedy.action, finding.remedy.command), (None, None));

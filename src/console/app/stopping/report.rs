@@ -91,7 +91,7 @@ impl fmt::Display for StopReport {
             Self::Ended { pid } => write!(f, "{pid} has ended"),
             Self::Gone { stopped, signal } => write!(f, "{stopped} has ended after {signal}"),
             Self::Stays { stopped, signal } => {
-                let grace = units::duration(GRACE.as_secs_f64() * 1e3);
+                let grace = units::duration(units::milliseconds(GRACE));
                 let advice = if *signal == StopSignal::Kill {
                     "it waits inside the kernel, and ends once that is over"
                 } else {
