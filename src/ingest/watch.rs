@@ -93,6 +93,7 @@ pub fn watch(
         database.display()
     ));
     let mut watch = FolderWatch::new(request, &database, &folders, bell, host);
+    watch.told = reported_before(request, &database, &names);
     watch.begin()?;
     watch.follow_folders();
     Ok(())
@@ -104,10 +105,9 @@ fn reported_before(request: &IngestRequest, database: &Path, folders: &[String])
     let database = database.display().to_string();
     let (runs, _) = journals::Journals::new(request.runs.clone(), request.proc.clone()).look();
     let is_same = |(into, run): &&(String, Ingestion)| *into == database && run.folders == folders;
-    let newest = runs.iter().filter(is_same).max_by_key(|(_, run)| run.started_at);
-    newest.map_or_else(ReportedFailures::default, |(_, run)| {
-        ReportedFailures::after(&run.failures, run.error.clone())
-    })
+    // The newest is the first.
+    let newest = runs.iter().find(is_same);
+    newest.map(|(_, run)| ReportedFailures::after(&run.failures, run.error.clone())).unwrap_or_default()
 }
 
 fn lock_folders(
@@ -169,17 +169,15 @@ impl<'a> FolderWatch<'a> {
         bell: &'a WakeSignal,
         host: &'a mut dyn WatchHost,
     ) -> Self {
-        let names: Vec<String> = folders.iter().map(|folder| folder.path.display().to_string()).collect();
-        let folders = WatchedFolders::new(folders);
         Self {
             request,
             database,
             bell,
             host,
-            folders,
+            folders: WatchedFolders::new(folders),
             ears: None,
             backoff: RetryBackoff::default(),
-            told: reported_before(request, database, &names),
+            told: ReportedFailures::default(),
             warned: ReportedFailures::default(),
             trouble: None,
             deafness: None,

@@ -88,8 +88,8 @@ fn beside_a_console_and_another_watch_there_is_one_a_period() {
     other.ran(1);
     let database = scene.db().display().to_string();
     let mut console = Terminal::open(scene.dir.path(), &[&database], (200, 60));
-    console.keys("6");
     console.shows("q quit");
+    console.keys("6");
     let mut ends: Vec<jiff::Timestamp> = Vec::new();
     for number in 0..3 {
         writer.sql(&format!("INSERT INTO t VALUES ({number})"));
