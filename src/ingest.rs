@@ -30,6 +30,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 pub use self::{
     batch::BatchSetting,
     embed::EmbeddingSummary,
@@ -248,7 +250,7 @@ pub fn run(
     stop: &StopFlag,
     progress: &mut dyn RunProgress,
 ) -> Result<RunSummary, IngestError> {
-    let begun = Instant::now();
+    let (begun, began_at) = (Instant::now(), Timestamp::now());
     let folders = request.open_folders()?;
     let Some(discovery) = discover::walk(&folders, request.hidden, &request.own_files(), stop)? else {
         let elapsed_ms = begun.elapsed().as_secs_f64() * 1000.0;
@@ -261,14 +263,14 @@ pub fn run(
     if let Some(left) = &left {
         progress.resumed(left);
     }
-    let started = |run| started(run, request, &database, &folders, left);
+    let started = |run| started(run, request, &database, &folders, left, began_at);
     let journal = match request.told.clone() {
         Some(told) => RunJournal::held(&request.runs, &request.proc, told, started),
         None => RunJournal::create(&request.runs, &request.proc, started),
     }
     .map_err(|source| journal_error(&request.runs, source))?;
     let ended = IngestRun::new(request, stop, progress, journal)
-        .ingest_documents(&database, &folders, &discovery, begun);
+        .ingest_documents(&database, &folders, &discovery, began_at);
     // After an error the journal may lack the run's end.
     locks.iter_mut().for_each(if ended.is_ok() { RunLock::ended_well } else { RunLock::ended_badly });
     drop(locks);
@@ -323,6 +325,7 @@ fn started(
     database: &Path,
     folders: &[IngestFolder],
     carries_on: Option<CarriesOn>,
+    began_at: Timestamp,
 ) -> JournalEvent {
     let pid = std::process::id().cast_signed();
     JournalEvent::Started {
@@ -336,6 +339,7 @@ fn started(
         root: request.root.clone(),
         hidden: Some(request.hidden),
         carries_on,
+        began_at: Some(began_at),
     }
 }
 

@@ -98,7 +98,7 @@ impl RunJournal {
         let Some(run) = names().find(|run| !path_of(run).exists()) else {
             unreachable!("the numbers have no end");
         };
-        let lines = line(started(run.clone()))?;
+        let lines = line(Timestamp::now(), started(run.clone()))?;
         let writing = JournalState::Held { path: path_of(&run), proc: proc.to_owned(), lines, news };
         Ok(Self { run, writing })
     }
@@ -107,27 +107,28 @@ impl RunJournal {
         &self.run
     }
 
-    /// Writes one line at once: a reader sees all of it or none. On a full disk a part may be written; waltop truncates
+    /// Writes one line at once, and returns its time: a reader sees all of it or none. On a full disk a part may be written; waltop truncates
     /// it, so that the next line is valid.
     ///
     /// # Errors
     ///
     /// It cannot be written.
-    pub fn record(&mut self, event: JournalEvent) -> io::Result<()> {
+    pub fn record(&mut self, event: JournalEvent) -> io::Result<Timestamp> {
+        let at = Timestamp::now();
         match &mut self.writing {
-            JournalState::To { file, length } => append(file, length, &line(event)?),
+            JournalState::To { file, length } => append(file, length, &line(at, event)?)?,
             JournalState::Held { path, proc, lines, news } => {
                 let is_news = news.is_new(&event);
-                lines.extend(line(event)?);
+                lines.extend(line(at, event)?);
                 if is_news {
                     // The folder of journals does not belong to the database's owner, as whom this thread may be
                     // connected.
                     let (file, length) = identity::as_root(|| create(path, proc, lines))?;
                     self.writing = JournalState::To { file, length };
                 }
-                Ok(())
             }
         }
+        Ok(at)
     }
 }
 
@@ -155,8 +156,8 @@ fn append(file: &mut File, length: &mut u64, lines: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
-fn line(event: JournalEvent) -> io::Result<Vec<u8>> {
-    let mut line = serde_json::to_vec(&JournalLine { at: Timestamp::now(), event })?;
+fn line(at: Timestamp, event: JournalEvent) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(&JournalLine { at, event })?;
     line.push(b'\n');
     Ok(line)
 }
@@ -241,6 +242,7 @@ mod tests {
             root: None,
             hidden: None,
             carries_on: None,
+            began_at: None,
         };
         let since = crate::observe::process_start(proc, own).expect("it lives");
         let write = |name: &str, events: &[JournalEvent]| {
@@ -325,6 +327,7 @@ mod tests {
             root: None,
             hidden: None,
             carries_on: None,
+            began_at: None,
         };
         let line =
             serde_json::to_string(&JournalLine { at: Timestamp::UNIX_EPOCH, event: gone }).expect("JSON");

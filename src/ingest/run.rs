@@ -11,6 +11,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use super::{
     IngestError, IngestRequest, RunSummary, StopFlag, batch,
     batch::{BatchLimit, BatchSetting, BatchSizer},
@@ -29,7 +31,7 @@ use super::{
 };
 use crate::{
     database::{factory, migrations::TableChange},
-    snapshot::{BatchDecision, DurationSpread, FailedFile, LockSharing},
+    snapshot::{BatchDecision, DurationSpread, FailedFile, Ingestion, LockSharing},
     state::journal::{JournalEvent, RunOutcome},
     units::milliseconds,
 };
@@ -96,7 +98,7 @@ impl<'a> IngestRun<'a> {
         database: &Path,
         folders: &[IngestFolder],
         discovery: &Discovery,
-        begun: Instant,
+        began_at: Timestamp,
     ) -> Result<RunSummary, IngestError> {
         let ended = self.work(database, folders, discovery);
         let ended = ended.and_then(|outcome| self.report_unchanged().map(|()| outcome));
@@ -104,10 +106,10 @@ impl<'a> IngestRun<'a> {
             Ok(outcome) => (*outcome, None),
             Err(error) => (RunOutcome::Failed, Some(error.to_string())),
         };
-        let finished = self.record(JournalEvent::Finished { outcome: told.0, error: told.1 });
+        let finished = self.journal.record(JournalEvent::Finished { outcome: told.0, error: told.1 });
         self.summary.outcome = ended?;
-        finished?;
-        self.summary.elapsed_ms = milliseconds(begun.elapsed());
+        let finished = finished.map_err(|source| journal_error(&self.request.runs, source))?;
+        self.summary.elapsed_ms = Ingestion::ran_ms(began_at, finished);
         self.summary.hold = DurationSpread::of(&self.holds);
         self.summary.wait = DurationSpread::of(&self.waits);
         self.progress.finished(&self.summary);
@@ -344,7 +346,7 @@ impl<'a> IngestRun<'a> {
         let relieved = store.checkpoint_log(&mut |pinned| {
             self.progress.waits(&pinned.to_string());
             let pid = pinned.reader.as_ref().and_then(|reader| reader.pid);
-            told = self.journal.record(JournalEvent::LogPinned { bytes: pinned.bytes, pid });
+            told = self.journal.record(JournalEvent::LogPinned { bytes: pinned.bytes, pid }).map(drop);
         });
         told.map_err(|source| journal_error(&self.request.runs, source))?;
         match relieved {

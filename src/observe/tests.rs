@@ -260,6 +260,7 @@ fn a_run_and_its_waits_belong_to_the_database_that_it_ingests_into() {
             root: None,
             carries_on: None,
             hidden: None,
+            began_at: None,
         };
         let line = journal::JournalLine { at: Timestamp::now(), event };
         let text = serde_json::to_string(&line).expect("JSON") + "\n";

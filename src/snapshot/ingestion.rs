@@ -109,7 +109,12 @@ impl Ingestion {
             IngestionState::Running => now,
             _ => self.finished_at.or(self.last_told_at).unwrap_or(self.started_at),
         };
-        (end.duration_since(self.started_at).as_secs_f64() * 1e3).max(0.0)
+        Self::ran_ms(self.started_at, end)
+    }
+
+    /// How long a run took from its start to its end, in ms; 0 if the clock was set back.
+    pub fn ran_ms(started_at: Timestamp, end: Timestamp) -> f64 {
+        (end.duration_since(started_at).as_secs_f64() * 1e3).max(0.0)
     }
 
     /// Remaining time of a running ingestion at the pace so far, in ms; `None` before the first write.

@@ -55,6 +55,9 @@ pub enum JournalEvent {
         /// The previous run, if that crashed.
         #[serde(default)]
         carries_on: Option<CarriesOn>,
+        /// When it began to look for files, which is before this line; `None` in journals of older versions.
+        #[serde(default)]
+        began_at: Option<Timestamp>,
     },
     /// The tables could be migrated only after the write lock was refused.
     SetUp {

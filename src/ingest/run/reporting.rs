@@ -58,6 +58,6 @@ impl IngestRun<'_> {
     }
 
     pub(super) fn record(&mut self, event: JournalEvent) -> Result<(), IngestError> {
-        self.journal.record(event).map_err(|source| journal_error(&self.request.runs, source))
+        self.journal.record(event).map(drop).map_err(|source| journal_error(&self.request.runs, source))
     }
 }

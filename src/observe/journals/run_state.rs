@@ -29,8 +29,17 @@ pub(super) struct RunState {
 impl RunState {
     /// The state that starts with `line`, or why `line` starts none.
     pub fn from_first_line(line: JournalLine) -> Result<Self, String> {
-        let JournalEvent::Started { run, pid, start_ticks, boot, database, folders, carries_on, .. } =
-            line.event
+        let JournalEvent::Started {
+            run,
+            pid,
+            start_ticks,
+            boot,
+            database,
+            folders,
+            carries_on,
+            began_at,
+            ..
+        } = line.event
         else {
             return Err("its first line is no start record".to_owned());
         };
@@ -49,7 +58,7 @@ impl RunState {
             hold_ms: None,
             wait_ms: None,
             busy_retries: 0,
-            started_at: line.at,
+            started_at: began_at.unwrap_or(line.at),
             finished_at: None,
             recent_holds_ms: Vec::new(),
             recent_batches: Vec::new(),

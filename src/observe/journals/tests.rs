@@ -70,6 +70,7 @@ fn started(run: &str, pid: i32) -> JournalEvent {
         root: None,
         hidden: Some(false),
         carries_on: None,
+        began_at: None,
     }
 }
 

@@ -38,6 +38,21 @@ fn runs_are_listed_newest_first() {
 }
 
 #[test]
+fn a_run_took_as_long_as_the_ingestion_said() {
+    let home = Home::new();
+    home.document("lock.md", "# The write lock\n");
+    let said = home.json(&["ingest", "notes", "--db", "notes.db", "--json"]);
+    let run = &home.json(&["runs", "notes.db", "--json"])["runs"][0];
+    let at = |field: &str| -> jiff::Timestamp {
+        run[field].as_str().and_then(|it| it.parse().ok()).expect("a time")
+    };
+    let took = waltop::snapshot::Ingestion::ran_ms(at("started_at"), at("finished_at"));
+    assert_eq!((&said["run"], &said["elapsed_ms"]), (&run["run"], &took.into()), "{said}");
+    let listed = home.run(&["runs", "notes.db"]);
+    assert!(rows(&listed)[0].contains(&format!("  {}  ", waltop::units::duration(took))), "{listed:?}");
+}
+
+#[test]
 fn what_is_in_only_in_part_is_reported_and_listed() {
     let home = ingested();
     home.document("odd.md", "---\ntags: [unclosed\n---\n# Odd\n");
