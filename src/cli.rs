@@ -9,6 +9,7 @@ use crate::{
     act::worker,
     config::{Config, TraceMode},
     console,
+    database::holder,
     state::places::Places,
 };
 
@@ -281,6 +282,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         if cli.config.is_some() {
             worker::hand_down(config.places.config.clone());
         }
+        holder::call_by(config.label_rules());
         Ok(config)
     };
     match cli.command {

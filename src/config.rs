@@ -14,6 +14,7 @@ use self::{
 };
 use crate::{
     keymap::Keymap,
+    snapshot::LabelRules,
     state::places::{NoHome, Places},
 };
 
@@ -112,6 +113,11 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// The names that the user gives to processes.
+    pub fn label_rules(&self) -> LabelRules {
+        self.daemons.iter().map(|rule| (rule.pattern.clone(), rule.name.clone())).collect()
+    }
+
     /// The configuration of this user: from `file`, which must exist, or else from the user's settings file, which may
     /// be missing.
     ///

@@ -50,8 +50,7 @@ impl Monitor {
     /// A monitor of everything that `observer` observes.
     pub fn new(mut observer: Observer, config: Config) -> Self {
         observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
-        let rules = config.daemons.iter().map(|rule| (rule.pattern.clone(), rule.name.clone()));
-        observer.set_label_rules(rules.collect());
+        observer.set_label_rules(config.label_rules());
         let ledger = ScheduleLedger::new(&config.places);
         Self { observer, config, facts: Vec::new(), previous: None, ledger, since: None }
     }

@@ -3,7 +3,7 @@
 //!
 //! It never opens the main file or `-shm`: closing them would drop this process's own locks.
 
-use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
+use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path, sync::OnceLock};
 
 use crate::file_format::{PENDING_BYTE, READ_BYTES, RECOVER_BYTE, RESERVED_BYTE, SHARED_BYTES, WRITE_BYTE};
 use crate::observe::{
@@ -16,6 +16,14 @@ use crate::snapshot::LabelRules;
 /// switched: PENDING, RESERVED, and the first of those that every reader locks.
 const ROLLBACK_BYTES: [u64; 3] = [PENDING_BYTE, RESERVED_BYTE, *SHARED_BYTES.start()];
 
+/// The names that the user gives to processes. A process has one settings file.
+static RULES: OnceLock<LabelRules> = OnceLock::new();
+
+/// Calls the processes by `rules` from now on, as every other surface does. Only the first call has an effect.
+pub fn call_by(rules: LabelRules) {
+    let _ = RULES.set(rules);
+}
+
 /// The process that keeps this one from writing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BlockingProcess {
@@ -23,7 +31,7 @@ pub struct BlockingProcess {
     pub pid: Option<i32>,
     /// Its name in the kernel; `None` if it cannot be read.
     pub name: Option<String>,
-    /// Its script, else its program; `None` if it cannot be read.
+    /// The name of its daemon rule, else its script, else its program; `None` if it cannot be read.
     pub label: Option<String>,
 }
 
@@ -31,7 +39,8 @@ impl BlockingProcess {
     fn of(proc: &Path, pid: Option<i32>) -> Self {
         let name = pid.and_then(|pid| process_name(proc, pid));
         let label = name.as_deref().zip(pid).map(|(name, pid)| {
-            LabelRules::default().label(name, &process_command(proc, pid).unwrap_or_default())
+            let rules = RULES.get().cloned().unwrap_or_default();
+            rules.label(name, &process_command(proc, pid).unwrap_or_default())
         });
         Self { pid, name, label }
     }

@@ -92,6 +92,20 @@ fn the_process_that_keeps_the_lock_is_named() {
 }
 
 #[test]
+fn the_holder_has_the_name_of_its_daemon_rule() {
+    let home = Home::with_wal();
+    home.set("[[daemon]]\nname = \"importer\"\npattern = \"actor.*notes.db\"\n");
+    let mut holder = home.actor();
+    holder.sql("BEGIN IMMEDIATE");
+    let who = format!("{} (importer)", holder.pid());
+    let (code, report) = report(&home, &["--for", "200ms"]);
+    assert_eq!(code, Some(1), "{report}");
+    assert!(report["write"]["refusal"].as_str().is_some_and(|it| it.contains(&who)), "{report}");
+    let status = home.json(&["status", "--json", "notes.db"]);
+    assert_eq!(status["databases"][0]["locks"]["writer"]["label"], "importer", "the same on each surface");
+}
+
+#[test]
 fn whom_the_holder_waits_for_is_named() {
     let home = Home::with_wal();
     let (mut reader, mut checkpointer) = (home.actor(), home.actor());
