@@ -75,13 +75,17 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
     names.into_iter().max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
 }
 
-/// The one of `names` that is most similar to `wanted`; `None` if none is close enough to be a typing error.
+/// The one of `names` that is most similar to `wanted`, one that begins with it before the others; `None` if none is
+/// close enough to be a typing error.
 pub fn similar<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = wanted.to_lowercase();
     let distance = |name: &str| strsim::damerau_levenshtein(&wanted, &name.to_lowercase());
     // Of two at the same distance, swapped or wrong letters are likelier than a missing or an extra one.
-    let order = |name: &&str| (distance(name), name.len().abs_diff(wanted.len()));
-    names.into_iter().min_by_key(order).filter(|name| distance(name) <= 1 + wanted.len() / 6)
+    let order = |name: &&str| {
+        let is_begun = name.to_lowercase().starts_with(&wanted);
+        (!is_begun, distance(name), name.len().abs_diff(wanted.len()))
+    };
+    names.into_iter().filter(|name| distance(name) <= 1 + wanted.len() / 6).min_by_key(order)
 }
 
 /// `text` as a shell takes it for one word, in one line that is safe to print. Control and invisible characters are
@@ -203,6 +207,8 @@ mod tests {
         assert_eq!(similar("statsu", commands), Some("status"));
         assert_eq!(similar("statss", commands), Some("status"));
         assert_eq!(similar("stat", commands), Some("stats"));
+        assert_eq!(similar("statu", commands), Some("status"), "it begins with it");
+        assert_eq!(similar("statz", commands), Some("stats"));
         assert_eq!(similar("zebra", commands), None);
     }
 

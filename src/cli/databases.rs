@@ -81,6 +81,19 @@ pub fn unnamed(config: &Config) -> &[PathBuf] {
     if listed.is_empty() { std::slice::from_ref(&config.places.default_database) } else { listed }
 }
 
+/// How to begin the missing database `path`, if its folder is there.
+fn to_begin_one(path: &Path, error: anyhow::Error) -> anyhow::Error {
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let word = text::shell_word(&path.to_string_lossy());
+    match error.downcast_ref() {
+        Some(observe::UnfitPath::Missing { nearest, path }) if folder.is_dir() => match nearest {
+            Some(_) => anyhow!("{error} To begin one: waltop ingest FOLDER --db {word}"),
+            None => anyhow!("no such file: {path}; to begin one: waltop ingest FOLDER --db {word}"),
+        },
+        _ => error,
+    }
+}
+
 /// A single word that names no file was most likely meant as a command.
 fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
     let word = named[0].to_string_lossy();
@@ -89,13 +102,7 @@ fn perhaps_a_command(named: &[PathBuf], error: anyhow::Error) -> anyhow::Error {
         return error;
     }
     if !is_bare {
-        return match error.downcast_ref() {
-            Some(observe::UnfitPath::Missing { .. }) => {
-                let database = text::shell_word(&word);
-                anyhow!("{error}; to make it: waltop ingest FOLDER --db {database}")
-            }
-            _ => error,
-        };
+        return to_begin_one(&named[0], error);
     }
     let commands = Cli::command();
     if commands.find_subcommand(&*word).is_some() {
