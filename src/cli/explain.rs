@@ -16,7 +16,7 @@ use crate::{
 };
 
 use super::{
-    databases::{self, refuse_unfit},
+    databases::{self, print_notes, refuse_unfit},
     print_line,
     sample_args::SampleArgs,
 };
@@ -53,8 +53,18 @@ pub fn run(args: &ExplainArgs, config: impl FnOnce() -> anyhow::Result<Config>) 
     let (mut answer, kinds) = match find(&subject) {
         _ if args.subject.is_empty() => (list(headings), Vec::new()),
         Ok(Subject::Finding(kind)) => (explanation(rule(kind), headings), vec![kind]),
-        Ok(Subject::Error(page)) => (headings.page(page.text), page.findings().collect()),
-        Err(unknown) => return Err(unknown.into()),
+        Ok(Subject::Error(page)) => {
+            if let Some((subject, file)) = database_as_word(args) {
+                print_notes(&[format!("waltop explain '{subject}' --db {file} also checks that database")]);
+            }
+            (headings.page(page.text), page.findings().collect())
+        }
+        Err(unknown) => {
+            if let Some((subject, file)) = database_as_word(args) {
+                bail!("{file} is a file; name a database with --db: waltop explain {subject} --db {file}");
+            }
+            return Err(unknown.into());
+        }
     };
     if let Some(path) = &args.db {
         answer = format!(
@@ -77,6 +87,15 @@ fn find(subject: &str) -> Result<Subject, UnknownFinding> {
         Ok(kind) => Ok(Subject::Finding(kind)),
         Err(unknown) => ErrorPage::find(subject).map(Subject::Error).ok_or(unknown),
     }
+}
+
+/// The subject and the file, as a shell takes them, where a file stands behind a subject: the user meant to ask about
+/// that database.
+fn database_as_word(args: &ExplainArgs) -> Option<(String, String)> {
+    let (last, others) = args.subject.split_last().filter(|_| args.db.is_none())?;
+    let subject = others.join(" ");
+    let is_meant = !others.is_empty() && find(&subject).is_ok() && Path::new(last).is_file();
+    is_meant.then(|| (text::clean(&subject), text::shell_word(last)))
 }
 
 // Which of `kinds` the database at `path` has now.

@@ -55,6 +55,20 @@ fn an_error_of_sqlite_is_explained_and_looked_for() {
 }
 
 #[test]
+fn a_database_as_a_word_is_named_with_its_option() {
+    let home = Home::with_wal();
+    let said = home.run(&["explain", "pinned-wal", "notes.db"]);
+    let meant = "name a database with --db: waltop explain pinned-wal --db notes.db";
+    assert!(said.refusal().ends_with(meant), "{said:?}");
+    // An error text may end with a path. It is explained all the same.
+    let said = home.run(&["explain", "database", "is", "locked", "notes.db"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.err.contains("waltop explain 'database is locked' --db notes.db"), "{said:?}");
+    let said = home.run(&["explain", "pinned-wal", "missing.db"]);
+    assert!(!said.refusal().contains("--db"), "{said:?}");
+}
+
+#[test]
 fn a_name_that_does_not_exist_gets_the_nearest() {
     let home = Home::new();
     for (wrong, right) in
