@@ -111,11 +111,12 @@ impl SampledLock {
 pub struct HoldFigures {
     /// Number of holds, the current one included.
     pub count: u64,
-    /// Median length in ms. For times older than the ring it is accurate to a fifth, as is the next one.
-    pub p50_ms: f64,
-    /// 99th percentile in ms.
-    pub p99_ms: f64,
-    /// The longest in ms.
+    /// Median length in ms of those that have ended; `None` if none has. For times older than the ring it is accurate to
+    /// a fifth, as is the next one.
+    pub p50_ms: Option<f64>,
+    /// 99th percentile in ms of those that have ended.
+    pub p99_ms: Option<f64>,
+    /// The longest in ms, the current one included.
     pub max_ms: f64,
     /// Share of the time in which the lock was held, 0 to 1.
     pub held_ratio: f64,

@@ -277,14 +277,17 @@ fn write_locks(out: &mut String, database: &Database) -> fmt::Result {
         writeln!(out, "waits for   {}, in a {}", readers.join(", "), wait.cause)?;
     }
     if let (Some(holds), Some(window)) = (&locks.write_holds, locks.window_ms) {
+        let ended = holds
+            .p50_ms
+            .zip(holds.p99_ms)
+            .map(|(p50, p99)| format!(", p50 {}, p99 {}", units::duration(p50), units::duration(p99)));
         writeln!(
             out,
-            "held        {:.1} % of {}: {}, p50 {}, p99 {}, longest {}",
+            "held        {:.1} % of {}: {}{}, longest {}",
             holds.held_ratio * 100.0,
             units::duration(window),
             units::plural(holds.count, "hold"),
-            units::duration(holds.p50_ms),
-            units::duration(holds.p99_ms),
+            ended.unwrap_or_default(),
             units::duration(holds.max_ms)
         )?;
     }

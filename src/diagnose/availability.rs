@@ -85,7 +85,8 @@ mod tests {
     fn sampled(held_ratio: f64, max_ms: f64, window_ms: f64) -> Database {
         let mut database = quiet();
         database.locks.window_ms = Some(window_ms);
-        let (p50_ms, p99_ms, by_process) = (max_ms, max_ms, vec![holds(WRITER, 3, max_ms, max_ms)]);
+        let (p50_ms, p99_ms, by_process) =
+            (Some(max_ms), Some(max_ms), vec![holds(WRITER, 3, max_ms, max_ms)]);
         database.locks.write_holds =
             Some(WriteHolds { count: 3, p50_ms, p99_ms, max_ms, held_ratio, by_process });
         database

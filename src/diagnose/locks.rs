@@ -209,8 +209,8 @@ mod tests {
     fn window(pid: i32, max_ms: f64) -> WriteHolds {
         WriteHolds {
             count: 55,
-            p50_ms: 900.0,
-            p99_ms: max_ms,
+            p50_ms: Some(900.0),
+            p99_ms: Some(max_ms),
             max_ms,
             held_ratio: 0.37,
             by_process: vec![holds(pid, 55, max_ms, 22_000.0)],

@@ -30,7 +30,7 @@ impl LockHistory {
     /// The holds of the write lock within `window` before `now`; `None` if nothing was sampled.
     ///
     /// A hold that starts before the window counts with its whole length in the percentiles, and with the part inside
-    /// in the times held. The open one counts with its length so far.
+    /// in the times held. The open one counts with its length so far, but not in the percentiles.
     pub fn write_holds(&self, now: Instant, window: Duration) -> Option<WriteHolds> {
         self.since?;
         let to = self.micros(now);
@@ -113,7 +113,7 @@ impl LockHistory {
             figures.count += piece.count;
             figures.max_ms = figures.max_ms.max(milliseconds(piece.longest));
             held += piece.held;
-            if piece.began.is_some() {
+            if piece.began.is_some() && !piece.goes_on {
                 lengths.push((piece.longest, 1));
             }
         }
@@ -126,7 +126,7 @@ impl LockHistory {
                 left = left.saturating_sub(*count);
                 is_in
             });
-            found.map_or(0.0, |(length, _)| milliseconds(*length))
+            found.map(|(length, _)| milliseconds(*length))
         };
         (figures.p50_ms, figures.p99_ms) = (percentile(50), percentile(99));
         let known = to - from.max(self.oldest());
@@ -194,7 +194,7 @@ mod tests {
         let history = history(start, &[(1, 0, 10), (2, 20, 50), (1, 100, 140), (1, 200, 205)]);
         let holds = history.write_holds(start + ms(1000), LockHistory::WINDOW).expect("sampled");
         assert_eq!(holds.count, 4);
-        assert_eq!((holds.p50_ms, holds.p99_ms, holds.max_ms), (10.0, 40.0, 40.0));
+        assert_eq!((holds.p50_ms, holds.p99_ms, holds.max_ms), (Some(10.0), Some(40.0), 40.0));
         assert!((holds.held_ratio - 0.085).abs() < 1e-9);
         let parts: Vec<_> = holds.by_process.iter().map(|p| (p.pid, p.count, p.max_ms, p.total_ms)).collect();
         assert_eq!(parts, [(Some(1), 3, 40.0, 55.0), (Some(2), 1, 30.0, 30.0)]);
@@ -207,7 +207,20 @@ mod tests {
         history.open(SampledLock::Write, start + ms(100), who(1));
         let holds = history.write_holds(start + ms(400), LockHistory::WINDOW).expect("sampled");
         assert_eq!((holds.count, holds.max_ms), (1, 300.0));
+        assert_eq!((holds.p50_ms, holds.p99_ms), (None, None), "none has ended");
         assert_eq!(history.current(SampledLock::Write), Some((start + ms(100), who(1).as_ref())));
+    }
+
+    #[test]
+    fn the_open_hold_is_in_no_percentile() {
+        let start = Instant::now();
+        let mut history = history(start, &[(1, 0, 10), (2, 20, 50)]);
+        history.open(SampledLock::Write, start + ms(100), who(1));
+        let holds = history.write_holds(start + ms(5_100), LockHistory::WINDOW).expect("sampled");
+        assert_eq!((holds.p50_ms, holds.p99_ms, holds.max_ms), (Some(10.0), Some(30.0), 5_000.0));
+        history.close(SampledLock::Write, start + ms(5_100));
+        let holds = history.write_holds(start + ms(5_200), LockHistory::WINDOW).expect("sampled");
+        assert_eq!((holds.p50_ms, holds.p99_ms), (Some(30.0), Some(5_000.0)), "it has ended");
     }
 
     #[test]

@@ -190,11 +190,11 @@ pub struct LogReader {
 pub struct WriteHolds {
     /// Number of holds, the current one included.
     pub count: u64,
-    /// Median length in ms.
-    pub p50_ms: f64,
-    /// 99th percentile in ms.
-    pub p99_ms: f64,
-    /// The longest in ms.
+    /// Median length in ms of those that have ended; `None` if none has.
+    pub p50_ms: Option<f64>,
+    /// 99th percentile in ms of those that have ended; `None` if none has.
+    pub p99_ms: Option<f64>,
+    /// The longest in ms, the current one included.
     pub max_ms: f64,
     /// Share of the window in which the lock was held, 0 to 1.
     pub held_ratio: f64,

@@ -294,6 +294,42 @@ fn every_database_has_its_own() {
 }
 
 #[test]
+fn the_growth_of_the_log_stands_still_while_the_timeline_or_the_screen_does() {
+    let growing = |rate: f64| {
+        let mut sample = look(vec![contended()]);
+        sample.trends[0].wal_bytes_per_second = Some(rate);
+        sample
+    };
+    let growth = |stage: &Stage| {
+        let screen = stage.screen();
+        let lines = screen
+            .lines()
+            .filter(|line| line.contains("-wal gr") || line.contains("▲1.") || line.contains("▲9."));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut stage = stage(USUAL);
+    stage.keys("b");
+    stage.look(growing(1e6));
+    let followed = stage.screen();
+    assert!(followed.contains("-wal grows 1.00 MB/s"), "{followed}");
+    stage.look(growing(9e6));
+    assert!(stage.screen().contains("-wal grows 9.00 MB/s"), "it follows: {}", stage.screen());
+    stage.keys("<Left>");
+    let held = stage.screen();
+    assert!(!held.contains("-wal grows"), "{held}");
+    let in_it = |screen: &str| screen.lines().find(|line| line.contains("-wal grew")).map(str::to_owned);
+    stage.look(growing(1e6));
+    assert_eq!(in_it(&stage.screen()), in_it(&held));
+    let mut stage = self::stage(USUAL);
+    stage.look(growing(1e6));
+    stage.keys("p");
+    let paused = growth(&stage);
+    stage.look(growing(9e6));
+    assert_eq!(growth(&stage), paused);
+    assert!(paused.iter().any(|line| line.contains("▲1.00 MB/s")), "{paused:?}");
+}
+
+#[test]
 fn no_size_of_terminal_makes_it_panic() {
     for width in [1, 4, 53, 60, 100, 200] {
         for height in [1, 9, 16, 17, 24, 30, 60] {

@@ -96,10 +96,12 @@ fn gauge(app: &App, locks: &DatabaseLocks, theme: &Theme, width: usize) -> Optio
     let label = format!("budget {}  ", units::duration(budget));
     let figures =
         locks.write_holds.as_ref().filter(|holds| holds.count > 0).map_or_else(String::new, |holds| {
-            let [p50, p99, max] = [holds.p50_ms, holds.p99_ms, holds.max_ms].map(units::duration);
+            let named = |name: &str, ms: f64| format!("{name} {}  ", units::duration(ms));
             // In a narrow panel the median is omitted first.
-            let p50 = if width < 70 { String::new() } else { format!("p50 {p50}  ") };
-            format!("   {p50}p99 {p99}  max {max}")
+            let p50 = holds.p50_ms.filter(|_| width >= 70).map(|ms| named("p50", ms));
+            let p99 = holds.p99_ms.map(|ms| named("p99", ms));
+            let ended = [p50, p99].map(Option::unwrap_or_default).concat();
+            format!("   {ended}max {}", units::duration(holds.max_ms))
         });
     let cells = width.saturating_sub(label.len() + figures.len() + 9).clamp(10, 60) / 2;
     let share = longest / budget;

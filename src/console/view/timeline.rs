@@ -192,8 +192,10 @@ impl<'a> TimelinePanel<'a> {
             units::plural(figures.count, "hold")
         );
         if figures.count > 0 {
-            let [p50, p99, max] = [figures.p50_ms, figures.p99_ms, figures.max_ms].map(units::duration);
-            holds.push_str(&format!("   p50 {p50}  p99 {p99}  longest {max}"));
+            if let Some((p50, p99)) = figures.p50_ms.zip(figures.p99_ms) {
+                holds.push_str(&format!("   p50 {}  p99 {}", units::duration(p50), units::duration(p99)));
+            }
+            holds.push_str(&format!("  longest {}", units::duration(figures.max_ms)));
         }
         let waits = self.timeline.waits.map_or_else(String::new, |waits| {
             let [p50, p99, max] = [waits.spread.p50, waits.spread.p99, waits.spread.max].map(units::duration);
@@ -216,13 +218,23 @@ impl<'a> TimelinePanel<'a> {
         }
     }
 
-    /// The trend of the log at the time of the sample.
+    /// How the log grew in a period of the past, or its trend at the time of the sample.
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "positive rates, shown rounded"
     )]
     fn rates(&self) -> String {
+        if self.app.timeline().is_some_and(TimelineView::is_held) {
+            // After a truncation it may have grown again.
+            let sizes: Vec<u64> = self.timeline.log.iter().copied().flatten().collect();
+            let grown: u64 = sizes.windows(2).map(|pair| pair[1].saturating_sub(pair[0])).sum();
+            return if grown > 0 {
+                format!("-wal grew {} in it", units::bytes(grown))
+            } else {
+                String::new()
+            };
+        }
         let trend = self.app.sample().and_then(|look| look.trends.get(self.app.current()));
         let written = trend.and_then(|trend| trend.wal_bytes_per_second).filter(|&rate| rate >= 1.0);
         let moved = trend.and_then(|trend| trend.frames_moved_per_second).filter(|&rate| rate >= 1.0);

@@ -72,12 +72,13 @@ fn message(holds: &WriteHolds, window_ms: f64, wanting: &[i32], look: &RuleInput
         parts.map(|it| format!("{} {}", who(look.database, it.pid), share(it.total_ms))).collect();
     let never = wanting.iter().find(|pid| holds.by_process.iter().all(|it| it.pid != Some(**pid)));
     let never = never.map(|pid| format!("; {} never got it", who(look.database, Some(*pid))));
+    let each = holds.p50_ms.map(|median| format!(" of {} each", units::duration(median)));
     format!(
-        "the write lock was held {:.1} % of the last {}, in {} of {} each, with gaps of {}: {}{}",
+        "the write lock was held {:.1} % of the last {}, in {}{}, with gaps of {}: {}{}",
         100.0 * holds.held_ratio,
         units::duration(window_ms),
         units::plural(holds.count, "hold"),
-        units::duration(holds.p50_ms),
+        each.unwrap_or_default(),
         units::duration(mean_gap_ms(holds, window_ms)),
         parts.join(", "),
         never.unwrap_or_default()
@@ -94,8 +95,8 @@ mod tests {
         database.locks.window_ms = Some(60_000.0);
         database.locks.write_holds = Some(WriteHolds {
             count: 1_000,
-            p50_ms: 44.0,
-            p99_ms: 89.0,
+            p50_ms: Some(44.0),
+            p99_ms: Some(89.0),
             max_ms: 125.0,
             held_ratio: ratio,
             by_process: pids.iter().map(|&pid| holds(pid, 500, 125.0, 10_000.0)).collect(),

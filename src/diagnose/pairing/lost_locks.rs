@@ -238,8 +238,8 @@ mod tests {
         let holds = holds(WRITER, 1, 1.0, 1.0);
         sampled.locks.write_holds = Some(WriteHolds {
             count: 1,
-            p50_ms: 1.0,
-            p99_ms: 1.0,
+            p50_ms: Some(1.0),
+            p99_ms: Some(1.0),
             max_ms: 1.0,
             held_ratio: 0.1,
             by_process: vec![holds],

@@ -136,7 +136,7 @@ mod tests {
         let mut database = storm(458.0, 64, 64);
         database.processes[1].write_rate = Some(9_000_000.0);
         let by_process = vec![holds(WRITER, 100, 2.0, 500.0), holds(READER, 100, 2.0, 20.0)];
-        let (count, p50_ms, p99_ms, max_ms, held_ratio) = (200, 1.0, 2.0, 2.0, 0.31);
+        let (count, p50_ms, p99_ms, max_ms, held_ratio) = (200, Some(1.0), Some(2.0), 2.0, 0.31);
         database.locks.write_holds =
             Some(crate::snapshot::WriteHolds { count, p50_ms, p99_ms, max_ms, held_ratio, by_process });
         assert_eq!(findings_of(&database)[0].pid, Some(WRITER));

@@ -33,8 +33,8 @@ pub fn long_holds() -> Vec<Database> {
             it.locks.window_ms = window_ms;
             it.locks.write_holds = Some(WriteHolds {
                 count: 55,
-                p50_ms: 900.0,
-                p99_ms: 3_000.0,
+                p50_ms: Some(900.0),
+                p99_ms: Some(3_000.0),
                 max_ms: 3_000.0,
                 held_ratio: 0.37,
                 by_process: vec![hold],
@@ -73,8 +73,8 @@ pub fn busy_lock() -> Vec<Database> {
             it.locks.window_ms = Some(60_000.0);
             it.locks.write_holds = Some(WriteHolds {
                 count: 1_000,
-                p50_ms: 44.0,
-                p99_ms: 89.0,
+                p50_ms: Some(44.0),
+                p99_ms: Some(89.0),
                 max_ms: 125.0,
                 held_ratio,
                 by_process,

@@ -46,7 +46,7 @@ fn reads(database: &mut Database, change: impl FnOnce(&mut LogReading)) {
 
 fn writes_alone(database: &mut Database) {
     let by_process = vec![holds(WRITER, 500, 5.0, 2_000.0)];
-    let (count, p50_ms, p99_ms, max_ms, held_ratio) = (500, 4.0, 5.0, 5.0, 0.03);
+    let (count, p50_ms, p99_ms, max_ms, held_ratio) = (500, Some(4.0), Some(5.0), 5.0, 0.03);
     let holds = WriteHolds { count, p50_ms, p99_ms, max_ms, held_ratio, by_process };
     database.locks.write_holds = Some(holds);
 }

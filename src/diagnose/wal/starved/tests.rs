@@ -66,8 +66,8 @@ fn the_only_writer_that_reads_an_old_state_pins_its_own_log() {
             let holds = vec![holds(pid, 500, 5.0, 2_000.0)];
             database.locks.write_holds = Some(WriteHolds {
                 count: 500,
-                p50_ms: 4.0,
-                p99_ms: 5.0,
+                p50_ms: Some(4.0),
+                p99_ms: Some(5.0),
                 max_ms: 5.0,
                 held_ratio: 0.03,
                 by_process: holds,
