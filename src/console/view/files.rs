@@ -114,10 +114,11 @@ pub fn summary(app: &App, database: &Database, theme: &Theme, width: usize) -> L
                 }
                 _ => "its index cannot be read".to_owned(),
             };
-            let begun = format!("{}, {state}", size.unwrap_or_else(|| "none".to_owned()));
-            match blocked(database, wal, room.saturating_sub(begun.width() + 2)) {
-                blocked if blocked.is_empty() => (begun, Style::new()),
-                blocked => (format!("{begun}, {blocked}"), theme.warning),
+            let size = size.unwrap_or_else(|| "none".to_owned());
+            // The process comes before what may be cut off.
+            match blocked(database, wal, room.saturating_sub(size.width() + state.width() + 4)) {
+                blocked if blocked.is_empty() => (format!("{size}, {state}"), Style::new()),
+                blocked => (format!("{size}, {blocked}; {state}"), theme.warning),
             }
         }
         (None, _) if database.is_wal() == Some(false) => ("none: rollback journal".to_owned(), theme.muted),
