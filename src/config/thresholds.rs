@@ -11,6 +11,9 @@ pub struct Thresholds {
     /// How long a reader may pin the log.
     #[serde(deserialize_with = "duration_steps::<_, 10>")]
     pub pinned_wal: (Duration, Duration),
+    /// How long a reader may keep an old state of the database, however few frames it pins.
+    #[serde(deserialize_with = "scalar")]
+    pub old_snapshot: Duration,
     /// How long the write lock may be held, as a share of the profile's `busy_timeout`.
     #[serde(deserialize_with = "share_steps")]
     pub long_write_lock: (f64, f64),
@@ -78,6 +81,7 @@ impl Default for Thresholds {
     fn default() -> Self {
         Self {
             pinned_wal: (Duration::from_mins(1), Duration::from_mins(10)),
+            old_snapshot: Duration::from_mins(1),
             long_write_lock: (0.5, 1.0),
             busy_lock: (0.8, 0.95),
             long_checkpoint: (Duration::from_secs(5), Duration::from_secs(30)),

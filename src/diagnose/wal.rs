@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 mod commit_storm;
+mod old_snapshot;
 mod starved;
 
 pub use starved::Starvation;
@@ -17,7 +18,8 @@ use crate::{
 /// Bytes before each page in the log.
 const FRAME_HEADER: u64 = file_format::FRAME_HEADER as u64;
 
-pub const RULES: &[&dyn Rule] = &[&PinnedWal, &starved::WalStarved, &commit_storm::CommitStorm];
+pub const RULES: &[&dyn Rule] =
+    &[&PinnedWal, &old_snapshot::OldSnapshot, &starved::WalStarved, &commit_storm::CommitStorm];
 
 /// A reader that has kept more than the autocheckpoint limit of frames from being moved for a long time.
 pub struct PinnedWal;
@@ -162,9 +164,10 @@ mod tests {
 
     #[test]
     fn only_a_reader_that_keeps_more_than_the_autocheckpoint_limit_counts() {
-        assert_eq!(findings_of(&with_reader(1, 18_031, 700_000.0)), []);
-        assert_eq!(findings_of(&with_reader(1, 18_030, 700_000.0)).len(), 1);
-        assert_eq!(findings_of(&with_reader(1, 19_031, 700_000.0)), []);
+        let kinds = |frame| outline(&findings_of(&with_reader(1, frame, 700_000.0)));
+        assert_eq!(kinds(18_031), [(FindingKind::OldSnapshot, Info, Some(READER))]);
+        assert_eq!(kinds(18_030), [(FindingKind::PinnedWal, Error, Some(READER))]);
+        assert_eq!(kinds(19_031), []);
     }
 
     #[test]

@@ -48,9 +48,10 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, CrossedLocks, DamagedHeader,
         DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner,
         ForkedConnection, HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks,
-        ManyHandles, MappedDatabase, MismatchedFiles, OtherLog, OutdatedReader, OverlayUpper, PinnedWal,
-        PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch, SlowDisk,
-        SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem, WalResetBug, WalStarved,
+        ManyHandles, MappedDatabase, MismatchedFiles, OldSnapshot, OtherLog, OutdatedReader, OverlayUpper,
+        PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch,
+        SlowDisk, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem, WalResetBug,
+        WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -99,6 +100,7 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         ProcessLimit => near_limits(),
         CrashedIngestion | StalledIngestion | SlowBatch | FailedFiles => ingestions(kind),
         ReadonlyTrap => readonly(),
+        OldSnapshot => old_snapshots(),
         OutdatedReader => vec![changed(live(), |it| {
             let reader = &mut it.processes[1];
             reader.read_only = Some(true);

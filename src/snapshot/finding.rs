@@ -87,6 +87,7 @@ finding_kinds! {
     SlowBatch = "slow-batch",
     FailedFiles = "failed-files",
     ReadonlyTrap = "readonly-trap",
+    OldSnapshot = "old-snapshot",
     OutdatedReader = "outdated-reader",
     StaleDaemon = "stale-daemon",
     DuplicateDaemon = "duplicate-daemon",

@@ -18,6 +18,12 @@ pub fn pins() -> Vec<Database> {
     ]
 }
 
+pub fn old_snapshots() -> Vec<Database> {
+    [19_030, 18_900]
+        .map(|frame| changed(pinned(), |it| it.locks.readers = vec![reader(READER, 1, frame, 70_000.0)]))
+        .into()
+}
+
 /// A log of 5,000 frames that grows between two samples `window_ms` apart.
 fn growing(window_ms: f64, backfilled: u32, change: impl FnOnce(&mut Database)) -> Database {
     changed(quiet(), |it| {

@@ -34,6 +34,27 @@ fn a_reader_that_pins_the_log() {
 }
 
 #[test]
+fn a_reader_that_was_forgotten_but_pins_little() {
+    let scene = Scene::new("wal");
+    let (mut writer, mut reader) = pair(&scene);
+    writer.sql("INSERT INTO t VALUES (3)");
+    // The healthy twin reads the newest state for as long.
+    let mut twin = scene.actor();
+    twin.sql("BEGIN").sql("SELECT * FROM t");
+    // A query of two seconds is no forgotten transaction.
+    assert_healthy(&mut scene.patient());
+    let mut watch = scene.watch_with(|config| config.thresholds.old_snapshot = Duration::from_millis(50));
+    let finding = found(&mut watch, FindingKind::OldSnapshot, Some(reader.pid()));
+    assert_eq!((finding.severity, finding.remedy.action), (Severity::Info, None));
+    assert_eq!((&finding.evidence["newer_frames"], &finding.evidence["frame"]), (&1.into(), &1.into()));
+    let old = look(&mut watch).findings.into_iter().filter(|it| it.kind == FindingKind::OldSnapshot);
+    assert_eq!(old.map(|it| it.pid).collect::<Vec<_>>(), [Some(reader.pid())]);
+    reader.sql("COMMIT");
+    assert_healthy(&mut watch);
+    twin.sql("COMMIT");
+}
+
+#[test]
 fn a_reader_of_the_main_file_alone_pins_it_too() {
     let scene = Scene::new("wal");
     let (mut writer, mut reader) = (scene.actor(), scene.actor());

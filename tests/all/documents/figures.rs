@@ -52,6 +52,10 @@ fn pages_quote_the_default_thresholds() {
         FindingKind::LongCheckpoint,
         &format!("for more than {} (info) or {} (warning)", time(info), time(warning)),
     );
+    quotes(
+        FindingKind::OldSnapshot,
+        &format!("the same state of the database for {}", time(it.old_snapshot)),
+    );
     quotes(FindingKind::WalStarved, &format!("beginning for {} (warning)", time(it.wal_starved)));
     quotes(
         FindingKind::CommitStorm,

@@ -121,6 +121,7 @@ fn thresholds() -> String {
     // No `..`: a new threshold does not compile until it has a row.
     let Thresholds {
         pinned_wal,
+        old_snapshot,
         long_write_lock,
         busy_lock,
         long_checkpoint,
@@ -146,6 +147,7 @@ fn thresholds() -> String {
     let both = |(warning, error): (Duration, Duration)| format!("{}, {}", time(warning), time(error));
     let rows = [
         ("pinned_wal", "a reader pins the log", both(pinned_wal)),
+        ("old_snapshot", "a reader keeps an old state, of few frames", time(old_snapshot)),
         (
             "long_write_lock",
             "the write lock is held, as a share of `busy_timeout`",
