@@ -34,6 +34,7 @@ use reap::{StopOutcome, StopRequest};
 pub use restart::RestartCommand;
 use schedule::DueCheckpoint;
 use signal::{SignalRefusal, SignalTarget, StopSignal};
+use worker::IngestEnd;
 
 /// A request of the console to the world outside it.
 #[must_use]
@@ -152,6 +153,13 @@ pub enum EffectReport {
     },
     /// An ingestion was not started, for this reason.
     IngestRefused(String),
+    /// An ingestion that the console started has ended.
+    Ingested {
+        /// The name of its folder.
+        name: String,
+        pid: u32,
+        end: IngestEnd,
+    },
     /// A health check finished.
     Health(ActionOutcome),
     Outcome(ActionOutcome),

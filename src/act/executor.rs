@@ -305,12 +305,13 @@ impl EffectExecutor {
                 Err(error) => refuse(error.to_string()),
                 Ok(None) => match worker::detach(permit, &args.each_ref().map(AsRef::as_ref)) {
                     Err(error) => refuse(error.to_string()),
-                    Ok((pid, end)) => EffectReport::Outcome(match end.await {
-                        Ok(()) => {
-                            ActionOutcome::good(format!("the ingestion of {name} has ended, process {pid}"))
+                    Ok((pid, end)) => match end.await {
+                        Ok(end) => EffectReport::Ingested { name: text::clean(&name), pid, end },
+                        Err(error) => {
+                            let text = format!("the ingestion of {name} ended: {error}");
+                            EffectReport::Outcome(ActionOutcome::bad(text))
                         }
-                        Err(error) => ActionOutcome::bad(format!("the ingestion of {name} ended: {error}")),
-                    }),
+                    },
                 },
             };
             // The console may have quit; then the report is not needed.

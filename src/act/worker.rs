@@ -25,6 +25,7 @@ use crate::{
     config::Permit,
     observe::proc,
     snapshot::{ConnectionFacts, Presence},
+    text,
 };
 
 /// How long waltop waits for a worker that only reads the pragmas, before it ends it.
@@ -229,8 +230,17 @@ async fn output(child: &mut Child) -> io::Result<Output> {
     Ok(Output { status, stdout, stderr })
 }
 
-/// Starts `waltop ARGS…` so that it outlives this process. Returns its PID, and a future with the reason of a failure,
-/// for as long as this process lives. Failed files (exit 1) and a stop (130) are no failures: the journal records them.
+/// How a detached ingestion ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IngestEnd {
+    /// Whether files failed, or have no vector (exit 1). That is no failure of the run, nor is a stop (130).
+    pub is_partial: bool,
+    /// The figures that it printed.
+    pub figures: String,
+}
+
+/// Starts `waltop ARGS…`, an ingestion, so that it outlives this process. Returns its PID, and a future with its end or
+/// the reason of a failure, for as long as this process lives.
 ///
 /// # Errors
 ///
@@ -238,13 +248,17 @@ async fn output(child: &mut Child) -> io::Result<Output> {
 pub fn detach(
     _permit: Permit,
     args: &[&OsStr],
-) -> Result<(u32, impl Future<Output = Result<(), WorkerError>> + use<>), WorkerError> {
-    let child = command(args)?.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+) -> Result<(u32, impl Future<Output = Result<IngestEnd, WorkerError>> + use<>), WorkerError> {
+    let child = command(args)?.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let pid = child.id().unwrap_or_default();
     let end = async move {
         let output = child.wait_with_output().await?;
         match output.status.code() {
-            Some(0 | 1 | 130) => Ok(()),
+            Some(code @ (0 | 1 | 130)) => {
+                let figures = String::from_utf8_lossy(&output.stdout);
+                let figures = text::clean(figures.lines().last().unwrap_or_default());
+                Ok(IngestEnd { is_partial: code == 1, figures })
+            }
             _ => Err(WorkerError::Refused(reason(&output.stderr))),
         }
     };

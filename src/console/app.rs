@@ -7,7 +7,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
-    act::{ActionOutcome, Effect, EffectReport, gate::ActionGate},
+    act::{Effect, EffectReport, gate::ActionGate},
     config::{Permit, ReadOnly, profile::Profile},
     history::Timeline,
     keymap::{Action, Keymap, Panel},
@@ -281,6 +281,7 @@ impl App {
                 Vec::new()
             }
             Message::Report(EffectReport::IngestRefused(why)) => self.ingest_refused(why),
+            Message::Report(EffectReport::Ingested { name, pid, end }) => self.ingested(name, pid, end),
             Message::Report(EffectReport::Health(outcome)) => self.health_checked(outcome),
             Message::Report(EffectReport::Noted(outcome)) => {
                 let note = if outcome.level == Level::Error {
@@ -290,7 +291,7 @@ impl App {
                 };
                 vec![note, Effect::Refresh]
             }
-            Message::Report(EffectReport::Outcome(outcome)) => self.action_finished(outcome),
+            Message::Report(EffectReport::Outcome(outcome)) => self.action_finished(Notice::Outcome(outcome)),
         }
     }
 
@@ -381,8 +382,8 @@ impl App {
     }
 
     #[must_use]
-    fn action_finished(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
-        let note = self.notify(Notice::Outcome(outcome));
+    fn action_finished(&mut self, notice: Notice) -> Vec<Effect> {
+        let note = self.notify(notice);
         self.ask_again();
         vec![note, Effect::Refresh]
     }

@@ -7,6 +7,7 @@ use crate::{
         gate::NotArmed,
         reap::StopAftermath,
         signal::{SignalRefusal, SignalTarget, StopSignal},
+        worker::IngestEnd,
     },
     config::ReadOnly,
     console::{
@@ -38,6 +39,16 @@ fn add_notices(lines: &mut Lines) {
         what: "7 (bun) still has a deleted file open".to_owned(),
     };
     let refused = SignalRefusal::Gone { pid: 7 };
+    let ingested = |is_partial: bool| {
+        let failed = if is_partial { ", 1 failed" } else { "" };
+        Notice::Ingested {
+            name: "notes".to_owned(),
+            pid: 7,
+            end: IngestEnd { is_partial, figures: format!("3 of 4 ingested, 0 unchanged{failed} in 2.0 s") },
+            panel: "5".to_owned(),
+            details: "Enter".to_owned(),
+        }
+    };
     examples!(*lines, Notice {
         Notice::SamplerEnded => [Notice::SamplerEnded],
         Notice::NothingSeen => [Notice::NothingSeen],
@@ -89,6 +100,7 @@ fn add_notices(lines: &mut Lines) {
             Notice::IngestionJustEnded { figures: ", 300 of 301 files, 1 failed".to_owned(), key: key() },
         ],
         Notice::IngestionRefused(_) => [Notice::IngestionRefused("there is no folder /x".to_owned())],
+        Notice::Ingested { .. } => [ingested(false), ingested(true)],
         Notice::Begins(_) => [Notice::Begins("a PASSIVE checkpoint runs".to_owned())],
         Notice::HealthCheckEnds => [Notice::HealthCheckEnds],
         Notice::StillWaiting { .. } => [Notice::StillWaiting { who: "2 processes are".to_owned() }],

@@ -2,8 +2,13 @@
 
 use insta::assert_snapshot;
 use jiff::SignedDuration;
+use log::Level;
 use serde_json::{Value, json};
-use waltop::snapshot::{CarriesOn, Database, Ingestion};
+use waltop::{
+    act::{EffectReport, worker::IngestEnd},
+    console::app::{Message, Notice},
+    snapshot::{CarriesOn, Database, Ingestion},
+};
 
 use crate::stage::{Stage, contended, look};
 
@@ -152,4 +157,18 @@ fn the_panel_says_how_far_embedding_is() {
     stage.look(look(vec![database]));
     stage.keys("5");
     assert!(stage.screen().contains("312 of 556 embedded: nobody"), "{}", stage.screen());
+}
+
+#[test]
+fn the_end_of_a_run_with_failed_files_is_a_warning() {
+    for (is_partial, level, sign) in [(true, Level::Warn, '▲'), (false, Level::Info, '✔')] {
+        let mut stage = Stage::new(look(vec![busy()]), (120, 40));
+        let end = IngestEnd { is_partial, figures: "3 of 4 ingested".to_owned() };
+        let report = EffectReport::Ingested { name: "notes".to_owned(), pid: 9, end };
+        stage.update(Message::Report(report));
+        assert_eq!(stage.app.notice().map(Notice::level), Some(level));
+        let screen = stage.screen();
+        let line = screen.lines().find(|line| line.contains("3 of 4 ingested")).expect("it is shown");
+        assert!(line.contains(sign) && line.contains("5, then Enter") == is_partial, "{line}");
+    }
 }

@@ -5,7 +5,7 @@ use crate::{
     console::dialogs::{CheckingDialog, DialogKind, HealthDialog},
 };
 
-use super::App;
+use super::{App, Notice};
 
 impl App {
     #[must_use]
@@ -26,6 +26,6 @@ impl App {
     #[must_use]
     pub(super) fn health_checked(&mut self, outcome: ActionOutcome) -> Vec<Effect> {
         self.take_dialog(|kind| matches!(kind, DialogKind::Checking(_)));
-        self.action_finished(outcome)
+        self.action_finished(Notice::Outcome(outcome))
     }
 }

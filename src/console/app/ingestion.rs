@@ -11,9 +11,10 @@ use crate::{
     act::{
         Effect,
         preview::{FolderPreview, FolderQuery},
+        worker::IngestEnd,
     },
     console::dialogs::{Dialog, DialogKind},
-    keymap::Action,
+    keymap::{Action, Panel},
     snapshot::{Ingestion, IngestionState},
     units,
 };
@@ -51,6 +52,14 @@ impl App {
             _ => self.notify(notice),
         };
         vec![note]
+    }
+
+    /// Reports the end of an ingestion that this console started.
+    #[must_use]
+    pub(super) fn ingested(&mut self, name: String, pid: u32, end: IngestEnd) -> Vec<Effect> {
+        let [panel, details] =
+            [Action::Zoom(Panel::Ingestion), Action::Details].map(|it| self.key_of(it).to_owned());
+        self.action_finished(Notice::Ingested { name, pid, end, panel, details })
     }
 
     /// Requests a preview of the folder in the open dialog, if it has changed.

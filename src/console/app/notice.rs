@@ -6,7 +6,7 @@ use log::Level;
 
 use super::StopReport;
 use crate::{
-    act::{ActionOutcome, gate::NotArmed, signal::SignalRefusal},
+    act::{ActionOutcome, gate::NotArmed, signal::SignalRefusal, worker::IngestEnd},
     diagnose::guard::GuardRefusal,
     keymap::Panel,
 };
@@ -128,6 +128,15 @@ pub enum Notice {
         key: String,
     },
     IngestionRefused(String),
+    /// An ingestion that the console started has ended.
+    Ingested {
+        name: String,
+        pid: u32,
+        end: IngestEnd,
+        /// These keys, one after the other, show what failed.
+        panel: String,
+        details: String,
+    },
     /// A confirmed action begins.
     Begins(String),
     HealthCheckEnds,
@@ -202,6 +211,7 @@ impl Notice {
             | Self::Begins(_)
             | Self::HealthCheckEnds
             | Self::StillWaiting { .. } => (Level::Info, true),
+            Self::Ingested { end, .. } => (if end.is_partial { Level::Warn } else { Level::Info }, true),
             Self::Stop(report) => (report.level(), true),
             Self::Outcome(outcome) => (outcome.level, true),
         }
@@ -295,6 +305,10 @@ impl fmt::Display for Notice {
                 "the ingestion has just ended{figures}: nothing was started; {key} again starts one"
             ),
             Self::IngestionRefused(why) => write!(f, "no ingestion: {why}"),
+            Self::Ingested { name, pid, end, panel, details } => {
+                write!(f, "the ingestion of {name} has ended, process {pid}: {}", end.figures)?;
+                if end.is_partial { write!(f, "; {panel}, then {details} lists what failed") } else { Ok(()) }
+            }
             Self::Begins(what) => f.write_str(what),
             Self::HealthCheckEnds => f.write_str("the health check is being ended"),
             Self::StillWaiting { who } => write!(f, "{who} waited for; the log records the outcome"),
