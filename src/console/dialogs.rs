@@ -26,6 +26,7 @@ mod pending_stop;
 mod reap;
 mod stop;
 mod stop_ingestion;
+mod stop_watch;
 mod tagged;
 mod waiting;
 
@@ -40,6 +41,7 @@ pub use pending_stop::{PendingStop, StoppedProcess};
 pub use reap::{ReapList, ReapRow, StopMark};
 pub use stop::StopDialog;
 pub use stop_ingestion::StopIngestionDialog;
+pub use stop_watch::StopWatchDialog;
 pub use tagged::TaggedDialog;
 pub use waiting::WaitingDialog;
 
@@ -59,6 +61,7 @@ pub struct Dialog {
 pub enum DialogKind {
     Stop(StopDialog),
     StopIngestion(StopIngestionDialog),
+    StopWatch(StopWatchDialog),
     Reap(ReapList),
     Tagged(TaggedDialog),
     Waiting(WaitingDialog),
@@ -153,6 +156,7 @@ impl DialogKind {
         match self {
             Self::Stop(it) => it,
             Self::StopIngestion(it) => it,
+            Self::StopWatch(it) => it,
             Self::Reap(it) => it,
             Self::Tagged(it) => it,
             Self::Waiting(it) => it,
@@ -169,6 +173,7 @@ impl DialogKind {
         match self {
             Self::Stop(it) => it,
             Self::StopIngestion(it) => it,
+            Self::StopWatch(it) => it,
             Self::Reap(it) => it,
             Self::Tagged(it) => it,
             Self::Waiting(it) => it,

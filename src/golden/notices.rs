@@ -96,6 +96,7 @@ fn add_notices(lines: &mut Lines) {
         Notice::UnknownStart { .. } => [Notice::UnknownStart { pid: 7 }],
         Notice::Refused(_) => [Notice::Refused(refused.clone())],
         Notice::IngestionEnded => [Notice::IngestionEnded],
+        Notice::WatchEnded => [Notice::WatchEnded],
         Notice::IngestionJustEnded { .. } => [
             Notice::IngestionJustEnded { figures: ", 300 of 301 files, 1 failed".to_owned(), key: key() },
         ],

@@ -22,6 +22,7 @@ mod stopping;
 mod tags;
 mod terminal;
 mod tree;
+mod watches;
 
 const USUAL: (u16, u16) = (120, 40);
 

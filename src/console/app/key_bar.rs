@@ -8,11 +8,20 @@ impl App {
     pub fn key_bar(&self) -> impl Iterator<Item = (ActiveBinding<'_>, &'static str)> {
         let bar = self.kind_of_bar();
         let remedy = self.remedy_of_details();
-        self.bindings().filter_map(move |bound| {
-            let is_remedy = remedy == Some(bound.binding.action);
-            let label = if is_remedy { bound.binding.label } else { bound.label(bar) };
+        let stops_watch = self.watch_to_stop().is_some();
+        let is_stop = move |bound: &ActiveBinding<'_>| stops_watch && bound.binding.action == Action::Stop;
+        let labelled = self.bindings().filter_map(move |bound| {
+            let label = match remedy == Some(bound.binding.action) {
+                true => bound.binding.label,
+                false if is_stop(&bound) => "stop watch",
+                false => bound.label(bar),
+            };
             (!label.is_empty()).then_some((bound, label))
-        })
+        });
+        let mut keys: Vec<_> = labelled.collect();
+        // Also where there is little room: no other key acts on the selected watch.
+        keys.sort_by_key(|(bound, _)| !is_stop(bound));
+        keys.into_iter()
     }
 
     fn kind_of_bar(&self) -> KeyBar {

@@ -119,9 +119,9 @@ impl App {
             Action::Checkpoint => {
                 self.switch.is_armed() && database.is_some_and(|it| it.is_wal() == Some(true))
             }
-            Action::Stop => self.switch.is_armed() && self.stop_subject().is_some(),
+            Action::Stop => self.switch.is_armed() && self.subject_pid().is_some(),
             Action::Tag => self.focus == Panel::Processes && self.selected_process().is_some(),
-            Action::CopyPid => self.stop_subject().is_some(),
+            Action::CopyPid => self.subject_pid().is_some(),
             Action::Reap => self.switch.is_armed() && self.has_stale(),
             Action::Fix => self.switch.is_armed() && !self.fixes().is_empty(),
             Action::Health => self.switch.is_armed() && exists,

@@ -121,6 +121,8 @@ pub enum Notice {
     Refused(SignalRefusal),
     /// The ingestion of an open dialog ended.
     IngestionEnded,
+    /// The watch of an open dialog ended.
+    WatchEnded,
     /// The key would have stopped an ingestion that has just ended.
     IngestionJustEnded {
         /// What it did, as the middle of the sentence.
@@ -201,7 +203,8 @@ impl Notice {
             | Self::RowsHidden { .. }
             | Self::NothingToFix
             | Self::NothingStale
-            | Self::IngestionEnded => (Level::Info, false),
+            | Self::IngestionEnded
+            | Self::WatchEnded => (Level::Info, false),
             Self::Copied(_)
             | Self::Tree { .. }
             | Self::MouseFreed { .. }
@@ -300,6 +303,7 @@ impl fmt::Display for Notice {
             }
             Self::Refused(refusal) => refusal.fmt(f),
             Self::IngestionEnded => f.write_str("the ingestion has ended: nothing was stopped"),
+            Self::WatchEnded => f.write_str("the watch has ended: nothing was stopped"),
             Self::IngestionJustEnded { figures, key } => write!(
                 f,
                 "the ingestion has just ended{figures}: nothing was started; {key} again starts one"

@@ -7,7 +7,10 @@ use crate::{
     snapshot::{Database, Finding, Process, Severity},
 };
 
-use super::{App, FilterTarget, FindingRow, HolderRow, Notice, TableRow, findings, tree};
+use super::{
+    App, FilterTarget, FindingRow, HolderRow, IngestionRow, Notice, TableRow, findings,
+    ingestion_rows::IngestionId, tree,
+};
 
 /// The cursor of each panel that has one.
 #[derive(Debug, Clone, Default)]
@@ -25,9 +28,9 @@ pub struct PanelCursors {
     pragma: Option<String>,
     /// Row of the selected pragma when it was last seen.
     pragma_row: usize,
-    /// The run of the selected ingestion.
-    ingestion: Option<String>,
-    /// Row of the selected ingestion when it was last seen.
+    /// The selected watch or run.
+    ingestion: Option<IngestionId>,
+    /// Its row when it was last seen.
     ingestion_row: usize,
 }
 
@@ -137,11 +140,12 @@ impl App {
     }
 
     fn row_of_ingestion(&self) -> usize {
-        let cursor = self.cursor();
-        let (Some(wanted), Some(database)) = (&cursor.ingestion, self.database()) else {
-            return cursor.ingestion_row;
-        };
-        database.ingestions.iter().position(|it| it.run == *wanted).unwrap_or(cursor.ingestion_row)
+        let (cursor, rows) = (self.cursor(), self.ingestion_rows());
+        match &cursor.ingestion {
+            Some(wanted) => rows.iter().position(|row| row.id() == *wanted).unwrap_or(cursor.ingestion_row),
+            // The newest run.
+            None => rows.iter().position(|row| matches!(row, IngestionRow::Run(_))).unwrap_or(0),
+        }
     }
 
     pub(super) fn move_selection(&mut self, by: isize) {
@@ -165,7 +169,7 @@ impl App {
         };
         let finding = self.finding_rows().get(row).map(|row| row.key());
         let pragma = self.pragma_lines().get(row).map(|line| line.name.to_owned());
-        let ingestion = self.database().and_then(|it| it.ingestions.get(row)).map(|it| it.run.clone());
+        let ingestion = self.ingestion_rows().get(row).map(|row| row.id());
         let cursor = &mut self.states.shown_mut().cursor;
         match panel {
             Panel::Processes => {
@@ -224,7 +228,7 @@ impl App {
             Panel::Processes => self.table_rows().len(),
             Panel::Findings => self.finding_rows().len(),
             Panel::Pragmas => self.pragma_lines().len(),
-            Panel::Ingestion => database.ingestions.len(),
+            Panel::Ingestion => database.watchers.len() + database.ingestions.len(),
             Panel::Files | Panel::Log => 0,
         }
     }

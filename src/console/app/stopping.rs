@@ -10,13 +10,13 @@ use crate::{
     },
     keymap::{Action, Panel},
     sampler::Sample,
-    snapshot::Process,
+    snapshot::{IngestWatcher, Process},
 };
 
-use super::{App, Notice, ingestion::at_home};
+use super::{App, Notice, ingestion::at_home, ingestion_rows::watch_target};
 use crate::console::dialogs::{
     DialogKind, DialogReply, KillDialog, PendingStop, ReapList, ReapRow, StopDialog, StopIngestionDialog,
-    StopMark, StoppedProcess, TaggedDialog, WaitingDialog,
+    StopMark, StopWatchDialog, StoppedProcess, TaggedDialog, WaitingDialog,
 };
 
 mod recheck;
@@ -40,6 +40,9 @@ impl App {
         if self.stops_tagged() {
             return self.ask_stop_tagged();
         }
+        if let Some(watcher) = self.watch_to_stop().cloned() {
+            return self.ask_stop_watch(watcher);
+        }
         let Some(process) = self.stop_subject().cloned() else {
             if self.focus == Panel::Processes && !self.has_selected_row() {
                 return vec![self.notify(self.no_process_selected())];
@@ -60,6 +63,16 @@ impl App {
                 self.pin(DialogKind::Stop(dialog), vec![meant])
             }
         }
+    }
+
+    #[must_use]
+    fn ask_stop_watch(&mut self, watcher: IngestWatcher) -> Vec<Effect> {
+        let Some(target) = watch_target(&watcher) else {
+            return vec![self.notify(Notice::UnknownStart { pid: watcher.pid })];
+        };
+        let Some(database) = self.database().map(|it| it.path.clone()) else { return Vec::new() };
+        let dialog = StopWatchDialog { watcher, target, database, signal: StopSignal::Term };
+        self.pin(DialogKind::StopWatch(dialog), vec![StopRequest::ingestion(target)])
     }
 
     #[must_use]
@@ -122,7 +135,8 @@ impl App {
                 }
             }
             DialogKind::Stop(StopDialog { target, .. })
-            | DialogKind::StopIngestion(StopIngestionDialog { target, .. }) => match pins.as_slice() {
+            | DialogKind::StopIngestion(StopIngestionDialog { target, .. })
+            | DialogKind::StopWatch(StopWatchDialog { target, .. }) => match pins.as_slice() {
                 [(pinned, Ok(()))] if pinned == target => {}
                 [(_, Err(refusal)), ..] => return vec![self.notify(refusal.clone())],
                 _ => return vec![Effect::Unpin],
@@ -216,6 +230,12 @@ impl App {
                 // It exits after its batch, which may have to wait; waltop does not ask again.
                 let stopped = StoppedProcess { target, label: "ingestion".to_owned() };
                 self.stopping.unwatched.push(begin(database, StopSignal::Term, vec![stopped]));
+                return;
+            }
+            DialogKind::StopWatch(StopWatchDialog { target, database, signal, .. }) => {
+                // As an ingestion, of which it may be in the middle.
+                let stopped = StoppedProcess { target, label: "waltop watch".to_owned() };
+                self.stopping.unwatched.push(begin(database, signal, vec![stopped]));
                 return;
             }
             DialogKind::Health(asked) => return self.checking(asked),

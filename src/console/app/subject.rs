@@ -8,7 +8,9 @@ use crate::{
     text,
 };
 
-use super::{App, FindingRow, Notice, Overlay, TableRow, findings::FindingId, selection::target};
+use super::{
+    App, FindingRow, IngestionRow, Notice, Overlay, TableRow, findings::FindingId, selection::target,
+};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DetailsSubject {
@@ -40,10 +42,7 @@ impl App {
             Panel::Findings => self.selected_finding_row().map(FindingRow::key).map(DetailsSubject::Finding),
             Panel::Files => database.files.db.as_ref().map(|_| DetailsSubject::Files),
             Panel::Pragmas => self.selected_pragma().map(|line| DetailsSubject::Pragma(line.name.to_owned())),
-            Panel::Ingestion => database
-                .ingestions
-                .get(self.selected_row(Panel::Ingestion))
-                .map(|ingestion| DetailsSubject::Ingestion(ingestion.run.clone())),
+            Panel::Ingestion => self.selected_run().map(|run| DetailsSubject::Ingestion(run.run.clone())),
             Panel::Log => None,
         }
     }
@@ -65,7 +64,8 @@ impl App {
             Panel::Processes => return self.selected_process(),
             Panel::Findings => self.selected_finding()?.pid?,
             Panel::Pragmas => self.selected_pragma()?.pid()?,
-            Panel::Files | Panel::Ingestion | Panel::Log => return None,
+            Panel::Ingestion => self.selected_ingestion_row()?.pid()?,
+            Panel::Files | Panel::Log => return None,
         };
         self.database()?.process(pid)
     }
@@ -95,8 +95,8 @@ impl App {
 
     /// The running ingestion that `i` stops: the selected one, while the ingestions have the focus.
     pub(super) fn ingestion_to_stop(&self) -> Option<&Ingestion> {
-        let selected = self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?;
-        let meant = if self.focus == Panel::Ingestion { Some(selected) } else { self.running_ingestion() };
+        let is_chosen = self.focus == Panel::Ingestion;
+        let meant = if is_chosen { self.selected_run() } else { self.running_ingestion() };
         meant.filter(|ingestion| ingestion.is_running())
     }
 
@@ -144,9 +144,10 @@ impl App {
                 format!("{} {}", line.name, values.join(", "))
             }
             Panel::Files => self.database()?.path.display().to_string(),
-            Panel::Ingestion => {
-                self.database()?.ingestions.get(self.selected_row(Panel::Ingestion))?.run.clone()
-            }
+            Panel::Ingestion => match self.selected_ingestion_row()? {
+                IngestionRow::Watch(watcher) => format!("{} {}", watcher.pid, watcher.folders.join(" ")),
+                IngestionRow::Run(run) => run.run.clone(),
+            },
             Panel::Processes => {
                 if let (None, TableRow::Holder(holder)) = (details, self.selected_table_row()?) {
                     let pid = holder.pid.map_or_else(|| "not visible".to_owned(), |pid| pid.to_string());
@@ -171,9 +172,15 @@ impl App {
         }
     }
 
+    /// The PID that the selected row of the focused panel names.
+    pub(super) fn subject_pid(&self) -> Option<i32> {
+        let watch = self.watch_to_stop().map(|watcher| watcher.pid);
+        watch.or_else(|| self.stop_subject().map(|process| process.pid))
+    }
+
     #[must_use]
     pub(super) fn copy_pid(&mut self) -> Vec<Effect> {
-        match self.stop_subject().map(|process| process.pid) {
+        match self.subject_pid() {
             Some(pid) => {
                 let note = self.notify(Notice::Copied(pid.to_string()));
                 vec![Effect::Copy(pid.to_string()), note]

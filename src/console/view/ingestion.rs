@@ -2,7 +2,7 @@
 
 use ratatui::{
     Frame,
-    layout::{Constraint, Layout, Rect},
+    layout::Rect,
     style::Style,
     text::{Line, Span},
     widgets::Paragraph,
@@ -11,14 +11,12 @@ use ratatui::{
 use super::{bar, boxed, empty, level, selected_line};
 use crate::{
     console::{
-        app::App,
+        app::{App, IngestionRow},
         screen_map::{RowList, ScreenMap, ScreenTarget},
         widgets::theme::Theme,
     },
     keymap::{Action, Panel},
-    snapshot::{
-        BatchDecision, Database, DurationSpread, IngestWatcher, Ingestion, IngestionState, LockSharing,
-    },
+    snapshot::{BatchDecision, DurationSpread, IngestWatcher, Ingestion, IngestionState, LockSharing},
     text, units,
 };
 
@@ -29,18 +27,42 @@ const WIDEST: usize = 110;
 
 /// The maximum of past runs that the panel grows by.
 const PAST: usize = 3;
+/// The maximum of watches that the panel shows.
+const WATCHES: usize = 3;
 
-/// The rows that the panel wants, including its frame.
-pub fn height(app: &App) -> u16 {
-    let runs = app.database().map_or(0, |database| database.ingestions.len());
-    let watched = u16::from(app.database().is_some_and(|database| !database.watchers.is_empty()));
-    8 + watched + u16::try_from(runs.saturating_sub(1).min(PAST)).unwrap_or_default()
+/// The rows of a narrow panel, including its frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PanelHeight {
+    /// With the watches and the run that is shown whole.
+    pub least: u16,
+    /// With past runs, too.
+    pub wanted: u16,
+}
+
+pub fn height(app: &App) -> PanelHeight {
+    let (watchers, runs) =
+        app.database().map_or((0, &[][..]), |database| (database.watchers.len(), &*database.ingestions));
+    let past = runs.len().saturating_sub(1).min(PAST);
+    // Whichever of those is shown whole; without any run a line says so.
+    let open = runs.iter().take(past + 1).map(open_height).max().unwrap_or(1);
+    let least = 2 + watchers.min(WATCHES) + open;
+    let [least, wanted] = [least, least + past].map(|rows| u16::try_from(rows).unwrap_or(u16::MAX));
+    PanelHeight { least, wanted }
+}
+
+/// The lines of a run that is shown whole. While it runs, a line about a wait comes and goes.
+fn open_height(ingestion: &Ingestion) -> usize {
+    if ingestion.is_running() {
+        return 6;
+    }
+    let durations = if ingestion.hold_ms.is_some() && ingestion.wait_ms.is_some() { 2 } else { 0 };
+    3 + durations + usize::from(problem(ingestion).is_some())
 }
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
     let inner = boxed(frame, area, app, theme, Panel::Ingestion, &title(app));
     let Some(database) = app.database() else { return empty(frame, inner, theme, "looking…") };
-    let inner = watching(frame, inner, app, database, theme);
+    let inner = watches(frame, inner, app, theme, map);
     if database.ingestions.is_empty() && !database.watchers.is_empty() {
         return empty(frame, inner, theme, "No ingestion yet.");
     }
@@ -53,10 +75,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
         );
     }
     let width = inner.width.into();
-    let selected = app.selected_row(Panel::Ingestion);
+    let run = app.selected_row(Panel::Ingestion).checked_sub(database.watchers.len());
+    // Below a selected watch the newest run is open.
+    let selected = run.unwrap_or_default();
     let Some(chosen) = database.ingestions.get(selected) else { return };
     let mut open = block(app, chosen, theme, width);
-    if app.focus == Panel::Ingestion {
+    if app.focus == Panel::Ingestion && run.is_some() {
         open[0] = selected_line(&open[0], theme);
     }
     // The runs around the selected one: earlier runs as far as they fit, and the next one.
@@ -68,7 +92,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
         let tall = if row == selected { open.len() } else { 1 };
         let [above, tall] = [lines.len(), tall].map(|lines| u16::try_from(lines).unwrap_or(u16::MAX));
         let place = Rect { y: inner.y.saturating_add(above), height: tall, ..inner }.intersection(inner);
-        map.add(place, ScreenTarget::Row(RowList::Panel(Panel::Ingestion), row));
+        let target = RowList::Panel(Panel::Ingestion);
+        map.add(place, ScreenTarget::Row(target, database.watchers.len() + row));
         if row == selected {
             lines.append(&mut open);
         } else {
@@ -78,19 +103,33 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
-/// Draws the process that keeps the database in sync in the first line of `area`; returns the remaining area.
-fn watching(frame: &mut Frame, area: Rect, app: &App, database: &Database, theme: &Theme) -> Rect {
-    let tell = |watcher: &IngestWatcher| {
-        let folders = watcher.folders.iter().map(|it| short(it)).collect::<Vec<_>>().join(" ");
-        format!("{} watches {folders} for {}", watcher.pid, units::duration(watcher.watched_ms(app.now)))
-    };
-    let line = database.watchers.iter().map(tell).collect::<Vec<_>>().join(", ");
-    if line.is_empty() || area.height == 0 {
-        return area;
+/// Draws the watches in the first lines of `area`, the selected one among them; returns the remaining area.
+fn watches(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) -> Rect {
+    let rows = app.ingestion_rows();
+    let watches = rows.iter().enumerate().filter_map(|(row, it)| match it {
+        IngestionRow::Watch(watcher) => Some((row, *watcher)),
+        IngestionRow::Run(_) => None,
+    });
+    let (selected, width) = (app.selected_row(Panel::Ingestion), usize::from(area.width));
+    let count = watches.clone().count();
+    let room = count.min(WATCHES).min(area.height.into());
+    let first = if selected < count { (selected + 1).saturating_sub(room) } else { 0 };
+    let mut rest = area;
+    for (row, watcher) in watches.skip(first).take(room) {
+        let line = Line::styled(text::pad(&watching(app, watcher), width), theme.accent);
+        let is_selected = app.focus == Panel::Ingestion && row == selected;
+        let line = if is_selected { selected_line(&line, theme) } else { line };
+        let place = Rect { height: 1, ..rest };
+        map.add(place, ScreenTarget::Row(RowList::Panel(Panel::Ingestion), row));
+        frame.render_widget(line, place);
+        rest = Rect { y: rest.y + 1, height: rest.height - 1, ..rest };
     }
-    let [first, rest] = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(area);
-    frame.render_widget(Line::styled(text::fit(&line, first.width.into()), theme.accent), first);
     rest
+}
+
+fn watching(app: &App, watcher: &IngestWatcher) -> String {
+    let folders = watcher.folders.iter().map(|it| short(it)).collect::<Vec<_>>().join(" ");
+    format!("{} watches {folders} for {}", watcher.pid, units::duration(watcher.watched_ms(app.now)))
 }
 
 fn title(app: &App) -> String {

@@ -14,6 +14,8 @@ const LARGE: (u16, u16) = (160, 46);
 const TIMELINE: u16 = 14;
 /// From this height on the findings have another line.
 const HIGH: u16 = 28;
+/// Rows of the log that past runs leave to it.
+const LOG: u16 = 5;
 /// Below this height a side panel that has the focus replaces the table.
 const LOW: u16 = 18;
 
@@ -87,13 +89,17 @@ fn two_columns(area: Rect, app: &App, side: u16) -> Vec<(Panel, Rect)> {
 fn side_panels(area: Rect, app: &App) -> [(Panel, Rect); 4] {
     let is_high = area.height >= 28;
     let pragmas = if area.height >= 24 || app.focus == Panel::Pragmas { 9 } else { 3 };
+    let files = files::height(app);
+    let ingestion = ingestion::height(app);
+    // What is left to the runs beside the log.
+    let left = area.height.saturating_sub(files + pragmas + LOG);
     let runs = match (is_high, app.focus == Panel::Ingestion) {
-        (true, _) => ingestion::height(app),
+        (true, _) => ingestion.wanted.min(left.max(ingestion.least)),
         (false, true) => 8,
         (false, false) => 5,
     };
     let [files, pragmas, ingestion, log] = Layout::vertical([
-        Constraint::Length(files::height(app)),
+        Constraint::Length(files),
         Constraint::Length(pragmas),
         Constraint::Length(runs),
         Constraint::Fill(1),

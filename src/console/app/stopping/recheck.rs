@@ -7,8 +7,8 @@ use crate::{
         signal::{SignalRefusal, SignalTarget, StopSignal},
     },
     console::{
-        app::{App, Notice, selection},
-        dialogs::{DialogKind, StopDialog, StopIngestionDialog, TaggedDialog},
+        app::{App, Notice, ingestion_rows::watch_target, selection},
+        dialogs::{DialogKind, StopDialog, StopIngestionDialog, StopWatchDialog, TaggedDialog},
     },
     snapshot::Database,
 };
@@ -27,6 +27,11 @@ impl App {
             && !self.is_ingesting(target.pid)
         {
             return vec![self.notify(Notice::IngestionEnded), Effect::Unpin];
+        }
+        if let DialogKind::StopWatch(StopWatchDialog { target, .. }) = &kind
+            && !self.is_watching(*target)
+        {
+            return vec![self.notify(Notice::WatchEnded), Effect::Unpin];
         }
         if let (ConfirmedAction::Signal { targets, signal }, Some(newest)) = (&mut act, self.newest.clone()) {
             for target in std::mem::take(targets) {
@@ -56,6 +61,13 @@ impl App {
         let databases = self.newest.as_ref().map_or(&[][..], |look| &look.snapshot.databases);
         let mut watchers = databases.iter().flat_map(|database| &database.watchers);
         watchers.any(|watcher| watcher.pid == pid) || self.running_ingestions().any(|it| it.pid == pid)
+    }
+
+    /// Whether `target` still watches, as of the newest sample.
+    fn is_watching(&self, target: SignalTarget) -> bool {
+        let databases = self.newest.as_ref().map_or(&[][..], |look| &look.snapshot.databases);
+        let mut watchers = databases.iter().flat_map(|database| &database.watchers);
+        watchers.any(|watcher| watch_target(watcher) == Some(target))
     }
 }
 
