@@ -14,8 +14,11 @@ const LARGE: (u16, u16) = (160, 46);
 const TIMELINE: u16 = 14;
 /// From this height on the findings have another line.
 const HIGH: u16 = 28;
-/// Rows of the log that past runs leave to it.
+/// Rows of the log that the panels above leave to it, if they can.
 const LOG: u16 = 5;
+/// Rows of the pragmas, and how few they may be for the sake of the log.
+const PRAGMAS: u16 = 9;
+const FEWEST_PRAGMAS: u16 = 7;
 /// Below this height a side panel that has the focus replaces the table.
 const LOW: u16 = 18;
 
@@ -88,9 +91,15 @@ fn two_columns(area: Rect, app: &App, side: u16) -> Vec<(Panel, Rect)> {
 /// The panels at the side; the one that has the focus gets rows of the log.
 fn side_panels(area: Rect, app: &App) -> [(Panel, Rect); 4] {
     let is_high = area.height >= 28;
-    let pragmas = if area.height >= 24 || app.focus == Panel::Pragmas { 9 } else { 3 };
     let files = files::height(app);
     let ingestion = ingestion::height(app);
+    let spare = area.height.saturating_sub(files + ingestion.least + LOG);
+    // The pragmas that differ come first.
+    let pragmas = match area.height {
+        28.. if app.focus != Panel::Pragmas => spare.clamp(FEWEST_PRAGMAS, PRAGMAS),
+        0..24 if app.focus != Panel::Pragmas => 3,
+        _ => PRAGMAS,
+    };
     // What is left to the runs beside the log.
     let left = area.height.saturating_sub(files + pragmas + LOG);
     let runs = match (is_high, app.focus == Panel::Ingestion) {
