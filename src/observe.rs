@@ -337,8 +337,7 @@ impl Observer {
     ) -> Database {
         let mut decoded = view.decode();
         let processes = self.rows(&view, openers, &decoded, now.instant, unseen);
-        let descriptors = processes.iter().filter_map(|it| Some((it.pid, it.start_ticks, it.handles?.db)));
-        let handle_growth = self.watched[index].handle_growths().add_sample(descriptors, now.instant);
+        let (handle_growth, restarts) = self.watched[index].note_processes(&processes, now);
         let content = self.watched[index].content(&view, openers, unseen);
         let locks_beside = self.labelled(std::mem::take(&mut view.locks_beside));
         let mut history = self.watched[index].history();
@@ -368,6 +367,7 @@ impl Observer {
             locks: decoded.locks,
             processes,
             handle_growth,
+            restarts,
             pragmas: PragmaCompliance::default(),
             ingestions: Vec::new(),
             watchers: Vec::new(),

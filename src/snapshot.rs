@@ -39,6 +39,7 @@ mod process_limits;
 mod protection;
 mod reach;
 mod refusals;
+mod restarts;
 mod sampling;
 mod schedule;
 mod space;
@@ -71,7 +72,7 @@ pub use ingestion::{
     BatchDecision, CarriesOn, DurationSpread, EmbeddingProgress, FailedFile, IngestedBatch, Ingestion,
     IngestionState, LockSharing, percentile,
 };
-pub use label::LabelRules;
+pub use label::{LabelRules, command_label, is_shell_of_databases, program_word};
 pub use lock_cycle::{CycleWait, LockCycle, WaitBasis};
 pub use locks::{
     DatabaseLocks, HolderWait, HolderWaitCause, LockHolder, LockWait, LogReader, ProcessHolds, WriteHolds,
@@ -87,6 +88,7 @@ pub use process_limits::{ProcessLimit, ProcessLimits, TemporaryFolder};
 pub use protection::StaleProtection;
 pub use reach::{OverlayMount, PathReach};
 pub use refusals::{RefusalReason, RefusedWriter, WriterRefusals};
+pub use restarts::RestartedProcess;
 pub use sampling::SamplingFacts;
 pub use schedule::{CheckpointSchedule, LastCheckpoint};
 pub use space::{SpaceKind, SpaceRelease, SpaceUse};
@@ -174,6 +176,9 @@ pub struct Database {
     /// Those of them whose descriptors on the main file have increased in the last minute and never decreased.
     #[serde(default)]
     pub handle_growth: Vec<HandleGrowth>,
+    /// Those of the last half minute that the same parent has started before with the same arguments.
+    #[serde(default)]
+    pub restarts: Vec<RestartedProcess>,
     pub pragmas: PragmaCompliance,
     /// Active and recent ingestions into this database, newest first.
     pub ingestions: Vec<Ingestion>,

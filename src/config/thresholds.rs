@@ -68,6 +68,16 @@ pub struct Thresholds {
     /// How many bytes have to be free in the temporary folder of a process.
     #[serde(deserialize_with = "byte_size")]
     pub temporary_room: u64,
+    /// From how far apart in their starts on two runs of a command are separate, and how long the transaction of the earlier
+    /// one has lasted if they overlap.
+    #[serde(deserialize_with = "scalar")]
+    pub separate_runs: Duration,
+    /// From how many starts of one command by one parent in 30 s on it is a restart loop.
+    #[serde(deserialize_with = "count")]
+    pub restarts: u32,
+    /// How many times the size of a database a copy page by page may have read.
+    #[serde(deserialize_with = "count")]
+    pub copy_rounds: u32,
     /// How long an orphan may be idle.
     #[serde(deserialize_with = "scalar")]
     pub idle: Duration,
@@ -100,6 +110,9 @@ impl Default for Thresholds {
             many_handles: 8,
             process_limit: 0.95,
             temporary_room: 1 << 20,
+            separate_runs: Duration::from_secs(1),
+            restarts: 3,
+            copy_rounds: 3,
             idle: Duration::from_mins(30),
             least_idle: Duration::from_secs(5),
         }

@@ -12,14 +12,26 @@ use crate::{
 
 mod many_handles;
 mod process_limit;
+mod restart_loop;
+mod restarted_copy;
 mod wal_reset_bug;
 
 pub use many_handles::ManyHandles;
 use process_limit::NearLimit;
+use restart_loop::RestartLoop;
+use restarted_copy::RestartedCopy;
 use wal_reset_bug::WalResetBug;
 
-pub const RULES: &[&dyn Rule] =
-    &[&MappedDatabase, &ManyHandles, &NearLimit, &WalResetBug, &BareClient, &PragmaMismatch];
+pub const RULES: &[&dyn Rule] = &[
+    &MappedDatabase,
+    &ManyHandles,
+    &NearLimit,
+    &RestartedCopy,
+    &RestartLoop,
+    &WalResetBug,
+    &BareClient,
+    &PragmaMismatch,
+];
 
 /// A process maps the main file while the profile says `mmap_size` 0.
 pub struct MappedDatabase;

@@ -58,6 +58,7 @@ pub fn live() -> Database {
         },
         processes: vec![process(WRITER, "bun"), process(READER, "python3")],
         handle_growth: Vec::new(),
+        restarts: Vec::new(),
         pragmas: PragmaCompliance::default(),
         ingestions: Vec::new(),
         watchers: Vec::new(),

@@ -8,13 +8,17 @@ use crate::snapshot::{Finding, FindingKind, OverlayMount, Severity, SuspicionKin
 
 mod lost_locks;
 mod other_log;
+mod unread_log;
 
 pub(super) use other_log::left_behind;
+pub(super) use unread_log::logged_frames;
 
 use lost_locks::{ForkedConnection, LostLocks};
 use other_log::OtherLog;
+use unread_log::UnreadLog;
 
-pub const RULES: &[&dyn Rule] = &[&OtherLog, &LostLocks, &ForkedConnection, &OutdatedReader, &OverlayUpper];
+pub const RULES: &[&dyn Rule] =
+    &[&OtherLog, &LostLocks, &ForkedConnection, &OutdatedReader, &UnreadLog, &OverlayUpper];
 
 /// A process that only reads has a deleted or replaced file open.
 pub struct OutdatedReader;

@@ -12,7 +12,9 @@ use crate::{
 };
 
 mod causes;
+mod doubles;
 mod findings;
+mod outlived;
 mod pidfile;
 mod protection;
 mod twins;

@@ -39,6 +39,7 @@ fn against(process: &Process, database: &Database, now: Timestamp) -> Vec<Suspic
     let found = [
         replaced(process),
         outdated(process),
+        unread_log(process, database),
         log_without_main(process, database),
         other_log(process),
         unproven_log(process, database),
@@ -55,6 +56,19 @@ fn replaced(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
 fn outdated(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
     let files = &process.pairing.outdated;
     (!files.is_empty()).then(|| (SuspicionKind::OutdatedReader, files.clone()))
+}
+
+// In WAL mode every connection that has read anything holds SHARED on the main file and has the log open, unless it takes
+// the file for one that nobody changes (`immutable=1`). An empty log hides nothing.
+fn unread_log(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
+    process.handles.filter(|it| it.db > 0 && it.wal == 0 && it.shm == 0)?;
+    let pairing = &process.pairing;
+    let locks_nothing = !pairing.holds_main && !process.holds_index && process.holds.is_empty();
+    let has_other_files = !process.replaced.is_empty() || !pairing.other_log.is_empty();
+    let is_copying = pairing.reads_in_order || pairing.has_closed;
+    let hides = database.is_wal() == Some(true) && super::pairing::logged_frames(database).is_some();
+    let is_suspect = locks_nothing && !has_other_files && !is_copying && hides;
+    is_suspect.then(|| (SuspicionKind::UnreadLog, files_of(database)))
 }
 
 // A connection opens the main file first and closes it last. A connection with the log and another main file was left

@@ -48,10 +48,10 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         BareClient, BusyLock, CommitStorm, ContendedPool, CrashedIngestion, CrossedLocks, DamagedHeader,
         DeadPidfile, DiskLow, DoubtfulLog, DuplicateDaemon, ExclusiveMode, FailedFiles, ForeignOwner,
         ForkedConnection, HotJournal, LargeWal, LockBeside, LongCheckpoint, LongWriteLock, LostLocks,
-        ManyHandles, MappedDatabase, MismatchedFiles, OldSnapshot, OtherLog, OutdatedReader, OverlayUpper,
-        PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RollbackJournal, SlowBatch,
-        SlowDisk, SplitWal, StaleDaemon, StalledIngestion, StoppedHolder, UnsafeFilesystem, WalResetBug,
-        WalStarved,
+        ManyHandles, MappedDatabase, MismatchedFiles, OldSnapshot, OtherLog, OutdatedReader, OutlivedSession,
+        OverlayUpper, PinnedWal, PragmaMismatch, ProcessLimit, ReadonlyTrap, RefusedWriters, RestartLoop,
+        RestartedCopy, RollbackJournal, SlowBatch, SlowDisk, SplitWal, StaleDaemon, StalledIngestion,
+        StoppedHolder, UnreadLog, UnsafeFilesystem, WalResetBug, WalStarved,
     };
     let scenes = match kind {
         SplitWal => split(),
@@ -98,6 +98,15 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
         MappedDatabase => vec![changed(live(), |it| it.processes[1].maps_database = Some(true))],
         ManyHandles => many_handles(),
         ProcessLimit => near_limits(),
+        RestartLoop => restart_loops(),
+        RestartedCopy => vec![changed(live(), |it| {
+            if let Some(file) = &mut it.files.db {
+                file.bytes = 164_000_000;
+            }
+            it.processes[1].label = "sqlite3".to_owned();
+            it.processes[1].started_at = Some(at(60));
+            it.processes[1].read_bytes = Some(4_150_000_000);
+        })],
         CrashedIngestion | StalledIngestion | SlowBatch | FailedFiles => ingestions(kind),
         ReadonlyTrap => readonly(),
         OldSnapshot => old_snapshots(),
@@ -110,8 +119,10 @@ fn examples_of(kind: FindingKind) -> Vec<Finding> {
             reader.pairing.holds_main = false;
             reader.pairing.outdated = vec!["/srv/notes.db".to_owned()];
         })],
+        UnreadLog => unread_logs(),
         StaleDaemon => return stale(),
         DuplicateDaemon => return duplicates(),
+        OutlivedSession => outlived_sessions(),
         DeadPidfile => return pidfiles(),
         WalResetBug => return wal_reset_bugs(),
         BareClient => return bare_clients(),

@@ -51,6 +51,8 @@ pub struct DatabaseOpener {
     pub handles: Option<HandleCounts>,
     /// Descriptors on the main file that are read-only.
     pub read_only_db: u32,
+    /// Whether the position of a read-only descriptor on the main file is past the beginning.
+    pub has_moved: bool,
     /// Descriptors on the main file or `-wal` of the kind that another waltop has while it reads a header.
     pub glances: u32,
     /// Descriptors on `-shm` that are read-only.

@@ -75,6 +75,7 @@ impl Observer {
                 writes_log: opener.writable_log > 0,
                 other_log: opener.other_log.clone(),
                 other_files: opener.other_files.clone(),
+                reads_in_order: opener.has_moved,
                 index_address: mapped.and_then(|[_, _, shm]| shm),
                 ..PairingFacts::default()
             };
@@ -84,6 +85,9 @@ impl Observer {
             }
             self.confirm_locks(&mut row, opener, view);
             self.note_freezer(&mut row);
+            if row.copies_by_page() {
+                row.read_bytes = ProcessFolder::of(&self.proc, pid).read_bytes();
+            }
             rows.push(row);
         }
         self.note_inheritance(&mut rows);

@@ -26,18 +26,25 @@ use crate::{
         locks_beside::LocksBeside,
         opener::DatabaseOpener,
         proc::{InsidePath, mounts::MountTable},
+        timing::SampleTime,
         trace::TraceTarget,
         wal::{self, LogHeader},
         wal_index::WalIndex,
     },
     paths::FileId,
-    snapshot::{CommitRate, ContentEvidence, JournalMode, PathReach, Unseen, WalSource, WalState},
+    snapshot::{
+        CommitRate, ContentEvidence, HandleGrowth, JournalMode, PathReach, Process, RestartedProcess, Unseen,
+        WalSource, WalState,
+    },
     threads,
 };
 
+mod restarts;
 mod view;
 
 pub use view::DatabaseView;
+
+use restarts::RestartTracker;
 
 /// A watched database, with the state that is kept between samples.
 #[derive(Debug)]
@@ -52,6 +59,7 @@ pub struct DatabaseWatch {
     content: ContentReader,
     history: Arc<Mutex<LockHistory>>,
     handle_growths: HandleGrowths,
+    restarts: RestartTracker,
     commits: CommitTracker,
     locks_beside: LocksBeside,
     // The last file seen at each of the paths, and the processes that had any of them open in the previous sample.
@@ -73,6 +81,7 @@ impl DatabaseWatch {
             content: ContentReader::default(),
             history: Arc::default(),
             handle_growths: HandleGrowths::default(),
+            restarts: RestartTracker::default(),
             commits: CommitTracker::default(),
             locks_beside: LocksBeside::default(),
             last: [None; 3],
@@ -123,9 +132,15 @@ impl DatabaseWatch {
         self.commits.rate()
     }
 
-    /// The growth of the descriptors of its processes.
-    pub fn handle_growths(&mut self) -> &mut HandleGrowths {
-        &mut self.handle_growths
+    /// The growth of the descriptors of `processes`, a sample at `now`, and those that were started again.
+    pub fn note_processes(
+        &mut self,
+        processes: &[Process],
+        now: SampleTime,
+    ) -> (Vec<HandleGrowth>, Vec<RestartedProcess>) {
+        let descriptors = processes.iter().filter_map(|it| Some((it.pid, it.start_ticks, it.handles?.db)));
+        let growth = self.handle_growths.add_sample(descriptors, now.instant);
+        (growth, self.restarts.add_sample(processes, now.timestamp))
     }
 
     /// The inodes of the files whose rows in the lock table [`DatabaseWatch::view`] needs.

@@ -53,6 +53,28 @@ pub fn label(name: &str, command: &[String]) -> String {
     if label.is_empty() { bounded(name) } else { label }
 }
 
+/// Programs in which people type statements.
+const DATABASE_SHELLS: &[&str] = &["sqlite3", "sqlite", "litecli", "sqlitebrowser", "usql"];
+
+/// Whether the program at `path` is one in which people type statements.
+pub fn is_shell_of_databases(path: &str) -> bool {
+    DATABASE_SHELLS.contains(&base(path))
+}
+
+/// The label of a process of which only `command` is known.
+pub fn command_label(command: &[String]) -> String {
+    label(command.first().map_or("", |first| base(first)), command)
+}
+
+/// The index of the word of `command` that names what the process runs: the program itself, or an interpreter's script.
+/// `None` if an interpreter runs code of the command line or its standard input.
+pub fn program_word(name: &str, command: &[String]) -> Option<usize> {
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let Some(script) = script(name, &words) else { return (!words.is_empty()).then_some(0) };
+    let at = words.iter().skip(1).position(|word| base(word) == script)?;
+    Some(at + 1)
+}
+
 // What an interpreter runs; its own name if that is unknown, and `None` if this is no interpreter.
 fn script(name: &str, words: &[&str]) -> Option<String> {
     let (first, rest) = words.split_first()?;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What proves, or disproves, that a process uses the main file, log and index of the path.
 #[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct PairingFacts {
     /// Whether it holds a lock that overlaps the SHARED bytes of the main file, as every connection in WAL mode does.
     pub holds_main: bool,
@@ -20,6 +21,10 @@ pub struct PairingFacts {
     pub other_files: Vec<String>,
     /// Files of an older generation that it has open read-only.
     pub outdated: Vec<String>,
+    /// Whether a read-only descriptor of it on the main file has been read from the beginning on, as a program that copies
+    /// the file does. SQLite names an offset with each read, which leaves the position at 0.
+    #[serde(skip)]
+    pub reads_in_order: bool,
     /// A related process that maps `-shm` at the same address: a fork copied the connection of one to the other.
     pub inherited_from: Option<i32>,
     /// Whether it closed descriptors on the main file or on `-shm` during the sample. What was read of it before and

@@ -52,6 +52,10 @@ pub struct Process {
     /// the database, and unless samples are taken for a second or more.
     #[serde(default)]
     pub write_rate: Option<f64>,
+    /// Bytes that it has read since its start, from whatever file. `None` if its command line names no copy page by page,
+    /// and if this user may not know.
+    #[serde(default)]
+    pub read_bytes: Option<u64>,
     /// How much room it has left; `None` if its limits cannot be read.
     #[serde(default)]
     pub limits: Option<ProcessLimits>,
@@ -158,6 +162,7 @@ impl Process {
             cpu_percent: None,
             memory_bytes: None,
             write_rate: None,
+            read_bytes: None,
             limits: None,
             temp_folder: None,
             handles: None,
@@ -202,6 +207,12 @@ impl Process {
     /// All SQLite libraries that it has mapped, as far as they are known.
     pub fn sqlite_libraries(&self) -> impl Iterator<Item = &SqliteLibrary> {
         self.sqlite.iter().chain(&self.other_sqlite)
+    }
+
+    /// Whether its command line asks the sqlite3 shell for a copy page by page.
+    pub fn copies_by_page(&self) -> bool {
+        let is_copy = |word: &String| [".backup", ".save"].iter().any(|it| word.trim_start().starts_with(it));
+        label::is_shell_of_databases(&self.name) && self.command.iter().skip(1).any(is_copy)
     }
 
     /// Its PID and label, as sentences name it: `71168 (holder.py)`.

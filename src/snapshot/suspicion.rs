@@ -29,6 +29,8 @@ pub enum SuspicionKind {
     ForkedConnection,
     /// It reads a file that was replaced, and can write to none.
     OutdatedReader,
+    /// It has the main file open, and neither the log nor a lock.
+    UnreadLog,
     /// The files contradict each other.
     Contradiction,
     /// Page 1 is damaged.

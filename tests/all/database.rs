@@ -92,6 +92,7 @@ fn seen(path: &Path, journal_mode: JournalMode, index_held: bool) -> Database {
         locks: DatabaseLocks { index_held, ..DatabaseLocks::default() },
         processes: Vec::new(),
         handle_growth: Vec::new(),
+        restarts: Vec::new(),
         pragmas: PragmaCompliance::default(),
         ingestions: Vec::new(),
         watchers: Vec::new(),

@@ -1,6 +1,7 @@
 //! Each rule on real processes, by name and PID, with a healthy twin of the same set-up that has nothing to find.
 
 mod beside;
+mod churn;
 mod clients;
 mod commits;
 mod content;

@@ -43,19 +43,27 @@ impl Python {
             return None;
         }
         let words: Vec<&str> = launcher.iter().copied().chain(["python3"]).collect();
-        let mut child = Command::new(words[0])
-            .args(&words[1..])
-            .args(["-c", UNDER_ORDERS])
-            .arg(database)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("python3 starts");
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).args(["-c", UNDER_ORDERS]).arg(database);
+        Some(Self::start_by(command))
+    }
+
+    /// The same from the file `script`, which is written, with `options` after the database.
+    pub fn open_script(script: &Path, database: &Path, options: &[&str]) -> Option<Self> {
+        Self::open(database)?;
+        std::fs::write(script, UNDER_ORDERS).expect("written");
+        let mut command = Command::new("python3");
+        command.arg(script).arg(database).args(options);
+        Some(Self::start_by(command))
+    }
+
+    fn start_by(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3 starts");
         let orders = child.stdin.take().expect("stdin is piped");
         let answers = BufReader::new(child.stdout.take().expect("stdout is piped"));
         let mut python = Self { child, orders, answers };
         assert_eq!(python.answer(), Vec::<String>::new());
-        Some(python)
+        python
     }
 
     /// Its process id.

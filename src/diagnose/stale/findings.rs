@@ -1,8 +1,10 @@
 //! Findings about daemons that should not run, or run twice.
 
 use super::{
+    doubles::{self, DoubleFinder, DoubleRelation, Doubles},
+    outlived::OutlivedSession,
     pidfile::DeadPidfile,
-    twins::{self, DaemonFamily},
+    twins::DaemonFamily,
 };
 use crate::{
     config::DaemonRule,
@@ -10,7 +12,7 @@ use crate::{
     snapshot::{Database, Finding, FindingKind, Process, Remedy, RemedyAction, Severity, StaleCause},
 };
 
-pub const RULES: &[&dyn Rule] = &[&StaleDaemon, &DuplicateDaemon, &DeadPidfile];
+pub const RULES: &[&dyn Rule] = &[&StaleDaemon, &DuplicateDaemon, &OutlivedSession, &DeadPidfile];
 
 /// A process is stale, and nothing protects it.
 pub struct StaleDaemon;
@@ -27,12 +29,13 @@ impl Rule for StaleDaemon {
             return Vec::new();
         }
         let family = DaemonFamily::of([look.database], &look.config.daemons);
-        let twins = twins_without_rule(look.database, &family);
+        let mut doubles = doubles_without_rule(look, &family);
+        doubles.retain(|it| it.relation == DoubleRelation::SameCommand);
         stale
             .into_iter()
             .map(|process| {
-                let twins = twins.iter().find(|twins| twins[0].pid == process.pid);
-                self.finding(look.database, process, twins.map_or(&[][..], |twins| &twins[1..]))
+                let twins = doubles.iter().find(|doubles| doubles.oldest.pid == process.pid);
+                self.finding(look.database, process, twins.map_or(&[][..], |twins| &twins.others))
             })
             .collect()
     }
@@ -52,7 +55,7 @@ impl StaleDaemon {
             }
         }
         if !twins.is_empty() {
-            told.push(format!("it {}", same_command(twins)));
+            told.push(format!("it {}", doubles::same_command(twins)));
             names.push(DUPLICATE);
             let pids: Vec<i32> = std::iter::once(process.pid).chain(twins.iter().map(|it| it.pid)).collect();
             evidence.insert("processes".to_owned(), pids.into());
@@ -73,22 +76,16 @@ impl StaleDaemon {
 /// The name of [`StaleCause::Duplicate`].
 const DUPLICATE: &str = "duplicate";
 
-fn same_command(twins: &[&Process]) -> String {
-    let named: Vec<String> = twins.iter().map(|twin| twin.who()).collect();
-    format!("runs the same command in the same folder as {}", named.join(", "))
-}
-
 // A process with a rule is reported for that, or the rule permits several.
-fn twins_without_rule<'a>(database: &'a Database, family: &DaemonFamily<'_>) -> Vec<Vec<&'a Process>> {
-    let mut alike = twins::alike(database, family);
-    alike.retain(|twins| twins.iter().all(|it| family.rule(it).is_none()));
-    alike
+fn doubles_without_rule<'a>(look: &RuleInput<'a>, family: &DaemonFamily<'_>) -> Vec<Doubles<'a>> {
+    let apart = look.config.thresholds.separate_runs;
+    DoubleFinder { database: look.database, family, apart }.find()
 }
 
 /// Two processes look like the same daemon.
 ///
 /// If a rule allows only one, it is a warning on each but the newest. Without a rule it is information: one finding for
-/// all equal processes, on the oldest. A stale process has this in its [`StaleDaemon`] instead.
+/// all that differ from the oldest in the same way, on the oldest. A stale process has this in its [`StaleDaemon`] instead.
 pub struct DuplicateDaemon;
 
 impl Rule for DuplicateDaemon {
@@ -104,8 +101,8 @@ impl Rule for DuplicateDaemon {
                 found.push(self.warning(rule, process, newer));
             }
         }
-        let twins = twins_without_rule(look.database, &family);
-        found.extend(twins.iter().filter_map(|twins| self.info(twins)));
+        let doubles = doubles_without_rule(look, &family);
+        found.extend(doubles.iter().filter_map(|doubles| self.info(doubles)));
         found
     }
 }
@@ -131,17 +128,22 @@ impl DuplicateDaemon {
         }
     }
 
-    fn info(&self, twins: &[&Process]) -> Option<Finding> {
-        let (oldest, others) = twins.split_first().filter(|(oldest, _)| !oldest.is_stale())?;
-        let pids: Vec<i32> = twins.iter().map(|process| process.pid).collect();
+    // That a stale process runs twice is in its `stale-daemon`.
+    fn info(&self, doubles: &Doubles<'_>) -> Option<Finding> {
+        let Doubles { relation, oldest, others } = doubles;
+        if oldest.is_stale() && *relation == DoubleRelation::SameCommand {
+            return None;
+        }
+        let processes: Vec<i32> = [*oldest].iter().chain(others).map(|process| process.pid).collect();
         Some(Finding {
             kind: self.kind(),
             severity: Severity::Info,
             label: None,
             pid: Some(oldest.pid),
-            message: format!("{} {}: they may do the same work twice", oldest.who(), same_command(others)),
+            message: doubles.to_string(),
             evidence: evidence([
-                ("processes", pids.into()),
+                ("relation", relation.name().into()),
+                ("processes", processes.into()),
                 ("command", oldest.command_line().into()),
                 ("directory", oldest.origin.directory.clone().into()),
             ]),

@@ -93,8 +93,8 @@ impl<'a> DaemonFamily<'a> {
         std::iter::successors(parent(process), move |member| parent(member.process)).take(self.members.len())
     }
 
-    // Whether one of the two, or its parent, started the other, as far as the processes between them are known.
-    fn are_kin(&self, one: &Process, other: &Process) -> bool {
+    /// Whether one of the two, or its parent, started the other, as far as the processes between them are known.
+    pub fn are_kin(&self, one: &Process, other: &Process) -> bool {
         let descends = |process: &Process, ancestor: i32| {
             process.parent == Some(ancestor)
                 || self.ancestors(process).any(|it| it.process.parent == Some(ancestor))
@@ -108,37 +108,13 @@ pub fn newer<'a>(scene: &StaleInput<'a>, process: &Process) -> Option<&'a Proces
     scene.family.newer(process)
 }
 
-/// Processes with the same program, arguments and working directory that are neither siblings nor ancestor and child,
-/// as pre-forked workers are; oldest first.
-pub fn alike<'a>(database: &'a Database, family: &DaemonFamily<'_>) -> Vec<Vec<&'a Process>> {
-    let mut kinds: BTreeMap<(&str, &[String], &str), Vec<&Process>> = BTreeMap::new();
-    for process in &database.processes {
-        let origin = &process.origin;
-        if let (Some(executable), Some(directory)) = (&origin.executable, &origin.directory)
-            && !process.command.is_empty()
-            && process.start_ticks.is_some()
-        {
-            kinds.entry((&executable.path, &process.command, directory)).or_default().push(process);
-        }
-    }
-    kinds
-        .into_values()
-        .filter_map(|mut twins| {
-            twins.sort_by_key(|process| started(process));
-            let oldest = *twins.first()?;
-            let is_apart = |other: &&Process| !are_siblings(oldest, other) && !family.are_kin(oldest, other);
-            let apart: Vec<&Process> = twins.into_iter().skip(1).filter(is_apart).collect();
-            (!apart.is_empty()).then(|| [oldest].into_iter().chain(apart).collect())
-        })
-        .collect()
-}
-
-fn started(process: &Process) -> Option<(u64, i32)> {
+/// Its start, to sort by.
+pub fn started(process: &Process) -> Option<(u64, i32)> {
     process.start_ticks.map(|ticks| (ticks, process.pid))
 }
 
-// Processes that the same process adopted need not have had the same parent.
-fn are_siblings(one: &Process, other: &Process) -> bool {
+/// Whether one process started both. Processes that the same process adopted need not have had the same parent.
+pub fn are_siblings(one: &Process, other: &Process) -> bool {
     one.parent.is_some() && one.parent == other.parent && !(may_be_adopted(one) || may_be_adopted(other))
 }
 

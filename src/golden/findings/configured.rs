@@ -141,8 +141,54 @@ pub fn duplicates() -> Vec<Finding> {
     });
     let ruled = Config { daemons: vec![watcher()], ..config() };
     let kind = FindingKind::DuplicateDaemon;
-    let found_in = |database, config| found(kind, database, config, &[]);
-    [found_in(&twins, &ruled), found_in(&stale, &ruled), found_in(&twins, &config())].concat()
+    let found_in = |database: &Database, config: &Config| found(kind, database, config, &[]);
+    let usual = config();
+    let changed_twins = |change: fn(&mut Database)| found_in(&changed(twins.clone(), change), &usual);
+    let info: [fn(&mut Database); 6] = [
+        |_| {},
+        |it| {
+            it.processes[0].origin.manager = Some(ProcessManager::Container("docker-1.scope".to_owned()));
+            it.processes[1].origin.manager = Some(ProcessManager::Container("docker-2.scope".to_owned()));
+        },
+        |it| {
+            it.processes.iter_mut().for_each(|it| it.command[1] = "/srv/watch.ts".to_owned());
+            it.processes[1].origin.directory = Some("/home/me".to_owned());
+        },
+        |it| {
+            for (process, port) in it.processes.iter_mut().zip(["4545", "5000"]) {
+                process.command.extend(["--port", port].map(str::to_owned));
+            }
+        },
+        |it| {
+            runs_apart(it);
+            it.locks.writer = None;
+            it.locks.readers = vec![reader(WRITER, 1, 19_031, 95_000.0)];
+        },
+        |it| {
+            runs_apart(it);
+            it.locks.writer = Some(held(WRITER, 95_000.0));
+            it.locks.possible_waiters = vec![waiter(READER)];
+        },
+    ];
+    let info = info.into_iter().flat_map(changed_twins);
+    [found_in(&twins, &ruled), found_in(&stale, &ruled)].concat().into_iter().chain(info).collect()
+}
+
+fn runs_apart(database: &mut Database) {
+    for (process, second) in database.processes.iter_mut().zip([0, 60]) {
+        process.started_at = Some(at(second));
+    }
+}
+
+fn waiter(pid: i32) -> PossibleWaiter {
+    PossibleWaiter {
+        pid,
+        holder: Some(WRITER),
+        samples: 5,
+        asleep: 4,
+        span_ms: 900.0,
+        evidence: WaiterEvidence::HandlerSleep { sleep_ms: 100 },
+    }
 }
 
 pub fn pidfiles() -> Vec<Finding> {

@@ -250,3 +250,51 @@ pub fn ingestions(kind: FindingKind) -> Vec<Database> {
         ],
     }
 }
+
+/// A reader with `immutable=1`: before a checkpoint, and after one has moved the whole log.
+pub fn unread_logs() -> Vec<Database> {
+    let beside = |moved: u32| {
+        changed(live(), |it| {
+            it.wal = Some(wal(19_031, moved));
+            it.locks.readers.clear();
+            let reader = &mut it.processes[1];
+            reader.handles = Some(HandleCounts { db: 1, wal: 0, shm: 0 });
+            (reader.maps_index, reader.index_read_only, reader.holds_index) = (Some(false), None, false);
+            reader.pairing = PairingFacts::default();
+        })
+    };
+    vec![beside(19_000), beside(19_031)]
+}
+
+/// A worker that a supervisor, and one that a shell script starts again and again.
+pub fn restart_loops() -> Vec<Database> {
+    let started_by = |parent: &[&str]| {
+        changed(live(), |it| {
+            it.restarts = vec![RestartedProcess {
+                pid: READER,
+                label: "worker.py".to_owned(),
+                program: "/usr/bin/python3".to_owned(),
+                command: ["python3", "worker.py"].map(str::to_owned).to_vec(),
+                parent: 500,
+                parent_command: Some(parent.iter().map(|&word| word.to_owned()).collect()),
+                manager: None,
+                starts: vec![at(50), at(58), at(66)],
+                gap_ms: 300.0,
+            }];
+        })
+    };
+    vec![started_by(&["python3", "supervisor.py"]), started_by(&["bash", "loop.sh"]), started_by(&[])]
+}
+
+/// A session whose terminal is gone, idle and in a read transaction.
+pub fn outlived_sessions() -> Vec<Database> {
+    let with = |holds: Vec<LockHold>| {
+        changed(live(), |it| {
+            let process = &mut it.processes[0];
+            process.origin.has_lost_parent = Some(true);
+            process.origin.lost_input = Some(LostInput::Terminal);
+            process.holds = holds;
+        })
+    };
+    vec![with(Vec::new()), with(vec![LockHold::Read(1)])]
+}

@@ -20,6 +20,9 @@ pub struct DescriptorInfo {
     pub is_read_only: bool,
     /// Read-only and non-blocking, as waltop opens a file for a short read, and SQLite never does.
     pub is_glance: bool,
+    /// Whether its position is past the beginning, as after a read(2). SQLite names an offset with each read, which does not
+    /// change the position.
+    pub has_moved: bool,
     /// The locks on bytes that SQLite locks: those of the process on this file, and those of the open file description.
     pub locks: Vec<LockRow>,
 }
@@ -49,6 +52,8 @@ impl DescriptorInfo {
             self.is_read_only = flags.is_some_and(|flags| flags % 4 == 0);
             self.is_glance =
                 self.is_read_only && flags.is_some_and(|flags| flags & OFlags::NONBLOCK.bits() != 0);
+        } else if let Some(position) = line.strip_prefix(b"pos:") {
+            self.has_moved = position.trim_ascii() != b"0";
         } else if let Some(inode) = line.strip_prefix(b"ino:") {
             self.inode = std::str::from_utf8(inode).ok().and_then(|inode| inode.trim().parse().ok());
         } else if line.starts_with(b"lock:") {
@@ -79,6 +84,7 @@ mod tests {
                          lock:\t3: POSIX  ADVISORY  READ 7 fe:00:5 4 4\n",
         );
         assert!(read.is_read_only && read.is_glance && read.inode == Some(5));
+        assert!(!read.has_moved && info("pos:\t4096\n").has_moved);
         assert_eq!(
             read.locks.iter().map(|row| (row.is_ofd, row.pid)).collect::<Vec<_>>(),
             [(true, None), (false, Some(7))]

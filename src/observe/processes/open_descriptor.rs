@@ -64,6 +64,7 @@ impl OpenDescriptor<'_> {
                 0 => {
                     handles.db += 1;
                     opener.read_only_db += u32::from(info.is_read_only);
+                    opener.has_moved |= info.is_read_only && info.has_moved;
                 }
                 1 => handles.wal += 1,
                 _ => {

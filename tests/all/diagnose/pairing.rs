@@ -185,6 +185,33 @@ fn a_reader_of_a_file_that_was_replaced_on_purpose_is_worth_knowing() {
 }
 
 #[test]
+fn a_reader_that_never_opens_the_log_sees_nothing_new() {
+    let scene = Scene::new("wal");
+    let mut writer = scene.actor();
+    writer.sql("PRAGMA wal_autocheckpoint = 0").sql("INSERT INTO t VALUES (2)");
+    let (Some(mut old), Some(mut copier)) = (Python::open(&scene.path()), Python::open(&scene.path())) else {
+        return;
+    };
+    old.run("import sqlite3; db.close(); db = sqlite3.connect(f'file:{path}?immutable=1', uri=True)");
+    let seen = "print(db.execute('SELECT count(*) FROM t').fetchone()[0])";
+    assert_eq!(old.run(seen), ["1"]);
+    copier.run("db.close(); file = open(path, 'rb', buffering=0); file.read(100)");
+    let mut reader = Actor::open_read_only(&scene.path());
+    reader.sql("SELECT * FROM t");
+    let mut watch = scene.patient();
+    let finding = found(&mut watch, FindingKind::UnreadLog, Some(old.pid()));
+    assert_eq!(finding.severity, Severity::Info);
+    assert_eq!(finding.evidence["frames"], finding.evidence["pending"]);
+    let database = look(&mut watch);
+    let others =
+        database.findings.iter().filter(|it| it.kind == FindingKind::UnreadLog && it.pid != finding.pid);
+    assert_eq!(others.count(), 0, "the copy and the reader are healthy");
+    old.run("db.close(); db = sqlite3.connect(f'file:{path}?mode=ro', uri=True)");
+    assert_eq!(old.run(seen), ["2"]);
+    eventually("it has opened the log", || (!has(&look(&mut watch), FindingKind::UnreadLog)).then_some(()));
+}
+
+#[test]
 fn a_backup_that_was_put_in_the_place_of_a_live_file() {
     let scene = Scene::new("wal");
     let mut service = scene.actor();

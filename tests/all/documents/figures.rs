@@ -35,6 +35,7 @@ fn pages_quote_the_default_thresholds() {
     quotes(FindingKind::PinnedWal, &format!("pinned the log for {} without using CPU time", time(error)));
     quotes(FindingKind::StaleDaemon, &format!("pinned the log for {} without using CPU time", time(error)));
     quotes(FindingKind::StaleDaemon, &format!("idle for {}", time(it.idle)));
+    quotes(FindingKind::OutlivedSession, &format!("idle for {}", time(it.idle)));
     let (warning, error) = it.slow_batch;
     quotes(
         FindingKind::SlowBatch,
@@ -68,6 +69,9 @@ fn pages_quote_the_default_thresholds() {
     quotes(FindingKind::CrossedLocks, &format!("lasted for at least {}", time(it.lock_cycle)));
     quotes(FindingKind::SlowDisk, &format!("in at least {} of the last 10 s", percent(it.disk_pressure)));
     quotes(FindingKind::ProcessLimit, &format!("{} of its descriptors", percent(it.process_limit)));
+    quotes(FindingKind::DuplicateDaemon, &format!("for at least {}", time(it.separate_runs)));
+    quotes(FindingKind::RestartedCopy, &format!("{} times its size", it.copy_rounds));
+    quotes(FindingKind::RestartLoop, &format!("{} times or more in 30 s", it.restarts));
     quotes(FindingKind::ProcessLimit, &format!("less than {} MiB left", it.temporary_room >> 20));
 }
 

@@ -140,6 +140,9 @@ fn thresholds() -> String {
         many_handles,
         process_limit,
         temporary_room,
+        separate_runs,
+        restarts,
+        copy_rounds,
         idle,
         least_idle,
     } = Thresholds::default();
@@ -178,6 +181,13 @@ fn thresholds() -> String {
             "bytes left in the folder of a process's temporary files",
             format!("{} MiB", temporary_room >> 20),
         ),
+        (
+            "separate_runs",
+            "time between two runs of a command, and of the earlier run's lock",
+            time(separate_runs),
+        ),
+        ("restarts", "starts of one command by one parent in 30 s", restarts.to_string()),
+        ("copy_rounds", "times that a copy page by page has read the database", copy_rounds.to_string()),
         ("idle", "an orphan is idle", time(idle)),
         ("least_idle", "the shortest idle time that counts", time(least_idle)),
     ];

@@ -63,6 +63,55 @@ fn twins_without_a_rule_are_worth_knowing_unless_they_are_siblings() {
     assert!(database.processes.iter().all(|process| !process.is_stale()), "it is no cause");
 }
 
+fn doubles(database: &Database) -> Vec<Finding> {
+    let doubles = database.findings.iter().filter(|finding| finding.kind == FindingKind::DuplicateDaemon);
+    doubles.cloned().collect()
+}
+
+#[test]
+fn a_daemon_that_is_started_twice_on_other_ports() {
+    let mut scene = Scene::new();
+    scene.config.thresholds.separate_runs = Duration::from_millis(10);
+    let start = |script: &str, options: &[&str]| {
+        Python::open_script(&scene.folder.path().join(script), &scene.path(), options)
+    };
+    let mut watch = scene.watch();
+    let Some(_worker) = start("pool.py", &["--worker-id", "1"]) else { return };
+    let _other_worker = start("pool.py", &["--worker-id", "2"]);
+    let old = start("daemon.py", &["--port", "4545"]).expect("Python is here");
+    assert_eq!(doubles(&look(&mut watch)), [], "a pool, and one daemon");
+    let new = start("daemon.py", &["--port", "5000"]).expect("Python is here");
+    let found = eventually("the second one is found", || doubles(&look(&mut watch)).pop());
+    assert_eq!((found.severity, found.pid), (Severity::Info, Some(old.pid())));
+    assert_eq!(found.evidence["relation"], "other-arguments");
+    assert_eq!(found.evidence["processes"], serde_json::json!([old.pid(), new.pid()]));
+    assert_eq!(doubles(&look(&mut watch)).len(), 1);
+}
+
+#[test]
+fn a_job_that_waits_for_its_last_run() {
+    let mut scene = Scene::new();
+    scene.config.thresholds.separate_runs = Duration::from_millis(10);
+    let script = scene.folder.path().join("job.py");
+    let Some(mut last) = Python::open_script(&script, &scene.path(), &[]) else { return };
+    let mut next = Python::open_script(&script, &scene.path(), &[]).expect("Python is here");
+    last.sql("BEGIN IMMEDIATE");
+    let mut observer = Observer::new(&scene.config.places, vec![scene.path()]);
+    observer.watch_locks();
+    let mut watch = Monitor::new(observer, scene.config.clone());
+    let is_held = |database: &Database| {
+        let held = database.locks.writer.as_ref().and_then(|writer| writer.held_ms);
+        held.is_some_and(|ms| ms > 100.0)
+    };
+    eventually("the lock is held for a while", || is_held(&look(&mut watch)).then_some(()));
+    assert_eq!(doubles(&look(&mut watch)), [], "two children of one parent, and neither waits");
+    next.sql("PRAGMA busy_timeout = 3600000").start("db.execute('BEGIN IMMEDIATE')");
+    let found = eventually("the overlap is found", || doubles(&look(&mut watch)).pop());
+    assert_eq!((found.severity, found.pid), (Severity::Info, Some(last.pid())));
+    assert_eq!(found.evidence["relation"], "earlier-run");
+    assert_eq!(found.evidence["processes"], serde_json::json!([last.pid(), next.pid()]));
+}
+
 #[test]
 fn a_pidfile_that_names_no_process_or_another() {
     let mut scene = Scene::ruled("daemon", |_| {});

@@ -128,6 +128,13 @@ fn an_orphan_whose_standard_input_has_no_other_end() {
         eprintln!("not tested: whatever is started here has a manager");
         return;
     }
+    scene.config.thresholds.idle = LONG;
+    {
+        let mut watch = scene.watch();
+        let finding = found(&mut watch, FindingKind::OutlivedSession, Some(piped.pid()));
+        assert_eq!((finding.severity, &finding.evidence["lost_input"]), (Severity::Info, &"pipe".into()));
+        assert!(told(&look(&mut watch), FindingKind::OutlivedSession, Some(twin.pid())).is_none());
+    }
     let cause = stale(&mut watch, piped.pid(), "orphan");
     assert!(
         cause.to_string().contains("its standard input is a pipe that no process can write to"),
