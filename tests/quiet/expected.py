@@ -16,6 +16,7 @@ FINDINGS = {
     "optuna": ROLLBACK,
     "rollback": ROLLBACK,
     "swapped": ROLLBACK,
+    "large_checkpoint": {"large-wal": "the log is as large as it says, and a checkpoint moves it a moment later"},
     "killed_checkpoint": {"large-wal": "on a loaded machine the log grows before the checkpoint that is killed, and it is large"},
     "mmap": {"mapped-database": "it says that the main file is mapped, and it is"},
 }
@@ -33,6 +34,7 @@ REFUSALS = [
     ("rollback", r"has a rollback journal with content", "a transaction is open, and its journal is there"),
     ("killed_checkpoint", r"no process holds the index", "no process has the files open, and a connection would recover the log"),
     ("killed_writer", r"no process holds the index", "no process has the files open, and a connection would recover the log"),
+    ("restarted_once", r"no process holds the index", "the worker was ended and not started again yet"),
     ("short", r"no process holds the index", "the last connection closed between the sample and the question"),
     ("swapped", r"may only be read by this user", "SQLite writes nothing to a file that was renamed over between opening and writing"),
     ("upgrade", r"no process holds the index", "the service closed its connection between the sample and the question"),

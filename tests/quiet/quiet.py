@@ -128,8 +128,11 @@ def main(argv):
             print(result.row(), flush=True)
         return result
 
-    with ThreadPoolExecutor(len(options.kinds) if options.together else options.jobs) as pool:
-        results = list(pool.map(one, options.kinds))
+    # The kinds that would disturb the others come after them, one at a time.
+    beside = [kind for kind in options.kinds if not getattr(importlib.import_module(f"kinds.{kind}"), "ALONE", False)]
+    with ThreadPoolExecutor(max(len(beside), 1) if options.together else options.jobs) as pool:
+        results = list(pool.map(one, beside))
+    results += [one(kind) for kind in options.kinds if kind not in beside]
     for result in results:
         for line in result.lines():
             print(line)

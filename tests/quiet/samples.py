@@ -51,12 +51,14 @@ class Samples:
 
     def run(self, until, module):
         """Samples until the monotonic time `until`; the commands that only read and the workers take turns of their own.
-        A kind's GUARD_PAUSE_S is how many seconds lie between two workers; None: no worker runs."""
+        A kind's LOOKS replace the commands that only read. Its GUARD_PAUSE_S is how many seconds lie between two workers;
+        None: no worker runs."""
         self.uid = getattr(module, "WALTOP_UID", None)
         if self.uid is not None:
             self._let_in()
         guard_pause = getattr(module, "GUARD_PAUSE_S", 0.3)
-        threads = [threading.Thread(target=self._repeat, args=(LOOKS, until, self.pause))]
+        looks = getattr(module, "LOOKS", LOOKS)
+        threads = [threading.Thread(target=self._repeat, args=(looks, until, self.pause))]
         if guard_pause is not None:
             threads.append(threading.Thread(target=self._repeat, args=(GUARDS, until, max(guard_pause, self.pause))))
         for thread in threads:
