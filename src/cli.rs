@@ -21,6 +21,7 @@ mod databases;
 mod each;
 mod embed;
 mod explain;
+mod export;
 mod fix;
 mod habits;
 mod health;
@@ -30,6 +31,9 @@ pub(crate) mod optimize;
 mod output;
 mod pragmas;
 mod reap;
+mod record;
+mod recorded_time;
+mod report;
 mod rescue;
 mod runs;
 mod safe;
@@ -39,6 +43,7 @@ pub(crate) mod stats;
 mod status;
 mod wait;
 mod watch;
+mod who;
 
 use databases::{
     console_databases, databases, databases_by, diagnosed, fit, look, refuse_hazard, refuse_unfit, unnamed,
@@ -118,6 +123,14 @@ enum CliCommand {
     Safe(safe::SafeArgs),
     /// Wait until the write lock is free or the log is checkpointed.
     Wait(wait::WaitArgs),
+    /// Record the locks of databases, for the time after an incident.
+    Record(record::RecordArgs),
+    /// Say who held the locks at a recorded moment.
+    Who(who::WhoArgs),
+    /// Summarize a recording: longest holds, waits, growth of the log, findings.
+    Report(report::ReportArgs),
+    /// Write a recording in the format of another program.
+    Export(export::ExportArgs),
     #[command(hide = true)]
     Pragmas(pragmas::PragmasArgs),
     #[command(hide = true)]
@@ -233,6 +246,26 @@ pub const COMMANDS: &[CommandHelp] = &[
             "waltop wait notes.db --until checkpointed --timeout 5m",
         ],
     },
+    CommandHelp {
+        command: "record",
+        exit_codes: "0 after SIGTERM, 130 after SIGINT, 2 if it cannot start. SIGHUP reads the settings again.",
+        examples: &["waltop record notes.db", "waltop record notes.db --keep 30d --max-size 5GiB"],
+    },
+    CommandHelp {
+        command: "who",
+        exit_codes: "0 answered; 2 if that moment was not watched, or error.",
+        examples: &["waltop who notes.db --at 03:12:07", "waltop who --at '10 min ago' --around 1m --json"],
+    },
+    CommandHelp {
+        command: "report",
+        exit_codes: "0; 2 if nothing was recorded then, or error.",
+        examples: &["waltop report notes.db --since 24h", "waltop report --since 7d --html report.html"],
+    },
+    CommandHelp {
+        command: "export",
+        exit_codes: OK_OR_ERROR,
+        examples: &["waltop export --perfetto trace.json --since 1h"],
+    },
 ];
 
 impl CliCommand {
@@ -255,6 +288,10 @@ impl CliCommand {
             | Self::Stats(_)
             | Self::Safe(_)
             | Self::Wait(_)
+            | Self::Record(_)
+            | Self::Who(_)
+            | Self::Report(_)
+            | Self::Export(_)
             | Self::Pragmas(_)
             | Self::Actor(_)
             | Self::Crash => false,
@@ -319,6 +356,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Rescue(args)) => rescue::run(&args, &config()?),
         Some(CliCommand::Safe(args)) => safe::run(&args, &config()?),
         Some(CliCommand::Wait(args)) => wait::run(&args, &config()?),
+        Some(CliCommand::Record(args)) => record::run(&args, &config),
+        Some(CliCommand::Who(args)) => who::run(&args, &config()?),
+        Some(CliCommand::Report(args)) => report::run(&args, &config()?),
+        Some(CliCommand::Export(args)) => export::run(&args, &config()?),
         Some(CliCommand::Pragmas(args)) => pragmas::run(&args, &config()?),
         // An actor, or a test of the terminal, does not use the user's settings.
         Some(CliCommand::Actor(args)) => actor::run(&args),

@@ -13,8 +13,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 mod activity_past;
 mod coarse;
+mod events;
 mod grid;
 mod holds;
 mod log_growth;
@@ -27,6 +31,8 @@ mod wait_past;
 
 use activity_past::ActivityPast;
 use coarse::CoarseHistory;
+use events::EventQueue;
+pub use events::HistoryEvent;
 use holds::HoldPiece;
 use log_past::LogPast;
 use log_window::LogWindow;
@@ -91,7 +97,8 @@ impl LockOwner {
 }
 
 /// One of the three exclusive locks that can be sampled.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum SampledLock {
     /// Byte 120.
     Write,
@@ -139,6 +146,8 @@ pub struct LockHistory {
     // The same at most every `STEADY`, so that it spans enough time at any sampling rate.
     steady_growth: GrowthRate,
     moved: MovedFrames,
+    // For a recorder; `None`: there is none.
+    events: Option<EventQueue>,
 }
 
 /// Microseconds, or a time in microseconds after the start of the sampler: 292,000 years fit.
@@ -189,7 +198,9 @@ impl LockHistory {
     pub fn open(&mut self, lock: SampledLock, at: Instant, who: Arc<LockOwner>) {
         self.close(lock, at);
         self.sampling_began(at);
-        self.open[lock as usize] = Some((at, self.known(who)));
+        let who = self.known(who);
+        self.note_event(|| HistoryEvent::Began { lock, at, who: Arc::clone(&who) });
+        self.open[lock as usize] = Some((at, who));
     }
 
     /// Moves the beginning of the open hold of `lock` back to `at`, if `pid` held it when the sampler started.
@@ -206,6 +217,7 @@ impl LockHistory {
     /// Records that no process holds `lock` from `at` on.
     pub fn close(&mut self, lock: SampledLock, at: Instant) {
         let Some((start, who)) = self.open[lock as usize].take() else { return };
+        self.note_event(|| HistoryEvent::Ended { lock, began: start, at, who: Arc::clone(&who) });
         let hold =
             TimedHold { start: self.micros(start), length: micros(at.saturating_duration_since(start)), who };
         match lock {

@@ -37,6 +37,8 @@
 //!                                        ╰─▶ worker: waltop checkpoint, fix, health, ingest, pragmas, search
 //! worker process: cli/ ─▶ database/ (the only SQLite connections) ◀─ ingest/
 //! worker process: cli/ ─▶ rescue/ (raw copies under a reader's locks) ─▶ closed ─▶ database/ (opens the copy)
+//!
+//! snapshots and holds ─▶ recording/ (after each sample) ─▶ who, report, export: text, JSON, HTML, a trace
 //! ```
 //!
 //! Three walks (`docs/architecture.md` explains the modules):
@@ -92,6 +94,7 @@ pub mod json;
 pub mod keymap;
 pub mod observe;
 pub mod paths;
+pub mod recording;
 pub mod report;
 pub mod rescue;
 pub mod sampler;

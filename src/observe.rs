@@ -13,6 +13,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
+    clock,
     config::TraceMode,
     history::{DatabaseTrend, LockHistory, LockOwner},
     snapshot::{Database, Ingestion, LabelRules, PragmaCompliance, SamplingProcess, Snapshot, Unseen},
@@ -73,8 +74,8 @@ pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::{sidecar, with_sidecars};
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};
 pub use proc::{
-    command as process_command, directory as process_directory, is_own_proc, process_ancestors, process_name,
-    process_owner, process_start,
+    boot_id, command as process_command, directory as process_directory, is_own_proc, pid_namespace,
+    process_ancestors, process_name, process_owner, process_start,
 };
 
 use idleness::IdleTracker;
@@ -292,7 +293,7 @@ impl Observer {
     fn ingestions(&mut self, now: SampleTime, unseen: &mut Vec<Unseen>) -> Vec<(String, Ingestion)> {
         let Some(journals) = &mut self.journals else { return Vec::new() };
         let (mut ingestions, untold) = journals.look();
-        journals.fill_in_silence(&mut ingestions, now, timing::slept());
+        journals.fill_in_silence(&mut ingestions, now, clock::slept());
         unseen.extend(untold);
         ingestions
     }

@@ -1,6 +1,7 @@
 //! The samples of a running console: a named thread that observes, diagnoses and publishes; the latest sample wins.
 
 use std::{
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -14,6 +15,7 @@ use crate::{
     diagnose::{self, compliance, schedule, suspicion},
     history::DatabaseTrend,
     observe::Observer,
+    recording::{Recorder, RecorderState},
     snapshot::{ConnectionFacts, Snapshot, Unseen},
     state::schedule_ledger::ScheduleLedger,
     threads,
@@ -26,6 +28,8 @@ pub struct Sample {
     pub snapshot: Snapshot,
     /// One for each database of the snapshot.
     pub trends: Vec<DatabaseTrend>,
+    /// Where the samples are recorded; `None` if they are not.
+    pub recorder: Option<RecorderState>,
     /// The time that the sample itself took.
     pub took: Duration,
 }
@@ -44,15 +48,28 @@ pub struct Monitor {
     ledger: ScheduleLedger,
     // Time of the first sample.
     since: Option<Timestamp>,
+    recorder: Option<Recorder>,
 }
 
 impl Monitor {
     /// A monitor of everything that `observer` observes.
     pub fn new(mut observer: Observer, config: Config) -> Self {
-        observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
-        observer.set_label_rules(config.label_rules());
+        name_daemons(&mut observer, &config);
         let ledger = ScheduleLedger::new(&config.places);
-        Self { observer, config, facts: Vec::new(), previous: None, ledger, since: None }
+        Self { observer, config, facts: Vec::new(), previous: None, ledger, since: None, recorder: None }
+    }
+
+    /// Records each sample from now on, or none.
+    pub fn record(&mut self, recorder: Option<Recorder>) {
+        self.recorder = recorder;
+    }
+
+    /// Samples `databases` by `config` from now on.
+    pub fn reconfigure(&mut self, config: Config, databases: Vec<PathBuf>) {
+        name_daemons(&mut self.observer, &config);
+        self.observer.set_databases(databases);
+        (self.config, self.previous) = (config, None);
+        self.facts.clear();
     }
 
     /// Stores the pragma values of waltop's own connection to the database at `index`.
@@ -90,7 +107,11 @@ impl Monitor {
         diagnose::diagnose(&mut snapshot, previous, &self.config);
         self.fill_in_schedules(&mut snapshot);
         let trends = (0..snapshot.databases.len()).map(|index| self.observer.trend(index)).collect();
-        let look = Arc::new(Sample { snapshot, trends, took: began.elapsed() });
+        let recorder = self.recorder.as_mut().map(|recorder| {
+            recorder.tick(&snapshot, &self.observer.histories());
+            recorder.state()
+        });
+        let look = Arc::new(Sample { snapshot, trends, recorder, took: began.elapsed() });
         self.previous = Some(Arc::clone(&look));
         look
     }
@@ -122,6 +143,12 @@ impl Monitor {
     }
 }
 
+// Tells the observer what the daemons of `config` are called, and where their pidfiles are.
+fn name_daemons(observer: &mut Observer, config: &Config) {
+    observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
+    observer.set_label_rules(config.label_rules());
+}
+
 /// A command to a running sampler.
 #[derive(Debug)]
 pub enum SamplerCommand {
@@ -134,6 +161,13 @@ pub enum SamplerCommand {
     Facts {
         index: usize,
         facts: Option<ConnectionFacts>,
+    },
+    /// Record the samples from now on, or none.
+    Record(Option<Box<Recorder>>),
+    /// Sample these databases by these settings from now on.
+    Reconfigure {
+        config: Box<Config>,
+        databases: Vec<PathBuf>,
     },
 }
 
@@ -228,6 +262,8 @@ fn take_commands(
             SamplerCommand::Now => {}
             SamplerCommand::Every(interval) => *every = interval,
             SamplerCommand::Facts { index, facts } => watch.set_facts(index, facts),
+            SamplerCommand::Record(recorder) => watch.record(recorder.map(|it| *it)),
+            SamplerCommand::Reconfigure { config, databases } => watch.reconfigure(*config, databases),
             SamplerCommand::End => return false,
         }
         order = inbox.try_recv().ok();

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     diagnose::{health::HealthReport, safe::SafeReport, wait::WaitReport},
     ingest::RunSummary,
+    recording::{RecordingSummary, WhoReport},
     report::{CheckReport, CheckpointReport, DatabaseReports, FixReport},
     rescue::{LogRescue, ProcessRescue},
     snapshot::{CONTRACT_VERSION, Snapshot, Versioned},
@@ -33,6 +34,7 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "ingest", shape: shape::<RunSummary> },
     JsonOutput { command: "optimize", shape: shape::<DatabaseReports<OptimizeReport>> },
     JsonOutput { command: "reap", shape: shape::<ReapReport> },
+    JsonOutput { command: "report", shape: shape::<RecordingSummary> },
     JsonOutput { command: "rescue", shape: shape::<LogRescue> },
     JsonOutput { command: "rescue --pid PID", shape: shape::<ProcessRescue> },
     JsonOutput { command: "runs", shape: shape::<RunsReport> },
@@ -42,6 +44,7 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "status", shape: shape::<Snapshot> },
     JsonOutput { command: "wait", shape: shape::<WaitReport> },
     JsonOutput { command: "watch", shape: shape::<RunSummary> },
+    JsonOutput { command: "who", shape: shape::<WhoReport> },
 ];
 
 impl JsonOutput {

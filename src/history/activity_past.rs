@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
-use super::{LockHistory, LockOwner, Micros, SampledLock, push_bounded};
+use super::{HistoryEvent, LockHistory, LockOwner, Micros, SampledLock, push_bounded};
 use crate::snapshot::{ActivityClass, ProcessId};
 
 /// How many runs of one activity are kept.
@@ -63,9 +63,13 @@ impl LockHistory {
     pub fn doing(&mut self, at: Instant, process: ProcessId, class: ActivityClass) {
         let is_it =
             |who: &LockOwner| (who.pid, who.start_ticks) == (Some(process.pid), Some(process.start_ticks));
-        let holders = SampledLock::ALL.into_iter().filter_map(|lock| self.open[lock as usize].as_ref());
-        let mut owners = holders.map(|(_, who)| who).chain(self.log_past.pinning());
-        if let Some(who) = owners.find(|who| is_it(who)).map(Arc::clone) {
+        let who = {
+            let holders = SampledLock::ALL.into_iter().filter_map(|lock| self.open[lock as usize].as_ref());
+            let mut owners = holders.map(|(_, who)| who).chain(self.log_past.pinning());
+            owners.find(|who| is_it(who)).map(Arc::clone)
+        };
+        if let Some(who) = who {
+            self.note_event(|| HistoryEvent::Did { at, who: Arc::clone(&who), class });
             let at = self.micros(at);
             self.activities.add(at, who, class);
         }

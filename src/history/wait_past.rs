@@ -6,7 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{LockHistory, LockOwner, Micros, TimedHold, micros, push_bounded, sampled_spans::SampledSpans};
+use super::{
+    HistoryEvent, LockHistory, LockOwner, Micros, TimedHold, micros, push_bounded,
+    sampled_spans::SampledSpans,
+};
 
 /// How many waits without the lock are kept.
 const WITHOUT: usize = 512;
@@ -80,6 +83,7 @@ impl LockHistory {
     /// time before the start of the sampler is left out.
     pub fn waited(&mut self, end: Instant, length: Duration, who: Arc<LockOwner>) {
         if let Some(wait) = self.wait(end, length, who) {
+            self.note_wait(end, length, &wait, true);
             push_bounded(&mut self.waits.ended, Self::WAITS, wait);
         }
     }
@@ -87,6 +91,7 @@ impl LockHistory {
     /// The same for a wait that ended without the lock.
     pub fn waited_in_vain(&mut self, end: Instant, length: Duration, who: Arc<LockOwner>) {
         if let Some(wait) = self.wait(end, length, who) {
+            self.note_wait(end, length, &wait, false);
             push_bounded(&mut self.waits.without, WITHOUT, wait.clone());
             push_bounded(&mut self.waits.ended, Self::WAITS, wait);
         }
@@ -106,6 +111,10 @@ impl LockHistory {
             waits.into_iter().map(|(length, who)| (start(length), self.known(Arc::new(who)))).collect();
         let at = self.micros(at);
         self.waits.possible.are(at, waits);
+    }
+
+    fn note_wait(&mut self, at: Instant, length: Duration, wait: &TimedHold, got: bool) {
+        self.note_event(|| HistoryEvent::Waited { at, length, who: Arc::clone(&wait.who), got });
     }
 
     fn wait(&self, end: Instant, length: Duration, who: Arc<LockOwner>) -> Option<TimedHold> {

@@ -39,7 +39,7 @@ pub use descriptors::{Descriptor, MOST_DESCRIPTORS, lock_infos, reopen};
 pub use fdinfo::DescriptorInfo;
 pub use freezer::FREEZER_TRAPS;
 pub use inside_path::InsidePath;
-pub use links::{hidden_processes, is_in_pid_namespace, mount_namespaces, own_program};
+pub use links::{hidden_processes, is_in_pid_namespace, mount_namespaces, own_program, pid_namespace};
 pub use maps::{LibraryFile, MappedLibrary, maps};
 pub use pressure::io_pressure;
 pub use sockets::TcpSocket;

@@ -3,8 +3,6 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-#[cfg(target_os = "linux")]
-use rustix::time::ClockId;
 
 use crate::{
     history::{LockHistory, LockOwner, ReaderTally, SampledLock},
@@ -19,33 +17,6 @@ pub struct SampleTime {
     pub timestamp: Timestamp,
     /// On the monotonic clock.
     pub instant: Instant,
-}
-
-/// For how long the machine has slept since boot; `None` if that is unknown.
-#[cfg(target_os = "linux")]
-#[expect(clippy::unnecessary_wraps, reason = "other systems do not tell")]
-pub fn slept() -> Option<Duration> {
-    // This clock includes sleep. It is read first, so that the difference shows no sleep that did not happen.
-    let (all, awake) = (crate::clock::read(ClockId::Boottime), crate::clock::read(ClockId::Monotonic));
-    Some(all.saturating_sub(awake))
-}
-
-/// The time since boot, with the time of sleep.
-#[cfg(target_os = "linux")]
-pub fn since_boot() -> Duration {
-    crate::clock::read(ClockId::Boottime)
-}
-
-/// This system has no trace that would need it.
-#[cfg(not(target_os = "linux"))]
-pub fn since_boot() -> Duration {
-    Duration::ZERO
-}
-
-/// Unknown on this system.
-#[cfg(not(target_os = "linux"))]
-pub fn slept() -> Option<Duration> {
-    None
 }
 
 /// The sources of the times of a sample's locks.
@@ -288,11 +259,6 @@ mod tests {
             |view: &DatabaseView| pins(&locks, view, &[]).into_iter().map(|it| it.pid).collect::<Vec<_>>();
         assert_eq!(pins(&view()), [Some(70)]);
         assert_eq!(pins(&Scene::new().view()), [], "the newest frame is unknown");
-    }
-
-    #[test]
-    fn the_time_that_the_machine_slept_is_a_part_of_the_time_since_boot() {
-        assert!(slept().is_some_and(|slept| slept < since_boot()));
     }
 
     #[test]

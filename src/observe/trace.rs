@@ -28,7 +28,7 @@ mod tracefs;
 mod wait_log;
 mod waits;
 
-use super::{lock_sampler::HolderNames, proc::mounts::MountTable, timing};
+use super::{lock_sampler::HolderNames, proc::mounts::MountTable};
 use instances::TraceInstances;
 use traced::TracedDatabase;
 use wait_log::WaitLog;
@@ -249,7 +249,7 @@ fn clock() -> TraceClock {
     const PAIRS: usize = 4;
     let pair = || {
         let before = Instant::now();
-        let at = timing::since_boot();
+        let at = crate::clock::since_boot();
         let apart = before.elapsed();
         (apart, TraceClock { at, instant: before + apart / 2 })
     };

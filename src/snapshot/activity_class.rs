@@ -1,9 +1,12 @@
 //! The kind of an activity, without what it is about: a letter in a strip of the timeline.
 
+use serde::{Deserialize, Serialize};
+
 use super::Activity;
 
 /// The kind of an [`Activity`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ActivityClass {
     Computing,
     Disk,

@@ -52,6 +52,11 @@ impl Places {
         self.first_seen.parent().unwrap_or(&self.first_seen)
     }
 
+    /// The folder of recordings, unless another one is named.
+    pub fn recordings(&self) -> PathBuf {
+        self.state().join("recordings")
+    }
+
     /// Folder of the user's own profiles.
     pub fn profiles(&self) -> PathBuf {
         self.config.with_file_name("profiles")

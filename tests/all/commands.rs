@@ -18,6 +18,7 @@ mod matrix;
 mod neighbours;
 mod optimize;
 mod reap;
+mod record;
 mod rescue;
 mod runs;
 mod safe;

@@ -17,6 +17,8 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
             "snapshot.rs",
             "history.rs",
             "history",
+            "recording",
+            "recording.rs",
             "diagnose",
             "diagnose.rs",
             "act",

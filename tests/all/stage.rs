@@ -257,7 +257,7 @@ pub fn look(databases: Vec<Database>) -> Sample {
         frames_moved_per_second: Some(1200.0),
         lanes,
     };
-    Sample { snapshot, trends: vec![trend; count], took: Duration::from_millis(3) }
+    Sample { snapshot, trends: vec![trend; count], recorder: None, took: Duration::from_millis(3) }
 }
 
 /// The situation of the first field report: two daemons from Tuesday, and an ingestion that holds the lock.

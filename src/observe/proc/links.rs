@@ -61,6 +61,12 @@ impl ProcessFolder {
     }
 }
 
+/// Inode of the PID namespace of this process; `None` if it is unknown.
+pub fn pid_namespace(proc: &Path) -> Option<u64> {
+    let name = fs::read_link(ProcessFolder::own(proc).0.join("ns/pid")).ok()?;
+    name.to_str()?.strip_prefix("pid:[")?.strip_suffix(']')?.parse().ok()
+}
+
 /// Whether this process is in another PID namespace than the kernel's first (`PROC_PID_INIT_INO` of the kernel).
 pub fn is_in_pid_namespace(proc: &Path) -> bool {
     let namespace = fs::read_link(ProcessFolder::own(proc).0.join("ns/pid"));

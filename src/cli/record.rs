@@ -1,0 +1,149 @@
+//! `waltop record`: writes down what happens to the locks of databases, for the time after it.
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rustix::process::Signal;
+use tokio::sync::watch;
+
+use super::{databases, sample_args::databases_to_sample};
+use crate::{
+    config::{Config, TraceMode, duration_of, size_of},
+    endings::{self, EndSignals},
+    observe::{self, Observer},
+    recording::{Recorder, RecorderHost, RetentionLimits},
+    sampler::{Monitor, Sample, Sampler, SamplerCommand},
+    text, units,
+};
+
+/// What to record, where, and how much of it is kept.
+#[derive(Debug, clap::Args)]
+pub struct RecordArgs {
+    /// The databases, or folders with databases; default: those in the settings, else the default database.
+    #[arg(value_name = "DB")]
+    databases: Vec<PathBuf>,
+    /// Also record the databases in the folders below a folder.
+    #[arg(short, long)]
+    recursive: bool,
+    /// Remove a day's recording when the day has been over for this long.
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "7d")]
+    keep: Duration,
+    /// Remove the oldest recordings when all together are larger.
+    #[arg(long, value_name = "SIZE", value_parser = size_of, default_value = "1GiB")]
+    max_size: u64,
+    /// Pause while the file system of the recordings has less than this free.
+    #[arg(long, value_name = "SIZE", value_parser = size_of, default_value = "512MiB")]
+    min_free: u64,
+    /// Time between two samples. Locks are sampled in between.
+    #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "1s")]
+    every: Duration,
+    /// The folder of the recordings [default: `recordings` in waltop's state folder].
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Read every lock request from the kernel's trace, which needs root [default: the setting `trace`, else auto].
+    #[arg(long, value_name = "WHEN")]
+    trace: Option<TraceMode>,
+}
+
+impl RecordArgs {
+    fn limits(&self) -> RetentionLimits {
+        RetentionLimits { keep: self.keep, max_size: self.max_size, min_free: self.min_free }
+    }
+
+    fn databases(&self, config: &Config) -> anyhow::Result<Vec<PathBuf>> {
+        let named = databases::named(&self.databases, self.recursive)?;
+        databases::print_notes(&named.notes);
+        databases_to_sample(&named.paths, config)
+    }
+}
+
+/// Records until a signal ends it. TERM is the usual end of a daemon: exit code 0; INT gives the code that shells use for
+/// it. HUP reads the settings again, by `load`.
+///
+/// # Errors
+///
+/// The settings are invalid, a database cannot be sampled, or the folder cannot be written.
+pub fn run(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>) -> anyhow::Result<u8> {
+    let config = load()?;
+    let databases = args.databases(&config)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut endings = {
+        let _context = runtime.enter();
+        EndSignals::listen()?
+    };
+    let count = databases.len() as u64;
+    let mut observer = Observer::new(&config.places, databases);
+    observer.watch_locks();
+    let folder = args.dir.clone().unwrap_or_else(|| config.places.recordings());
+    let recorder = Recorder::start(&folder, args.limits(), host(&config, args.every))?;
+    let untraced = observer.trace_locks(args.trace.unwrap_or(config.trace));
+    notice(&format!("records {} into {}", units::plural(count, "database"), folder.display()));
+    if let Some(why) = untraced {
+        notice(&format!("samples the locks, so that a hold of less than a few ms can be missed: {why}"));
+    }
+    let mut monitor = Monitor::new(observer, config);
+    monitor.record(Some(recorder));
+    let (sampler, mut newest) = Sampler::start(monitor, args.every)?;
+    let signal = runtime.block_on(async {
+        let mut trouble = None;
+        loop {
+            tokio::select! {
+                signal = endings.next() => match signal {
+                    Signal::HUP => reload(args, load, &sampler),
+                    signal => break Some(signal),
+                },
+                changed = newest.changed() => match changed {
+                    Ok(()) => report_trouble(&mut newest, &mut trouble),
+                    Err(_) => break None,
+                },
+            }
+        }
+    });
+    drop(sampler);
+    match signal {
+        None => anyhow::bail!("the sampling ended unexpectedly; start it again"),
+        Some(Signal::TERM) => Ok(0),
+        Some(signal) => Ok(endings::exit_code(signal)),
+    }
+}
+
+/// What a recording says of the machine.
+pub fn host(config: &Config, every: Duration) -> RecorderHost {
+    let proc = &config.places.proc;
+    RecorderHost { boot_id: observe::boot_id(proc), pid_namespace: observe::pid_namespace(proc), every }
+}
+
+fn reload(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>, sampler: &Sampler) {
+    let read = load().and_then(|config| Ok((args.databases(&config)?, config)));
+    match read {
+        Ok((databases, config)) => {
+            sampler.order(SamplerCommand::Reconfigure { config: Box::new(config), databases });
+            notice("has read its settings again");
+        }
+        Err(error) => notice(&format!("keeps its settings: {error}")),
+    }
+}
+
+// One line when nothing can be written, and one when it can again.
+fn report_trouble(newest: &mut watch::Receiver<Option<Arc<Sample>>>, trouble: &mut Option<String>) {
+    let now = newest.borrow_and_update().as_ref().and_then(|it| it.recorder.as_ref()?.trouble.clone());
+    if now == *trouble {
+        return;
+    }
+    match &now {
+        Some(why) => notice(&format!("writes nothing for now: {why}; free some space, or give --min-free")),
+        None => notice("writes again"),
+    }
+    *trouble = now;
+}
+
+fn notice(line: &str) {
+    let now = Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ");
+    // If stderr is closed, no one reads it.
+    let _ = writeln!(io::stderr(), "{now} {}", text::clean(line));
+}

@@ -1,0 +1,40 @@
+//! Recordings: every hold, wait, pin, finding and sample of the watched databases, on disk, for the time after it.
+//!
+//! A folder keeps the segments of its days, each a sequence of zstd frames, and one open file of plain lines: the newest
+//! minute. `docs/recording.md` describes the format. Nothing here opens a SQLite connection.
+
+mod changes;
+mod chrome_trace;
+mod frame;
+mod html;
+mod line;
+mod open_minute;
+mod reader;
+mod recorder;
+mod retention;
+mod segment;
+mod spans;
+mod strip;
+mod summary;
+mod summary_text;
+mod when;
+mod who;
+mod who_text;
+mod writer;
+
+pub use chrome_trace::{ExportError, export};
+pub use html::SummaryPage;
+pub use line::{
+    FormatVersion, GapReason, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine, Stamp,
+};
+pub use reader::{RecordedFrame, Recording, RecordingError};
+pub use recorder::{Recorder, RecorderHost, RecorderState};
+pub use retention::RetentionLimits;
+pub use spans::{Span, SpanKind, SpanReader};
+pub use summary::{DatabaseSummary, RecordingSummary};
+pub use when::{TimeError, time_of};
+pub use who::{WhoDatabase, WhoReport};
+pub use writer::{RecorderLock, StartError};
+
+#[cfg(test)]
+mod tests;

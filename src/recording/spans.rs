@@ -1,0 +1,236 @@
+//! What lasted for a while in a recording: holds, waits, pins, findings, gaps.
+
+use std::rc::Rc;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::line::{GapReason, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine};
+use crate::{
+    history::SampledLock,
+    snapshot::{Database, Finding, FindingKind, LockHolder, Snapshot},
+    units,
+};
+
+/// Something that lasted for a while.
+#[derive(Debug, Clone)]
+pub struct Span {
+    /// Path of its database; `None` if it is about all of them.
+    pub database: Option<Rc<str>>,
+    pub kind: SpanKind,
+    /// The process; `None` if it is about none.
+    pub who: Option<RecordedProcess>,
+    pub began: Timestamp,
+    pub ended: Timestamp,
+    /// Whether it went on when the recording, or its watched time, ended.
+    pub goes_on: bool,
+    /// Whether its times are exact.
+    pub exact: bool,
+}
+
+#[derive(Debug, Clone)]
+pub enum SpanKind {
+    Hold(SampledLock),
+    /// A wait for the write lock.
+    Wait {
+        got: bool,
+    },
+    MayWait,
+    Pin,
+    Finding(Rc<Finding>),
+    Gap(GapReason),
+}
+
+impl Span {
+    pub fn ms(&self) -> f64 {
+        let length = self.ended.duration_since(self.began);
+        units::milliseconds(length.try_into().unwrap_or_default())
+    }
+
+    /// Whether it lasted at a time between `from` and `to`.
+    pub fn overlaps(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.began <= to && self.ended >= from
+    }
+
+    pub fn is_write_hold(&self) -> bool {
+        matches!(self.kind, SpanKind::Hold(SampledLock::Write))
+    }
+}
+
+/// Makes spans of the lines of a recording, in their order. Those that began before the first line are known from the
+/// snapshot there.
+#[derive(Debug, Default)]
+pub struct SpanReader {
+    databases: Vec<Rc<str>>,
+    boot_id: String,
+    open: Vec<Span>,
+    last_at: Option<Timestamp>,
+}
+
+impl SpanReader {
+    /// The lines that follow stand behind `header`. Spans that went on in another boot have ended with it.
+    pub fn header(&mut self, header: &RecordingHeader, done: &mut impl FnMut(Span)) {
+        if self.boot_id != header.boot_id
+            && let Some(last) = self.last_at
+        {
+            self.end_all(last, done);
+        }
+        self.boot_id.clone_from(&header.boot_id);
+        self.databases = header.databases.iter().map(|path| Rc::from(path.as_str())).collect();
+    }
+
+    /// Takes the next line. `done` gets the spans that have ended with it.
+    pub fn add(&mut self, line: &RecordingLine, done: &mut impl FnMut(Span)) {
+        let at = line.stamp.at;
+        self.last_at = Some(at);
+        let database = line.db.and_then(|index| self.databases.get(index)).cloned();
+        let span = |kind, who: Option<&RecordedProcess>, began, ended| Span {
+            database: database.clone(),
+            kind,
+            who: who.cloned(),
+            began,
+            ended,
+            goes_on: false,
+            exact: line.exact,
+        };
+        match &line.event {
+            RecordingEvent::Snapshot { snapshot } => self.add_snapshot(snapshot, line),
+            RecordingEvent::HoldBegun { lock, who } => {
+                self.open.push(span(SpanKind::Hold(*lock), Some(who), at, at));
+            }
+            RecordingEvent::HoldEnded { lock, who, began, .. } => {
+                let kind = SpanKind::Hold(*lock);
+                self.forget(&span(kind.clone(), Some(who), *began, at));
+                done(span(kind, Some(who), *began, at));
+            }
+            RecordingEvent::Waited { who, began, got, .. } => {
+                done(span(SpanKind::Wait { got: *got }, Some(who), *began, at));
+            }
+            RecordingEvent::MayWaitBegun { who } => {
+                self.open.push(span(SpanKind::MayWait, Some(who), at, at));
+            }
+            RecordingEvent::MayWaitEnded { who } => {
+                self.end(&span(SpanKind::MayWait, Some(who), at, at), done);
+            }
+            RecordingEvent::PinBegun { who, .. } => self.open.push(span(SpanKind::Pin, Some(who), at, at)),
+            RecordingEvent::PinEnded { who, .. } => self.end(&span(SpanKind::Pin, Some(who), at, at), done),
+            RecordingEvent::FindingOn { finding } => {
+                let who = subject(finding);
+                let kind = SpanKind::Finding(Rc::new(finding.as_ref().clone()));
+                let began = span(kind, who.as_ref(), at, at);
+                self.end(&began, done);
+                self.open.push(began);
+            }
+            RecordingEvent::FindingOff { kind, pid, .. } => {
+                self.end_where(at, done, |open| open.database == database && open.is_finding(*kind, *pid));
+            }
+            RecordingEvent::Gap { from, to, reason } => {
+                self.end_all(*from, done);
+                done(span(SpanKind::Gap(*reason), None, *from, *to));
+            }
+            RecordingEvent::Ended => self.end_all(at, done),
+            RecordingEvent::Header(header) => self.header(header, done),
+            _ => {}
+        }
+    }
+
+    /// The hold of the write lock of the database at `path` that goes on.
+    pub fn open_write_hold(&self, path: &str) -> Option<&Span> {
+        self.open.iter().find(|span| span.is_write_hold() && span.database.as_deref() == Some(path))
+    }
+
+    /// The recording is over. What goes on ends at its last line.
+    pub fn finish(mut self, done: &mut impl FnMut(Span)) {
+        if let Some(last) = self.last_at {
+            self.end_all(last, done);
+        }
+    }
+
+    fn add_snapshot(&mut self, snapshot: &Snapshot, line: &RecordingLine) {
+        for database in &snapshot.databases {
+            let path: Rc<str> = Rc::from(database.path.to_string_lossy());
+            for span in lasting(database, &path, line) {
+                if !self.open.iter().any(|open| open.is_same(&span)) {
+                    self.open.push(span);
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, span: &Span) {
+        self.open.retain(|open| !open.is_same(span));
+    }
+
+    fn end(&mut self, span: &Span, done: &mut impl FnMut(Span)) {
+        self.end_where(span.ended, done, |open| open.is_same(span));
+    }
+
+    fn end_where(&mut self, at: Timestamp, done: &mut impl FnMut(Span), is_it: impl Fn(&Span) -> bool) {
+        for span in self.open.extract_if(.., |open| is_it(open)) {
+            done(Span { ended: at.max(span.began), ..span });
+        }
+    }
+
+    fn end_all(&mut self, at: Timestamp, done: &mut impl FnMut(Span)) {
+        for span in self.open.drain(..) {
+            done(Span { ended: at.max(span.began), goes_on: true, ..span });
+        }
+    }
+}
+
+impl Span {
+    fn is_same(&self, other: &Self) -> bool {
+        let is_same_kind = match (&self.kind, &other.kind) {
+            (SpanKind::Hold(lock), SpanKind::Hold(other)) => lock == other,
+            (SpanKind::MayWait, SpanKind::MayWait) | (SpanKind::Pin, SpanKind::Pin) => true,
+            (SpanKind::Finding(finding), SpanKind::Finding(other)) => {
+                (finding.kind, finding.pid) == (other.kind, other.pid)
+            }
+            _ => false,
+        };
+        let pid = |span: &Self| span.who.as_ref().and_then(|who| who.pid);
+        is_same_kind && self.database == other.database && pid(self) == pid(other)
+    }
+
+    fn is_finding(&self, kind: FindingKind, pid: Option<i32>) -> bool {
+        matches!(&self.kind, SpanKind::Finding(finding) if (finding.kind, finding.pid) == (kind, pid))
+    }
+}
+
+/// What goes on in a sample.
+fn lasting(database: &Database, path: &Rc<str>, line: &RecordingLine) -> Vec<Span> {
+    let at = line.stamp.at;
+    let span = |kind, who, held_ms: Option<f64>| {
+        let held = SignedDuration::try_from_secs_f64(held_ms.unwrap_or(0.0) / 1e3).unwrap_or_default();
+        let began = at.checked_sub(held).unwrap_or(at);
+        let (database, exact) = (Some(Rc::clone(path)), line.exact);
+        Span { database, kind, who, began, ended: at, goes_on: true, exact }
+    };
+    let process = |pid: Option<i32>, label: &Option<String>| {
+        let process = pid.and_then(|pid| database.process(pid));
+        let named = || RecordedProcess { pid, start: None, name: label.clone().unwrap_or_default() };
+        Some(process.map_or_else(named, RecordedProcess::from))
+    };
+    let locks = &database.locks;
+    let hold = |(lock, holder): (SampledLock, &Option<LockHolder>)| {
+        let holder = holder.as_ref()?;
+        Some(span(SpanKind::Hold(lock), process(holder.pid, &holder.label), holder.held_ms))
+    };
+    let holders = [
+        (SampledLock::Write, &locks.writer),
+        (SampledLock::Checkpoint, &locks.checkpointer),
+        (SampledLock::Recover, &locks.recoverer),
+    ];
+    let newest = database.wal.as_ref().and_then(|wal| wal.frames);
+    let readers = locks.readers.iter().filter(|it| it.frame.zip(newest).is_some_and(|(it, all)| it < all));
+    let pins = readers.map(|it| span(SpanKind::Pin, process(it.pid, &it.label), it.held_ms));
+    let findings = database
+        .findings
+        .iter()
+        .map(|finding| span(SpanKind::Finding(Rc::new(finding.clone())), subject(finding), None));
+    holders.into_iter().filter_map(hold).chain(pins).chain(findings).collect()
+}
+
+fn subject(finding: &Finding) -> Option<RecordedProcess> {
+    let name = finding.label.clone().unwrap_or_default();
+    finding.pid.map(|pid| RecordedProcess { pid: Some(pid), start: None, name })
+}

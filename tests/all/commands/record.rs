@@ -1,0 +1,242 @@
+//! Recording, and the answer to who held a lock: from a recorder that runs, has ended, or was killed.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::Child,
+    thread,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::*;
+use crate::support::eventually;
+
+/// A recorder of `notes.db`, which samples often.
+struct Recorded {
+    child: Child,
+    notices: BufReader<std::process::ChildStderr>,
+}
+
+impl Recorded {
+    fn start(home: &Home, args: &[&str]) -> Self {
+        let mut command = home.command(Path::new(WALTOP));
+        command.args(["record", "notes.db", "--every", "100ms", "--trace", "off", "--min-free", "1B"]);
+        let mut child = command.args(args).stderr(Stdio::piped()).spawn().expect("it starts");
+        let notices = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut recorded = Self { child, notices };
+        assert!(recorded.notice().contains("records 1 database"));
+        recorded
+    }
+
+    fn notice(&mut self) -> String {
+        let mut line = String::new();
+        self.notices.read_line(&mut line).expect("a line");
+        line
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a PID");
+        kill_process(pid, signal).expect("it is there");
+    }
+
+    fn end_by(mut self, signal: Signal) -> Option<i32> {
+        self.signal(signal);
+        self.child.wait().expect("it ends").code()
+    }
+}
+
+impl Drop for Recorded {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn folder(home: &Home) -> PathBuf {
+    home.root().join("state/waltop/recordings")
+}
+
+fn lines(home: &Home) -> Vec<Value> {
+    let text = fs::read_to_string(folder(home).join("open.jsonl")).unwrap_or_default();
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    whole.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
+}
+
+fn has(home: &Home, event: &str) -> bool {
+    lines(home).iter().any(|line| line["event"] == event)
+}
+
+fn who(home: &Home, at: Timestamp) -> (Option<i32>, Value) {
+    let said = home.run(&["who", "notes.db", "--at", &at.to_string(), "--json"]);
+    let code = said.code;
+    (code, said.json()["databases"][0].clone())
+}
+
+/// A hold of `holder` that the recorder has seen, the time in the middle of it, and its end.
+fn a_hold(home: &Home, holder: &mut Actor) -> Timestamp {
+    holder.sql("BEGIN IMMEDIATE");
+    eventually("the hold is recorded", || has(home, "hold-begun").then_some(()));
+    let middle = Timestamp::now();
+    thread::sleep(Duration::from_millis(20));
+    holder.sql("COMMIT");
+    eventually("its end is recorded", || has(home, "hold-ended").then_some(()));
+    // A moment is watched once a line after it is written.
+    middle
+}
+
+#[test]
+fn the_holder_of_a_recorded_moment_is_named_while_the_recorder_runs_and_after_it() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    holder.sql("SELECT * FROM t");
+    let before = Timestamp::now();
+    let recorder = Recorded::start(&home, &[]);
+    let middle = a_hold(&home, &mut holder);
+    let asked = |_: &str| {
+        let (code, answer) = who(&home, middle);
+        assert_eq!((code, &answer["unwatched"]), (Some(0), &Value::Null), "{answer}");
+        let hold = &answer["holds"][0];
+        assert_eq!(
+            (&hold["lock"], &hold["process"]["pid"]),
+            (&"write".into(), &holder.pid().into()),
+            "{hold}"
+        );
+        assert!(hold["held_ms"].as_f64() >= Some(20.0) && hold["ended"].is_string(), "{hold}");
+        let (code, answer) =
+            who(&home, before.checked_sub(jiff::SignedDuration::from_mins(1)).expect("a time"));
+        assert_eq!(code, Some(2), "{answer}");
+        assert!(answer["unwatched"].is_object(), "{answer}");
+    };
+    asked("while it runs");
+    assert_eq!(recorder.end_by(Signal::TERM), Some(0));
+    asked("after it");
+    let said = home.run(&["who", "--at", &middle.to_string()]);
+    let named = format!("PID {} (waltop) held the write lock for at least", holder.pid());
+    assert!(said.out.contains(&named) && said.err.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_killed_recorder_loses_no_whole_line_and_the_next_one_tells_the_gap() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    let mut moments = Vec::new();
+    for _ in 0..3 {
+        let recorder = Recorded::start(&home, &[]);
+        moments.push(a_hold(&home, &mut holder));
+        recorder.end_by(Signal::KILL);
+    }
+    let killed = Timestamp::now();
+    thread::sleep(Duration::from_millis(20));
+    let recorder = Recorded::start(&home, &[]);
+    eventually("it has told the gap", || has(&home, "gap").then_some(()));
+    let (code, answer) = who(&home, killed);
+    assert_eq!((code, &answer["unwatched"]["reason"]), (Some(2), &"killed".into()), "{answer}");
+    for moment in moments {
+        let (code, answer) = who(&home, moment);
+        assert_eq!(code, Some(0), "{answer}");
+        assert_eq!(answer["holds"][0]["process"]["pid"], holder.pid(), "{answer}");
+    }
+    assert_eq!(recorder.end_by(Signal::INT), Some(130));
+    let ended = Timestamp::now();
+    let recorder = Recorded::start(&home, &[]);
+    eventually("it has told the gap", || has(&home, "gap").then_some(()));
+    let (_, answer) = who(&home, ended);
+    assert_eq!(answer["unwatched"]["reason"], "not-running", "{answer}");
+    drop(recorder);
+}
+
+#[test]
+fn a_folder_has_one_recorder_and_other_users_cannot_read_it() {
+    let home = Home::with_wal();
+    let recorder = Recorded::start(&home, &[]);
+    eventually("it has written", || has(&home, "snapshot").then_some(()));
+    let said = home.run(&["record", "notes.db"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains(&format!("by PID {}", recorder.child.id())), "{said:?}");
+    let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
+    assert_eq!((mode(&folder(&home)), mode(&folder(&home).join("open.jsonl"))), (0o700, 0o600));
+    let elsewhere = home.root().join("elsewhere");
+    let other = Recorded::start(&home, &["--dir", elsewhere.to_str().expect("text")]);
+    assert_eq!(other.end_by(Signal::TERM), Some(0));
+    assert!(elsewhere.join("open.jsonl").exists());
+}
+
+#[test]
+fn a_hang_up_reads_the_settings_again_and_keeps_them_where_they_are_wrong() {
+    let home = Home::with_wal();
+    let mut recorder = Recorded::start(&home, &[]);
+    let config = home.root().join("config/waltop");
+    fs::create_dir_all(&config).expect("a folder");
+    fs::write(config.join("config.toml"), "nonsense = 1\n").expect("written");
+    recorder.signal(Signal::HUP);
+    assert!(recorder.notice().contains("keeps its settings"));
+    fs::write(config.join("config.toml"), "").expect("written");
+    recorder.signal(Signal::HUP);
+    assert!(recorder.notice().contains("has read its settings again"));
+    let mut holder = home.actor();
+    a_hold(&home, &mut holder);
+    assert_eq!(recorder.end_by(Signal::TERM), Some(0));
+}
+
+#[test]
+fn a_recorder_leaves_everything_at_the_database_as_it_was() {
+    let home = Home::with_wal();
+    let mut client = home.actor();
+    client.sql("INSERT INTO t VALUES (2)");
+    let before = Home::listing(&home.folder());
+    let recorder = Recorded::start(&home, &[]);
+    eventually("it has written", || has(&home, "snapshot").then_some(()));
+    assert_eq!(recorder.end_by(Signal::TERM), Some(0));
+    assert_eq!(Home::listing(&home.folder()), before);
+}
+
+#[test]
+fn what_is_no_time_or_no_recording_is_refused_in_one_line() {
+    let home = Home::with_wal();
+    for (args, part) in [
+        (&["who", "--at", "yesterday"][..], "give a time"),
+        (&["who", "--at", "03:12:07"], "there is no recording in"),
+        (&["who", "--at", "03:12:07", "--dir", "notes.db"], "there is no recording in"),
+        (&["record", "missing.db"], "missing.db"),
+    ] {
+        let said = home.run(args);
+        assert_eq!((said.code, said.out.as_str(), said.err.lines().count()), (Some(2), "", 1), "{said:?}");
+        assert!(said.err.contains(part), "{said:?}");
+    }
+}
+
+#[test]
+fn a_recording_is_summarized_as_text_json_and_a_page_and_exported() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    let recorder = Recorded::start(&home, &[]);
+    a_hold(&home, &mut holder);
+    assert_eq!(recorder.end_by(Signal::TERM), Some(0));
+    let report = home.json(&["report", "notes.db", "--since", "1h", "--json"]);
+    let database = &report["databases"][0];
+    assert_eq!(database["by_process"][0]["name"], "waltop", "{report}");
+    assert!(database["holds"].as_u64() >= Some(1) && database["log"]["last_bytes"].is_u64(), "{report}");
+    let said = home.run(&["report", "--since", "1h"]);
+    assert!(said.code == Some(0) && said.out.contains("longest holds"), "{said:?}");
+    let said = home.run(&["report", "--since", "1h", "--html", "page.html"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "page.html written\n"), "{said:?}");
+    assert!(fs::read_to_string(home.at("page.html")).expect("there").contains("</html>"));
+    let said = home.run(&["export", "--perfetto", "trace.json", "--since", "1h"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let trace = fs::read(home.at("trace.json")).expect("there");
+    let trace: Value = serde_json::from_slice(&trace).expect("JSON");
+    let slices = trace["traceEvents"].as_array().expect("a list").iter().filter(|it| it["ph"] == "X");
+    assert!(slices.count() >= 1, "{trace}");
+    for args in [
+        &["report", "--since", "now", "--until", "1h"][..],
+        &["report", "--since", "0s"],
+        &["report", "--since", "2001-01-01 00:00", "--until", "2001-01-02 00:00"],
+        &["export", "--perfetto", "no/such/folder/x.json"],
+    ] {
+        let said = home.run(args);
+        assert_eq!((said.code, said.out.as_str(), said.err.lines().count()), (Some(2), "", 1), "{said:?}");
+    }
+}
