@@ -232,9 +232,9 @@ impl WatchedCommand {
 
     /// Counts the processes that `database` shows and of which `is_own` says that they are not of the command. `unseen`
     /// is what this sample could not see.
-    pub fn sampled(&mut self, database: &Database, unseen: Vec<Unseen>, is_own: impl Fn(i32) -> bool) {
+    pub fn sampled(&mut self, database: &Database, unseen: Vec<Unseen>, is_own: impl Fn(&Process) -> bool) {
         self.samples += 1;
-        let strangers = database.processes.iter().filter(|process| !is_own(process.pid));
+        let strangers = database.processes.iter().filter(|process| !is_own(process));
         let all = strangers.map(|process| SafeProcess::of(process, false));
         for stranger in all.chain(database.locks.is_held_unseen().then(SafeProcess::unseen)) {
             if !self.came.iter().any(|known| known.pid == stranger.pid) {

@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     config::Config, diagnose::safe::WatchedCommand, ingest::stop_on_signals, observe::process_ancestors,
+    snapshot::Process,
 };
 
 /// Runs `command` and samples the database at `path` until it ends. INT, TERM and HUP end it with TERM. Its output goes to
@@ -44,9 +45,11 @@ pub fn run(
         .spawn()
         .with_context(|| format!("cannot run {}; check that it is there and on the PATH", words[0]))?;
     let pid = i32::try_from(child.id()).ok();
-    let is_own = |other| {
-        let ancestors = || process_ancestors(&config.places.proc, other);
-        pid.is_some_and(|pid| pid == other || ancestors().contains(&pid))
+    // A child that has ended since the sample has no ancestors any more, but the sample knows its parent.
+    let is_own = |process: &Process| {
+        let parent = process.parent.unwrap_or(process.pid);
+        let ancestors = || process_ancestors(&config.places.proc, parent);
+        pid.is_some_and(|pid| pid == process.pid || pid == parent || ancestors().contains(&pid))
     };
     let mut ran = WatchedCommand::new(words);
     let mut is_asked_to_end = false;

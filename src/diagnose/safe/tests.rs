@@ -91,7 +91,7 @@ fn a_command_that_was_not_watched_in_full_did_not_run_alone() {
         let mut ran = WatchedCommand { exit_code: Some(0), ..WatchedCommand::new(vec!["true".to_owned()]) };
         let mut database = nobody();
         adapt(&mut database);
-        ran.sampled(&database, unseen, |pid| pid == WRITER);
+        ran.sampled(&database, unseen, |process| process.pid == WRITER);
         (ran.exit(), ran.came.iter().map(|it| it.pid).collect::<Vec<_>>())
     };
     assert_eq!(ran(|_| {}, Vec::new()), (0, vec![]));

@@ -34,6 +34,10 @@ const OWN: &[&str] = &[
     "rescue",
     "safe",
     "wait",
+    "record",
+    "who",
+    "report",
+    "export",
 ];
 /// waltop's command that plays the part of another program, in the sandbox and in tests.
 const ACTOR: &str = "actor";

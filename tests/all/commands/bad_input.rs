@@ -21,10 +21,9 @@ fn takers() -> Vec<Taker> {
         let name = command.get_name();
         let has = |id: &str| command.get_arguments().any(|it| it.get_id() == id);
         match name {
-            // It copies files that no other command opens, and names their damage afterwards.
-            "rescue" => {}
-            // They read a recording, which names databases that may be gone.
-            "who" | "report" => {}
+            // One copies files that no other command opens, and names their damage afterwards. The others read a
+            // recording, which names databases that may be gone.
+            "rescue" | "who" | "report" => {}
             "ingest" | "watch" => {
                 takers.push(Taker { front: words(&[name, "notes", "--db"]), back: Vec::new() });
             }
