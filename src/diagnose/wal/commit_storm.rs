@@ -11,6 +11,9 @@ use crate::{
 /// It needs the frames of the log, which say how many pages a commit has written.
 pub struct CommitStorm;
 
+/// From this share of the commits on, the sampled holds stand for all of them.
+const COUNTED: f64 = 0.5;
+
 /// From this share of what is written on, a process is named alone.
 const MOST: f64 = 0.8;
 
@@ -33,7 +36,7 @@ impl Rule for CommitStorm {
 
 impl CommitStorm {
     fn finding(&self, rate: &CommitRate, frames: CommittedFrames, database: &Database) -> Finding {
-        let pid = most_of_it(database);
+        let pid = most_of_it(rate, database);
         let subject = match pid {
             Some(pid) => format!("{} commits", who(database, Some(pid))),
             None => format!("{} gets commits", database.name()),
@@ -79,17 +82,25 @@ impl CommitStorm {
     }
 }
 
-/// The process that makes most of the commits, by how long it has held the write lock, or by what it writes.
-fn most_of_it(database: &Database) -> Option<i32> {
+/// The process that makes most of the commits, by how often it has held the write lock, or by what it writes. For how
+/// long it has held the lock says nothing of its commits. Samples miss short holds, so that few of them count no commits.
+fn most_of_it(rate: &CommitRate, database: &Database) -> Option<i32> {
     let of_all = |shares: Vec<(Option<i32>, f64)>| {
         let sum: f64 = shares.iter().map(|(_, share)| share).sum();
         let (pid, most) = shares.into_iter().max_by(|one, other| one.1.total_cmp(&other.1))?;
         pid.filter(|_| sum > 0.0 && most >= MOST * sum)
     };
-    let holds = database.locks.write_holds.iter().flat_map(|holds| &holds.by_process);
-    let held = holds.map(|holds| (holds.pid, holds.total_ms)).collect();
+    let commits = rate.per_second * database.locks.window_ms.unwrap_or(0.0) / 1e3;
+    let holds = database.locks.write_holds.as_ref().filter(|holds| times(holds.count) >= COUNTED * commits);
+    let by_process = holds.into_iter().flat_map(|holds| &holds.by_process);
+    let held = by_process.map(|holds| (holds.pid, times(holds.count))).collect();
     let rates = database.processes.iter().filter_map(|it| Some((Some(it.pid), it.write_rate?))).collect();
     of_all(held).or_else(|| of_all(rates)).filter(|pid| database.process(*pid).is_some())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a count of holds")]
+fn times(count: u64) -> f64 {
+    count as f64
 }
 
 // A sum over several would lack those that this user may not read.
@@ -132,14 +143,23 @@ mod tests {
     }
 
     #[test]
-    fn the_process_that_holds_the_lock_counts_before_the_one_that_writes_elsewhere() {
-        let mut database = storm(458.0, 64, 64);
-        database.processes[1].write_rate = Some(9_000_000.0);
-        let by_process = vec![holds(WRITER, 100, 2.0, 500.0), holds(READER, 100, 2.0, 20.0)];
-        let (count, p50_ms, p99_ms, max_ms, held_ratio) = (200, Some(1.0), Some(2.0), 2.0, 0.31);
-        database.locks.write_holds =
-            Some(crate::snapshot::WriteHolds { count, p50_ms, p99_ms, max_ms, held_ratio, by_process });
-        assert_eq!(findings_of(&database)[0].pid, Some(WRITER));
+    fn the_process_that_holds_the_lock_most_often_counts_before_the_one_that_writes_elsewhere() {
+        let named = |of_writer: u64, of_reader: u64| {
+            let mut database = storm(458.0, 64, 64);
+            database.processes[1].write_rate = Some(9_000_000.0);
+            database.locks.window_ms = Some(2000.0);
+            // One hold of the reader is long: that is one commit all the same.
+            let by_process =
+                vec![holds(WRITER, of_writer, 2.0, 500.0), holds(READER, of_reader, 3000.0, 30_000.0)];
+            let count = of_writer + of_reader;
+            let (p50_ms, p99_ms, max_ms, held_ratio) = (Some(1.0), Some(2.0), 2.0, 0.31);
+            database.locks.write_holds =
+                Some(crate::snapshot::WriteHolds { count, p50_ms, p99_ms, max_ms, held_ratio, by_process });
+            findings_of(&database).iter().find(|it| it.kind == FindingKind::CommitStorm).map(|it| it.pid)
+        };
+        assert_eq!(named(900, 9), Some(Some(WRITER)));
+        assert_eq!(named(450, 450), Some(Some(READER)), "neither holds it most often, and one writes most");
+        assert_eq!(named(40, 0), Some(Some(READER)), "most holds were too short to be seen");
     }
 
     #[test]
