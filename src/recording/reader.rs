@@ -151,6 +151,15 @@ impl Recording {
         Ok(span)
     }
 
+    /// The paths of the databases that were recorded last.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn databases(&self) -> Result<Vec<String>, RecordingError> {
+        Ok(self.newest()?.map(|frame| frame.header.databases).unwrap_or_default())
+    }
+
     /// The frames with lines between `from` and `to`, in the order in which they were written. `work` gets one after the
     /// other, so that a long recording takes little memory. A damaged frame is left out: its time was not watched.
     ///

@@ -95,7 +95,7 @@ impl SpanReader {
         match &line.event {
             RecordingEvent::Snapshot { snapshot } => self.add_snapshot(snapshot, line),
             RecordingEvent::HoldBegun { lock, who } => {
-                self.open.push(span(SpanKind::Hold(*lock), Some(who), at, at));
+                self.begin(span(SpanKind::Hold(*lock), Some(who), at, at));
             }
             RecordingEvent::HoldEnded { lock, who, began, .. } => {
                 let kind = SpanKind::Hold(*lock);
@@ -106,12 +106,12 @@ impl SpanReader {
                 done(span(SpanKind::Wait { got: *got }, Some(who), *began, at));
             }
             RecordingEvent::MayWaitBegun { who } => {
-                self.open.push(span(SpanKind::MayWait, Some(who), at, at));
+                self.begin(span(SpanKind::MayWait, Some(who), at, at));
             }
             RecordingEvent::MayWaitEnded { who } => {
                 self.end(&span(SpanKind::MayWait, Some(who), at, at), done);
             }
-            RecordingEvent::PinBegun { who, .. } => self.open.push(span(SpanKind::Pin, Some(who), at, at)),
+            RecordingEvent::PinBegun { who, .. } => self.begin(span(SpanKind::Pin, Some(who), at, at)),
             RecordingEvent::PinEnded { who, .. } => self.end(&span(SpanKind::Pin, Some(who), at, at), done),
             RecordingEvent::FindingOn { finding } => {
                 let who = subject(finding);
@@ -149,10 +149,15 @@ impl SpanReader {
         for database in &snapshot.databases {
             let path: Rc<str> = Rc::from(database.path.to_string_lossy());
             for span in lasting(database, &path, line) {
-                if !self.open.iter().any(|open| open.is_same(&span)) {
-                    self.open.push(span);
-                }
+                self.begin(span);
             }
+        }
+    }
+
+    // What a snapshot has shown already began earlier.
+    fn begin(&mut self, span: Span) {
+        if !self.open.iter().any(|open| open.is_same(&span)) {
+            self.open.push(span);
         }
     }
 

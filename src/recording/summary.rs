@@ -28,6 +28,8 @@ use crate::{
 pub struct RecordingSummary {
     pub from: Timestamp,
     pub to: Timestamp,
+    /// The first and the last line in that time; `None` if there is none.
+    pub recorded: Option<(Timestamp, Timestamp)>,
     pub databases: Vec<DatabaseSummary>,
     /// The times that were not watched, the oldest first.
     pub gaps: Vec<PastGap>,
@@ -145,7 +147,8 @@ impl RecordingSummary {
         to: Timestamp,
         databases: &[&Path],
     ) -> Result<Self, RecordingError> {
-        let mut counted = SummaryBuilder { from, to, databases: Vec::new(), gaps: Vec::new() };
+        let mut counted =
+            SummaryBuilder { from, to, recorded: None, databases: Vec::new(), gaps: Vec::new() };
         let (mut reader, mut done) = (SpanReader::default(), Vec::new());
         recording.for_each(from, to, |frame| {
             reader.header(&frame.header, &mut |span| done.push(span));
@@ -163,13 +166,14 @@ impl RecordingSummary {
         let is_asked = |path: &str| databases.is_empty() || databases.contains(&Path::new(path));
         let built = counted.databases.into_iter().filter(|it| is_asked(&it.path));
         let databases = built.map(DatabaseBuilder::summary).collect();
-        Ok(Self { from, to, databases, gaps: counted.gaps })
+        Ok(Self { from, to, recorded: counted.recorded, databases, gaps: counted.gaps })
     }
 }
 
 struct SummaryBuilder {
     from: Timestamp,
     to: Timestamp,
+    recorded: Option<(Timestamp, Timestamp)>,
     databases: Vec<DatabaseBuilder>,
     gaps: Vec<PastGap>,
 }
@@ -215,6 +219,11 @@ impl SummaryBuilder {
     }
 
     fn add_line(&mut self, line: &RecordingLine, databases: &[String]) {
+        let at = line.stamp.at;
+        if at >= self.from {
+            let (first, last) = self.recorded.unwrap_or((at, at));
+            self.recorded = Some((first.min(at), last.max(at)));
+        }
         match &line.event {
             RecordingEvent::Snapshot { snapshot } => self.add_sizes(line.stamp.at, snapshot),
             RecordingEvent::Batch { run, batch, .. } => {
@@ -399,11 +408,12 @@ impl DatabaseBuilder {
 impl RecordingSummary {
     /// How much of its time was watched, in ms.
     pub fn watched_ms(&self) -> f64 {
+        let Some((first, last)) = self.recorded else { return 0.0 };
         let length = |from: Timestamp, to: Timestamp| {
-            let (from, to) = (from.max(self.from), to.min(self.to));
+            let (from, to) = (from.max(first), to.min(last));
             units::milliseconds(to.duration_since(from).try_into().unwrap_or_default())
         };
-        length(self.from, self.to) - self.gaps.iter().map(|gap| length(gap.from, gap.to)).sum::<f64>()
+        length(first, last) - self.gaps.iter().map(|gap| length(gap.from, gap.to)).sum::<f64>()
     }
 }
 

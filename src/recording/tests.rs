@@ -237,6 +237,7 @@ fn contended() -> (TempDir, Recording) {
         wait(3, "cron", 4.0, 6.5, true),
         hold(3, "cron", 6.5, 6.6),
         (9.0, RecordingEvent::PinBegun { who: process(5, "report"), frame: Some(3) }),
+        (9.2, RecordingEvent::PinBegun { who: process(5, "report"), frame: Some(3) }),
         (10.0, RecordingEvent::Ended),
     ])
 }
@@ -263,6 +264,8 @@ fn the_holder_of_a_moment_is_named_with_who_waited_then() {
     assert_eq!(answer.longest_hold.map(|hold| hold.process.name), Some("importer".to_owned()));
     assert_eq!(who(9.5).pins.len(), 1);
     assert!(who(10.5).unwatched.is_some(), "the recording is over");
+    let unwatched = who(-3600.0).unwatched.expect("not watched");
+    assert_eq!((unwatched.from, unwatched.to), (None, Some(stamp(0.0).at)));
 }
 
 #[test]
@@ -276,6 +279,11 @@ fn a_day_is_summarized_by_process_and_each_wait_is_for_its_holder() {
     let waits: Vec<_> =
         database.waits.iter().map(|it| (it.victim.as_str(), it.holder.as_deref(), it.gave_up)).collect();
     assert_eq!(waits, [("cron", Some("importer"), 0), ("web", Some("importer"), 1)]);
+    let watched = |summary: &RecordingSummary| format!("{:.0}", summary.watched_ms());
+    assert_eq!(watched(&summary), "10000");
+    let longer =
+        RecordingSummary::new(&recording, stamp(-3600.0).at, stamp(3600.0).at, &[]).expect("readable");
+    assert_eq!(watched(&longer), "10000", "nothing was watched before and after");
     let part = RecordingSummary::new(&recording, stamp(7.0).at, stamp(10.0).at, &[]).expect("readable");
     assert_eq!(part.databases.iter().map(|it| it.holds).sum::<u64>(), 0);
     let page = SummaryPage(&summary).to_string();

@@ -139,14 +139,23 @@ impl WhoReport {
             }
         }
         reader.finish(&mut done);
+        if let Some((first, last)) =
+            recording.span()?.filter(|_| past.before.is_none() && past.after.is_none())
+        {
+            (past.before, past.after) = (Some(last).filter(|it| *it < at), Some(first).filter(|it| *it > at));
+        }
         let is_asked = |path: &Rc<str>| databases.is_empty() || databases.contains(&Path::new(&**path));
         let known = past.paths.iter().filter(|path| is_asked(path));
         let mut reports: Vec<_> = known.map(|path| past.report(path, &spans, at, around)).collect();
-        // What was asked for and never recorded was not watched.
-        for path in databases {
-            let path = path.to_string_lossy();
+        // What was asked for and not recorded then was not watched.
+        let asked: Vec<String> = if databases.is_empty() {
+            recording.databases()?
+        } else {
+            databases.iter().map(|path| path.to_string_lossy().into_owned()).collect()
+        };
+        for path in asked {
             if !reports.iter().any(|report| report.path == path) {
-                reports.push(WhoDatabase::unknown(path.into_owned()));
+                reports.push(WhoDatabase::unknown(path, past.before, past.after));
             }
         }
         Ok(Self { at, around_ms: units::milliseconds(around.unsigned_abs()), databases: reports })
@@ -161,10 +170,10 @@ impl WhoReport {
 }
 
 impl WhoDatabase {
-    fn unknown(path: String) -> Self {
+    fn unknown(path: String, from: Option<Timestamp>, to: Option<Timestamp>) -> Self {
         Self {
             path,
-            unwatched: Some(UnwatchedTime { from: None, to: None, reason: None }),
+            unwatched: Some(UnwatchedTime { from, to, reason: None }),
             holds: Vec::new(),
             waits: Vec::new(),
             pins: Vec::new(),
