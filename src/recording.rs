@@ -34,7 +34,7 @@ pub use spans::{Span, SpanKind, SpanReader};
 pub use summary::{DatabaseSummary, RecordingSummary};
 pub use when::{TimeError, time_of};
 pub use who::{WhoDatabase, WhoReport};
-pub use writer::{RecorderLock, StartError};
+pub use writer::StartError;
 
 #[cfg(test)]
 mod tests;

@@ -133,11 +133,11 @@ impl Recorder {
         let now = Tick::now();
         self.set_databases(snapshot, histories);
         self.note_lateness(now);
-        self.last_tick = Some(now);
+        let before = self.last_tick.replace(now).unwrap_or(now);
         let written = self.write(snapshot, now);
         self.trouble = written.as_ref().err().map(ToString::to_string);
         if written.is_err() {
-            self.gap.get_or_insert((now.stamp.at, GapReason::DiskFull));
+            self.gap.get_or_insert((before.stamp.at, GapReason::DiskFull));
             for database in &self.databases {
                 threads::lock(&database.history).take_events();
             }
@@ -223,7 +223,7 @@ impl Recorder {
         }
         let lost = snapshot.trace.map_or(0, |trace| trace.overruns + trace.gaps + trace.unparsed);
         if lost > self.lost {
-            let from = now.stamp_of(now.instant.checked_sub(self.host.every).unwrap_or(now.instant)).at;
+            let from = self.sample_before(now);
             let reason = GapReason::TraceOverrun;
             self.line(now.stamp, None, RecordingEvent::Gap { from, to: now.stamp.at, reason })?;
         }
@@ -270,7 +270,7 @@ impl Recorder {
             }
         }
         if dropped > 0 {
-            let from = self.last_tick.map_or(now.stamp.at, |tick| tick.stamp.at);
+            let from = self.sample_before(now);
             let (to, reason) = (now.stamp.at, GapReason::TooManyEvents);
             self.line(now.stamp, Some(index), RecordingEvent::Gap { from, to, reason })?;
         }
@@ -279,6 +279,11 @@ impl Recorder {
 
     fn line(&mut self, stamp: Stamp, db: Option<usize>, event: RecordingEvent) -> io::Result<()> {
         self.writer.write(stamp, self.exact, db, event)
+    }
+
+    // About when the sample before was taken.
+    fn sample_before(&self, now: Tick) -> Timestamp {
+        now.stamp_of(now.instant.checked_sub(self.host.every).unwrap_or(now.instant)).at
     }
 
     fn header(&self, snapshot: &Snapshot) -> RecordingHeader {

@@ -61,15 +61,6 @@ impl RecorderLock {
         file.set_len(0).and_then(|()| file.write_all(line.as_bytes())).map_err(failed)?;
         Ok(Self { _file: file })
     }
-
-    /// The process that records into `folder`; `None` if there is none, or if it cannot be known.
-    pub fn holder(folder: &Path) -> Option<i32> {
-        let mut file = folder::options().read(true).open(folder.join(LOCK_FILE)).ok()?;
-        match flock(&file, FlockOperation::NonBlockingLockShared) {
-            Err(rustix::io::Errno::WOULDBLOCK) => Some(pid_in(&mut file)),
-            _ => None,
-        }
-    }
 }
 
 /// The PID in a lock file; 0 if its writer has not come to that.
