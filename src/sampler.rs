@@ -143,7 +143,7 @@ impl Monitor {
     }
 }
 
-// Tells the observer what the daemons of `config` are called, and where their pidfiles are.
+// Gives the observer the names and the pidfiles of the daemons of `config`.
 fn name_daemons(observer: &mut Observer, config: &Config) {
     observer.set_pidfiles(config.daemons.iter().filter_map(|rule| rule.pidfile.clone()).collect());
     observer.set_label_rules(config.label_rules());

@@ -59,7 +59,7 @@ fn outdated(process: &Process) -> Option<(SuspicionKind, Vec<String>)> {
 }
 
 // In WAL mode every connection that has read anything holds SHARED on the main file and has the log open, unless it takes
-// the file for one that nobody changes (`immutable=1`). An empty log hides nothing.
+// the file for one that no process changes (`immutable=1`). An empty log hides nothing.
 fn unread_log(process: &Process, database: &Database) -> Option<(SuspicionKind, Vec<String>)> {
     process.handles.filter(|it| it.db > 0 && it.wal == 0 && it.shm == 0)?;
     let pairing = &process.pairing;

@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(decompress(&frame, &index).expect("whole"), lines);
         decompress(&frame[..frame.len() - 1], &index).expect_err("cut");
         decompress(&frame, &FrameIndex { content: index.content - 1, ..index })
-            .expect_err("longer than told");
+            .expect_err("longer than its index says");
         let mut other = bytes;
         other[8] ^= 1;
         assert_eq!(FrameIndex::decode(&other), None);

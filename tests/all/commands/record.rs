@@ -119,7 +119,7 @@ fn the_holder_of_a_recorded_moment_is_named_while_the_recorder_runs_and_after_it
 }
 
 #[test]
-fn a_killed_recorder_loses_no_whole_line_and_the_next_one_tells_the_gap() {
+fn a_killed_recorder_loses_no_whole_line_and_the_next_one_records_the_gap() {
     let home = Home::with_wal();
     let mut holder = home.actor();
     let mut moments = Vec::new();
@@ -131,7 +131,7 @@ fn a_killed_recorder_loses_no_whole_line_and_the_next_one_tells_the_gap() {
     let killed = Timestamp::now();
     thread::sleep(Duration::from_millis(20));
     let recorder = Recorded::start(&home, &[]);
-    eventually("it has told the gap", || has(&home, "gap").then_some(()));
+    eventually("the gap is recorded", || has(&home, "gap").then_some(()));
     let (code, answer) = who(&home, killed);
     assert_eq!((code, &answer["unwatched"]["reason"]), (Some(2), &"killed".into()), "{answer}");
     for moment in moments {
@@ -142,7 +142,7 @@ fn a_killed_recorder_loses_no_whole_line_and_the_next_one_tells_the_gap() {
     assert_eq!(recorder.end_by(Signal::INT), Some(130));
     let ended = Timestamp::now();
     let recorder = Recorded::start(&home, &[]);
-    eventually("it has told the gap", || has(&home, "gap").then_some(()));
+    eventually("the gap is recorded", || has(&home, "gap").then_some(()));
     let (_, answer) = who(&home, ended);
     assert_eq!(answer["unwatched"]["reason"], "not-running", "{answer}");
     drop(recorder);
