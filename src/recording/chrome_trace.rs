@@ -48,7 +48,6 @@ pub fn export(
     trace.begin()?;
     let (mut reader, mut spans) = (SpanReader::default(), Vec::new());
     recording.for_each(from, to, |frame| {
-        reader.header(&frame.header, &mut |span| spans.push(span));
         for line in frame.lines() {
             reader.add(&line, &mut |span| spans.push(span));
             if let RecordingEvent::Snapshot { snapshot } = &line.event {

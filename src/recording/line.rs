@@ -25,7 +25,7 @@ impl FormatVersion {
 
 /// One line: what happened, and when.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RecordingLine {
+pub struct RecordingLine<E = RecordingEvent> {
     /// Counts the lines of a folder; never used twice.
     pub seq: u64,
     #[serde(flatten)]
@@ -37,7 +37,31 @@ pub struct RecordingLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub db: Option<usize>,
     #[serde(flatten)]
-    pub event: RecordingEvent,
+    pub event: E,
+}
+
+/// The event [`RecordingEvent::Snapshot`] without a copy of the sample: most of what is written is samples.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "snapshot")]
+pub struct SnapshotEvent<'a> {
+    pub snapshot: &'a Snapshot,
+}
+
+/// What finding a line takes, so that the rest of it need not be parsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct LineHead {
+    pub seq: u64,
+    pub at: Timestamp,
+    pub event: LineKind,
+}
+
+/// The kinds of lines that say something about the lines around them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LineKind {
+    Ended,
+    #[serde(other)]
+    Other,
 }
 
 /// A time on two clocks.
@@ -211,5 +235,38 @@ impl RecordingHeader {
     /// The index of the database at `path`.
     pub fn database(&self, path: &Path) -> Option<usize> {
         self.databases.iter().position(|it| Path::new(it) == path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{diagnose::fixture, json};
+
+    fn line<E>(event: E) -> RecordingLine<E> {
+        let at = "2026-11-30T03:12:07Z".parse().expect("a time");
+        RecordingLine { seq: 7, stamp: Stamp { at, boot_ms: 2.5 }, exact: true, db: None, event }
+    }
+
+    #[test]
+    fn a_sample_is_written_as_the_event_that_a_reader_expects() {
+        let snapshot = fixture::snapshot(vec![fixture::live()]);
+        let borrowed = json::line(&line(SnapshotEvent { snapshot: &snapshot })).expect("JSON");
+        let event = RecordingEvent::Snapshot { snapshot: Box::new(snapshot) };
+        assert_eq!(borrowed, json::line(&line(event)).expect("JSON"));
+        let read: RecordingLine = serde_json::from_str(&borrowed).expect("a line");
+        assert!(matches!(read.event, RecordingEvent::Snapshot { .. }));
+    }
+
+    #[test]
+    fn the_head_of_a_line_is_that_of_the_whole_line() {
+        for (event, kind) in
+            [(RecordingEvent::Ended, LineKind::Ended), (RecordingEvent::Unknown, LineKind::Other)]
+        {
+            let whole = line(event);
+            let text = json::line(&whole).expect("JSON");
+            let head: LineHead = serde_json::from_str(&text).expect("a head");
+            assert_eq!(head, LineHead { seq: whole.seq, at: whole.stamp.at, event: kind });
+        }
     }
 }

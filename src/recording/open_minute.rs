@@ -7,9 +7,12 @@ use std::{
     path::Path,
 };
 
+use jiff::Timestamp;
+use serde::de::DeserializeOwned;
+
 use super::{
     frame::{self, FrameIndex, MOST_CONTENT},
-    line::RecordingLine,
+    line::{LineHead, RecordingLine},
 };
 use crate::state::folder;
 
@@ -29,24 +32,22 @@ pub struct OpenMinute {
 
 /// The numbers and times of some lines.
 #[derive(Debug, Clone, Copy)]
-struct LineSpan {
-    first_seq: u64,
-    last_seq: u64,
-    first_at: i64,
-    last_at: i64,
+pub struct LineSpan {
+    pub first_seq: u64,
+    pub last_seq: u64,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
 }
 
 impl LineSpan {
-    fn with(span: Option<Self>, line: &RecordingLine) -> Self {
-        let at = line.stamp.at.as_microsecond();
-        let before =
-            span.unwrap_or(Self { first_seq: line.seq, last_seq: line.seq, first_at: at, last_at: at });
-        Self {
-            last_seq: line.seq,
-            first_at: before.first_at.min(at),
-            last_at: before.last_at.max(at),
-            ..before
-        }
+    /// Of all of `lines`; `None` if there are none.
+    pub fn of(lines: impl IntoIterator<Item = LineHead>) -> Option<Self> {
+        lines.into_iter().fold(None, |span, line| Some(Self::with(span, line.seq, line.at)))
+    }
+
+    fn with(span: Option<Self>, seq: u64, at: Timestamp) -> Self {
+        let before = span.unwrap_or(Self { first_seq: seq, last_seq: seq, first_at: at, last_at: at });
+        Self { last_seq: seq, first_at: before.first_at.min(at), last_at: before.last_at.max(at), ..before }
     }
 }
 
@@ -56,14 +57,13 @@ impl OpenMinute {
     /// # Errors
     ///
     /// It cannot be read or created.
-    pub fn open(folder: &Path) -> io::Result<(Self, Vec<RecordingLine>)> {
+    pub fn open(folder: &Path) -> io::Result<(Self, Vec<LineHead>)> {
         let file = folder::options().read(true).append(true).create(true).open(folder.join(FILE))?;
         let bytes = read(&file)?;
         let whole = whole_lines(&bytes);
-        let lines: Vec<_> = parsed(whole).collect();
-        let span = lines.iter().fold(None, |span, line| Some(LineSpan::with(span, line)));
-        let open = Self { length: whole.len() as u64, is_torn: whole.len() < bytes.len(), file, lines: span };
-        Ok((open, lines))
+        let heads: Vec<_> = heads(whole).collect();
+        let (length, is_torn) = (whole.len() as u64, whole.len() < bytes.len());
+        Ok((Self { file, length, is_torn, lines: LineSpan::of(heads.iter().copied()) }, heads))
     }
 
     /// Whether it has no line.
@@ -76,12 +76,12 @@ impl OpenMinute {
         self.length
     }
 
-    /// Appends `line`, which `text` is, with its line break.
+    /// Appends the line `seq` of the time `at`, which `text` is, with its line break.
     ///
     /// # Errors
     ///
     /// It cannot be written, or the file is too long.
-    pub fn append(&mut self, line: &RecordingLine, text: &[u8]) -> io::Result<()> {
+    pub fn append(&mut self, seq: u64, at: Timestamp, text: &[u8]) -> io::Result<()> {
         let length = self.length + text.len() as u64;
         if length > MOST {
             return Err(io::ErrorKind::FileTooLarge.into());
@@ -95,7 +95,7 @@ impl OpenMinute {
             return Err(io::ErrorKind::StorageFull.into());
         }
         (self.is_torn, self.length) = (false, length);
-        self.lines = Some(LineSpan::with(self.lines, line));
+        self.lines = Some(LineSpan::with(self.lines, seq, at));
         Ok(())
     }
 
@@ -115,8 +115,8 @@ impl OpenMinute {
             content: short(bytes.len())?,
             first_seq: span.first_seq,
             last_seq: span.last_seq,
-            first_at: span.first_at,
-            last_at: span.last_at,
+            first_at: span.first_at.as_microsecond(),
+            last_at: span.last_at.as_microsecond(),
         };
         Ok(Some((index, frame)))
     }
@@ -172,5 +172,14 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
 
 /// The lines in `bytes` that this program understands.
 pub fn parsed(bytes: &[u8]) -> impl Iterator<Item = RecordingLine> {
+    parsed_as(bytes)
+}
+
+/// The heads of the lines in `bytes`.
+pub fn heads(bytes: &[u8]) -> impl Iterator<Item = LineHead> {
+    parsed_as(bytes)
+}
+
+fn parsed_as<T: DeserializeOwned>(bytes: &[u8]) -> impl Iterator<Item = T> {
     bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }

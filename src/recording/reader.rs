@@ -6,12 +6,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     frame::MOST_CONTENT,
     line::{FormatVersion, RecordingEvent, RecordingHeader, RecordingLine},
-    open_minute,
+    open_minute::{self, LineSpan},
     segment::{self, Segment},
 };
 
@@ -20,8 +20,16 @@ use super::{
 pub struct Recording {
     /// The segments, the oldest first.
     segments: Vec<PathBuf>,
-    /// Whole lines of the open minute.
-    open: Vec<u8>,
+    open: Option<OpenFrame>,
+    /// The paths of the databases that were recorded last.
+    databases: Vec<String>,
+}
+
+/// The open minute as it was when the recording was opened.
+#[derive(Debug)]
+struct OpenFrame {
+    frame: RecordedFrame,
+    lines: LineSpan,
 }
 
 /// Why a recording cannot be read.
@@ -70,16 +78,12 @@ impl RecordedFrame {
         let RecordingEvent::Header(header) = line.event else { return None };
         Some(Self { header, text })
     }
+}
 
-    // The earliest and the latest time of its lines.
-    fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        let times = || self.events().map(|line| line.stamp.at);
-        Some((times().min()?, self.last_at()?.max(times().max()?)))
-    }
-
-    fn last_at(&self) -> Option<Timestamp> {
-        let last = self.text.rsplit(|byte| *byte == b'\n').find(|line| !line.is_empty())?;
-        Some(serde_json::from_slice::<RecordingLine>(last).ok()?.stamp.at)
+impl OpenFrame {
+    fn of(text: Vec<u8>) -> Option<Self> {
+        let lines = LineSpan::of(open_minute::heads(&text))?;
+        Some(Self { frame: RecordedFrame::of(text)?, lines })
     }
 }
 
@@ -104,28 +108,27 @@ impl Recording {
             }
             metadata => metadata.map_err(failed)?,
         };
-        let recording = if metadata.is_dir() {
+        let (segments, lines) = if metadata.is_dir() {
             // The open minute first: if it becomes a frame meanwhile, its lines are in both.
-            let open = open_minute::lines(path).map_err(failed)?;
+            let lines = open_minute::lines(path).map_err(failed)?;
             let names = segment::segments(path).map_err(failed)?;
-            Self { segments: names.into_iter().map(|name| name.in_folder(path)).collect(), open }
+            (names.into_iter().map(|name| name.in_folder(path)).collect(), lines)
         } else {
-            let mut start = Vec::new();
-            let file = File::open(path).map_err(failed)?;
-            file.take(MOST_CONTENT.into()).read_to_end(&mut start).map_err(failed)?;
-            let is_text = start.starts_with(b"{");
-            Self {
-                segments: if is_text { Vec::new() } else { vec![path.to_owned()] },
-                open: if is_text { start } else { Vec::new() },
+            match lines_of_file(path).map_err(failed)? {
+                Some(lines) => (Vec::new(), lines),
+                None => (vec![path.to_owned()], Vec::new()),
             }
         };
-        match recording.newest()? {
-            None => Err(RecordingError::Empty(path.to_owned())),
-            Some(frame) if frame.header.format.major > FormatVersion::CURRENT.major => {
-                Err(RecordingError::Newer(frame.header.format))
-            }
-            Some(_) => Ok(recording),
+        let open = OpenFrame::of(lines);
+        let newest = match &open {
+            Some(open) => Some(open.frame.header.clone()),
+            None => newest_header(&segments)?,
+        };
+        let header = newest.ok_or_else(|| RecordingError::Empty(path.to_owned()))?;
+        if header.format.major > FormatVersion::CURRENT.major {
+            return Err(RecordingError::Newer(header.format));
         }
+        Ok(Self { segments, open, databases: header.databases })
     }
 
     /// The time of its first line, and of its last.
@@ -145,19 +148,15 @@ impl Recording {
                 add(time(index.first_at), time(index.last_at));
             }
         }
-        if let Some((from, to)) = RecordedFrame::of(self.open.clone()).and_then(|frame| frame.span()) {
-            add(from, to);
+        if let Some(open) = &self.open {
+            add(open.lines.first_at, open.lines.last_at);
         }
         Ok(span)
     }
 
     /// The paths of the databases that were recorded last.
-    ///
-    /// # Errors
-    ///
-    /// It cannot be read.
-    pub fn databases(&self) -> Result<Vec<String>, RecordingError> {
-        Ok(self.newest()?.map(|frame| frame.header.databases).unwrap_or_default())
+    pub fn databases(&self) -> &[String] {
+        &self.databases
     }
 
     /// The frames with lines between `from` and `to`, in the order in which they were written. `work` gets one after the
@@ -170,7 +169,7 @@ impl Recording {
         &self,
         from: Timestamp,
         to: Timestamp,
-        mut work: impl FnMut(RecordedFrame) -> Result<(), E>,
+        mut work: impl FnMut(&RecordedFrame) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut last_seq = 0;
         for path in &self.segments {
@@ -181,53 +180,42 @@ impl Recording {
                     continue;
                 }
                 if let Some(frame) = segment.lines(position).ok().and_then(RecordedFrame::of) {
-                    work(understood(frame)?)?;
+                    work(understood(&frame)?)?;
                 }
             }
         }
-        let Some(frame) = RecordedFrame::of(self.open.clone()) else { return Ok(()) };
-        let is_new = frame.lines().next().is_some_and(|line| line.seq > last_seq);
-        let overlaps = frame.span().is_some_and(|(first, last)| first <= to && last >= from);
-        if is_new && overlaps { work(understood(frame)?) } else { Ok(()) }
-    }
-
-    /// The frames with lines within `around` of `at`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Recording::for_each`].
-    pub fn frames_around(
-        &self,
-        at: Timestamp,
-        around: SignedDuration,
-    ) -> Result<Vec<RecordedFrame>, RecordingError> {
-        let mut frames = Vec::new();
-        let (from, to) = (at.saturating_sub(around), at.saturating_add(around));
-        let (Ok(from), Ok(to)) = (from, to) else { return Ok(frames) };
-        self.for_each(from, to, |frame| {
-            frames.push(frame);
-            Ok::<_, RecordingError>(())
-        })?;
-        Ok(frames)
-    }
-
-    fn newest(&self) -> Result<Option<RecordedFrame>, RecordingError> {
-        if let Some(frame) = RecordedFrame::of(self.open.clone()) {
-            return Ok(Some(frame));
-        }
-        for path in self.segments.iter().rev() {
-            let Some(segment) = open(path)? else { continue };
-            let positions = (0..segment.frames().count()).rev();
-            let mut frames = positions.filter_map(|it| segment.lines(it).ok().and_then(RecordedFrame::of));
-            if let Some(frame) = frames.next() {
-                return Ok(Some(frame));
-            }
-        }
-        Ok(None)
+        let Some(OpenFrame { frame, lines }) = &self.open else { return Ok(()) };
+        let overlaps = lines.first_at <= to && lines.last_at >= from;
+        if lines.first_seq > last_seq && overlaps { work(understood(frame)?) } else { Ok(()) }
     }
 }
 
-fn understood(frame: RecordedFrame) -> Result<RecordedFrame, RecordingError> {
+// The lines of a file of lines; `None` if it is a segment.
+fn lines_of_file(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut file = File::open(path)?;
+    let mut bytes = Vec::new();
+    (&mut file).take(1).read_to_end(&mut bytes)?;
+    if bytes != b"{" {
+        return Ok(None);
+    }
+    file.take(u64::from(MOST_CONTENT) - 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+// The header of the newest frame that can be read.
+fn newest_header(segments: &[PathBuf]) -> Result<Option<RecordingHeader>, RecordingError> {
+    for path in segments.iter().rev() {
+        let Some(segment) = open(path)? else { continue };
+        let positions = (0..segment.frames().count()).rev();
+        let mut frames = positions.filter_map(|it| segment.lines(it).ok().and_then(RecordedFrame::of));
+        if let Some(frame) = frames.next() {
+            return Ok(Some(frame.header));
+        }
+    }
+    Ok(None)
+}
+
+fn understood(frame: &RecordedFrame) -> Result<&RecordedFrame, RecordingError> {
     let format = frame.header.format;
     if format.major > FormatVersion::CURRENT.major { Err(RecordingError::Newer(format)) } else { Ok(frame) }
 }

@@ -8,10 +8,13 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::{
     changes::DatabaseChanges,
-    line::{FormatVersion, GapReason, RecordedProcess, RecordingEvent, RecordingHeader, Stamp},
+    line::{
+        FormatVersion, GapReason, RecordedProcess, RecordingEvent, RecordingHeader, SnapshotEvent, Stamp,
+    },
     retention::RetentionLimits,
     writer::{LastWritten, RecordingWriter, StartError},
 };
@@ -233,7 +236,7 @@ impl Recorder {
 
     fn write_snapshot(&mut self, snapshot: &Snapshot, now: Tick) -> io::Result<()> {
         self.last_snapshot_ms = now.stamp.boot_ms;
-        self.line(now.stamp, None, RecordingEvent::Snapshot { snapshot: Box::new(snapshot.clone()) })
+        self.line(now.stamp, None, SnapshotEvent { snapshot })
     }
 
     // A hold that began and ended since the sample before has one line. Returns whether there was anything.
@@ -277,7 +280,7 @@ impl Recorder {
         Ok(has_changed)
     }
 
-    fn line(&mut self, stamp: Stamp, db: Option<usize>, event: RecordingEvent) -> io::Result<()> {
+    fn line(&mut self, stamp: Stamp, db: Option<usize>, event: impl Serialize) -> io::Result<()> {
         self.writer.write(stamp, self.exact, db, event)
     }
 

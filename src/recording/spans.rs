@@ -68,7 +68,7 @@ pub struct SpanReader {
 
 impl SpanReader {
     /// The lines that follow stand behind `header`. Spans that went on in another boot have ended with it.
-    pub fn header(&mut self, header: &RecordingHeader, done: &mut impl FnMut(Span)) {
+    fn header(&mut self, header: &RecordingHeader, done: &mut impl FnMut(Span)) {
         if self.boot_id != header.boot_id
             && let Some(last) = self.last_at
         {
@@ -81,6 +81,9 @@ impl SpanReader {
     /// Takes the next line. `done` gets the spans that have ended with it.
     pub fn add(&mut self, line: &RecordingLine, done: &mut impl FnMut(Span)) {
         let at = line.stamp.at;
+        if let RecordingEvent::Header(header) = &line.event {
+            self.header(header, done);
+        }
         self.last_at = Some(at);
         let database = line.db.and_then(|index| self.databases.get(index)).cloned();
         let span = |kind, who: Option<&RecordedProcess>, began, ended| Span {
@@ -128,7 +131,6 @@ impl SpanReader {
                 done(span(SpanKind::Gap(*reason), None, *from, *to));
             }
             RecordingEvent::Ended => self.end_all(at, done),
-            RecordingEvent::Header(header) => self.header(header, done),
             _ => {}
         }
     }

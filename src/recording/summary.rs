@@ -151,8 +151,8 @@ impl RecordingSummary {
             SummaryBuilder { from, to, recorded: None, databases: Vec::new(), gaps: Vec::new() };
         let (mut reader, mut done) = (SpanReader::default(), Vec::new());
         recording.for_each(from, to, |frame| {
-            reader.header(&frame.header, &mut |span| done.push(span));
-            for line in frame.events().filter(|line| line.stamp.at <= to) {
+            let is_header = |line: &RecordingLine| matches!(line.event, RecordingEvent::Header(_));
+            for line in frame.events().filter(|line| line.stamp.at <= to || is_header(line)) {
                 reader.add(&line, &mut |span| done.push(span));
                 for span in done.drain(..) {
                     let open = span.database.as_ref().and_then(|path| reader.open_write_hold(path));
@@ -220,7 +220,7 @@ impl SummaryBuilder {
 
     fn add_line(&mut self, line: &RecordingLine, databases: &[String]) {
         let at = line.stamp.at;
-        if at >= self.from {
+        if (self.from..=self.to).contains(&at) {
             let (first, last) = self.recorded.unwrap_or((at, at));
             self.recorded = Some((first.min(at), last.max(at)));
         }

@@ -176,8 +176,14 @@ fn a_later_major_version_is_refused_and_what_a_later_minor_one_adds_is_left_out(
     let later = r#"{"seq":2,"at":"2026-11-30T23:58:01Z","boot_ms":1.0,"event":"unheard-of","x":1}"#;
     fs::write(&file, format!("{}\n{later}\n", line(1))).expect("written");
     let recording = Recording::open(&file).expect("the same major version");
-    let frames = recording.frames_around(start(), SignedDuration::from_secs(5)).expect("readable");
-    let events: Vec<_> = frames[0].lines().map(|line| line.event).collect();
+    let mut events = Vec::new();
+    let until = stamp(5.0).at;
+    recording
+        .for_each(start(), until, |frame| {
+            events.extend(frame.lines().map(|line| line.event));
+            Ok::<_, RecordingError>(())
+        })
+        .expect("readable");
     assert!(matches!(events[..], [RecordingEvent::Header(_), RecordingEvent::Unknown]), "{events:?}");
     fs::write(&file, line(2) + "\n").expect("written");
     assert!(matches!(Recording::open(&file), Err(RecordingError::Newer(version)) if version.major == 2));
@@ -266,6 +272,21 @@ fn the_holder_of_a_moment_is_named_with_who_waited_then() {
     assert!(who(10.5).unwatched.is_some(), "the recording is over");
     let unwatched = who(-3600.0).unwatched.expect("not watched");
     assert_eq!((unwatched.from, unwatched.to), (None, Some(stamp(0.0).at)));
+}
+
+#[test]
+fn a_hold_that_went_on_ends_with_the_last_line_of_its_boot() {
+    let another = RecordingHeader { boot_id: "another".to_owned(), ..header() };
+    let (_dir, recording) = recorded(vec![
+        (1.0, RecordingEvent::HoldBegun { lock: SampledLock::Write, who: process(1, "importer") }),
+        (3.0, RecordingEvent::MayWaitBegun { who: process(2, "web") }),
+        (600.0, RecordingEvent::Header(another)),
+        hold(3, "cron", 601.0, 602.0),
+    ]);
+    let summary = RecordingSummary::new(&recording, stamp(0.0).at, stamp(700.0).at, &[]).expect("readable");
+    let holds: Vec<_> =
+        summary.databases[0].by_process.iter().map(|it| (it.name.as_str(), it.held_ms.round())).collect();
+    assert_eq!(holds, [("importer", 2000.0), ("cron", 1000.0)]);
 }
 
 #[test]

@@ -128,16 +128,17 @@ impl WhoReport {
     ) -> Result<Self, RecordingError> {
         let mut past = Past::default();
         let reach = around.max(LONGEST_SILENCE);
+        let (from, to) = reached(at, reach);
         let (mut spans, mut reader) = (Vec::new(), SpanReader::default());
         let mut done = |span| spans.push(span);
-        for frame in recording.frames_around(at, reach)? {
-            reader.header(&frame.header, &mut done);
+        recording.for_each(from, to, |frame| {
             past.databases(&frame.header.databases);
             for line in frame.lines() {
                 reader.add(&line, &mut done);
                 past.add(line, at);
             }
-        }
+            Ok::<_, RecordingError>(())
+        })?;
         reader.finish(&mut done);
         if let Some((first, last)) =
             recording.span()?.filter(|_| past.before.is_none() && past.after.is_none())
@@ -149,7 +150,7 @@ impl WhoReport {
         let mut reports: Vec<_> = known.map(|path| past.report(path, &spans, at, around)).collect();
         // What was asked for and not recorded then was not watched.
         let asked: Vec<String> = if databases.is_empty() {
-            recording.databases()?
+            recording.databases().to_vec()
         } else {
             databases.iter().map(|path| path.to_string_lossy().into_owned()).collect()
         };
@@ -232,7 +233,7 @@ impl Past {
         let is_its = |span: &&Span| span.database.as_ref().is_none_or(|it| it == path);
         let spans: Vec<&Span> = spans.iter().filter(is_its).collect();
         let then = || spans.iter().copied().filter(|span| span.overlaps(at, at));
-        let (from, to) = (at.checked_sub(around).unwrap_or(at), at.checked_add(around).unwrap_or(at));
+        let (from, to) = reached(at, around);
         let nearby = || spans.iter().copied().filter(move |span| span.overlaps(from, to));
         let hold = |span: &&Span| self.hold(span, path);
         let mut holds: Vec<_> = then().filter_map(|span| hold(&span)).collect();
@@ -302,6 +303,11 @@ impl PastHold {
             activity: None,
         })
     }
+}
+
+// The times that far before and after `at`.
+fn reached(at: Timestamp, around: SignedDuration) -> (Timestamp, Timestamp) {
+    (at.checked_sub(around).unwrap_or(at), at.checked_add(around).unwrap_or(at))
 }
 
 // Path, size of the log in bytes, and its frames that are not checkpointed.

@@ -8,9 +8,10 @@ use std::{
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
 
 use super::{
-    line::{RecordingEvent, RecordingLine, Stamp},
+    line::{LineKind, RecordingLine, Stamp},
     open_minute::OpenMinute,
     retention::{self, RetentionLimits},
     segment::{self, SegmentName},
@@ -122,8 +123,7 @@ impl RecordingWriter {
         let seq = closed.map_or(0, |frame| frame.last_seq);
         let is_closed = lines.last().is_none_or(|line| line.seq <= seq);
         if let Some(line) = lines.last() {
-            let has_ended = matches!(line.event, RecordingEvent::Ended);
-            last = Some(LastWritten { at: line.stamp.at, has_ended });
+            last = Some(LastWritten { at: line.at, has_ended: line.event == LineKind::Ended });
         }
         let seq = seq.max(lines.last().map_or(0, |line| line.seq));
         let segment = segment.unwrap_or_else(|| SegmentName::of_day(Timestamp::UNIX_EPOCH));
@@ -131,7 +131,7 @@ impl RecordingWriter {
         if is_closed {
             writer.open.clear()?;
         } else {
-            let at = lines.first().map_or(Timestamp::UNIX_EPOCH, |line| line.stamp.at);
+            let at = lines.first().map_or(Timestamp::UNIX_EPOCH, |line| line.at);
             writer.close_minute(at)?;
         }
         Ok((writer, last))
@@ -179,12 +179,12 @@ impl RecordingWriter {
         stamp: Stamp,
         exact: bool,
         db: Option<usize>,
-        event: RecordingEvent,
+        event: impl Serialize,
     ) -> io::Result<()> {
         let line = RecordingLine { seq: self.seq + 1, stamp, exact, db, event };
         let text = json::line(&line).map_err(io::Error::other)? + "\n";
         let is_first = self.open.is_empty();
-        self.open.append(&line, text.as_bytes())?;
+        self.open.append(line.seq, stamp.at, text.as_bytes())?;
         if is_first {
             self.open_since_ms = stamp.boot_ms;
         }
