@@ -134,9 +134,6 @@ pub fn note_readers(
 
 // The processes that keep frames in the log.
 fn pins(locks: &DatabaseLocks, view: &DatabaseView, processes: &[Process]) -> Vec<LockOwner> {
-    let newest = view.wal.as_ref().and_then(|wal| wal.frames);
-    let is_behind =
-        |reader: &&LogReader| reader.frame.zip(newest).is_some_and(|(frame, newest)| frame < newest);
     let owner = |reader: &LogReader| {
         let process = processes.iter().find(|process| Some(process.pid) == reader.pid);
         LockOwner {
@@ -145,7 +142,7 @@ fn pins(locks: &DatabaseLocks, view: &DatabaseView, processes: &[Process]) -> Ve
             name: process.map(|it| it.label.clone()).unwrap_or_default(),
         }
     };
-    locks.readers.iter().filter(is_behind).map(owner).collect()
+    locks.pinning_readers(view.wal.as_ref()).map(owner).collect()
 }
 
 // A value that changes with every commit: the commit counter, or else the time of the last write.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::line::{RecordedProcess, RecordingEvent};
 use crate::{
-    snapshot::{Database, FileFacts, Finding, FindingKind, LogReader, Process, Severity},
+    snapshot::{Database, FileFacts, Finding, FindingKind, Process, Severity},
     units,
 };
 
@@ -70,12 +70,9 @@ impl DatabaseChanges {
     }
 
     fn note_pins(&mut self, database: &Database, at: Timestamp, events: &mut Vec<RecordingEvent>) {
-        let newest = database.wal.as_ref().and_then(|wal| wal.frames);
-        let is_behind =
-            |reader: &&LogReader| reader.frame.zip(newest).is_some_and(|(frame, newest)| frame < newest);
         let mut before = std::mem::take(&mut self.pins);
-        for reader in database.locks.readers.iter().filter(is_behind) {
-            let who = named(database, reader.pid);
+        for reader in database.locks.pinning_readers(database.wal.as_ref()) {
+            let who = RecordedProcess::of(database, reader.pid, reader.label.as_deref());
             if self.pins.iter().any(|(known, _)| *known == who) {
                 continue;
             }
@@ -93,7 +90,8 @@ impl DatabaseChanges {
 
     fn note_may_wait(&mut self, database: &Database, events: &mut Vec<RecordingEvent>) {
         let waiters = &database.locks.possible_waiters;
-        let now: Vec<_> = waiters.iter().map(|waiter| named(database, Some(waiter.pid))).collect();
+        let who = |pid| RecordedProcess::of(database, Some(pid), None);
+        let now: Vec<_> = waiters.iter().map(|waiter| who(waiter.pid)).collect();
         let ended = self.may_wait.iter().filter(|who| !now.contains(who));
         events.extend(ended.map(|who| RecordingEvent::MayWaitEnded { who: who.clone() }));
         let begun = now.iter().filter(|who| !self.may_wait.contains(who));
@@ -137,11 +135,6 @@ impl DatabaseChanges {
             events.push(RecordingEvent::FindingOff { kind, pid, lasted_ms: since_ms(since, at) });
         }
     }
-}
-
-fn named(database: &Database, pid: Option<i32>) -> RecordedProcess {
-    let process = pid.and_then(|pid| database.process(pid));
-    process.map_or(RecordedProcess { pid, start: None, name: String::new() }, RecordedProcess::from)
 }
 
 // The clock may have been set back.

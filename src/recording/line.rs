@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     history::{LockOwner, SampledLock},
-    snapshot::{ActivityClass, Finding, FindingKind, IngestedBatch, Process, Snapshot},
+    snapshot::{ActivityClass, Database, Finding, FindingKind, IngestedBatch, Process, Snapshot},
 };
 
 /// The version of the format. A reader accepts any minor version of its major one.
@@ -188,6 +188,15 @@ pub struct RecordedProcess {
     pub start: Option<u64>,
     /// Its label.
     pub name: String,
+}
+
+impl RecordedProcess {
+    /// The process `pid` of `database`; one that is not among its processes is called `label`.
+    pub fn of(database: &Database, pid: Option<i32>, label: Option<&str>) -> Self {
+        let process = pid.and_then(|pid| database.process(pid));
+        let unknown = || Self { pid, start: None, name: label.unwrap_or_default().to_owned() };
+        process.map_or_else(unknown, Self::from)
+    }
 }
 
 impl From<&LockOwner> for RecordedProcess {

@@ -212,11 +212,8 @@ fn lasting(database: &Database, path: &Rc<str>, line: &RecordingLine) -> Vec<Spa
         let (database, exact) = (Some(Rc::clone(path)), line.exact);
         Span { database, kind, who, began, ended: at, goes_on: true, exact }
     };
-    let process = |pid: Option<i32>, label: &Option<String>| {
-        let process = pid.and_then(|pid| database.process(pid));
-        let named = || RecordedProcess { pid, start: None, name: label.clone().unwrap_or_default() };
-        Some(process.map_or_else(named, RecordedProcess::from))
-    };
+    let process =
+        |pid: Option<i32>, label: &Option<String>| Some(RecordedProcess::of(database, pid, label.as_deref()));
     let locks = &database.locks;
     let hold = |(lock, holder): (SampledLock, &Option<LockHolder>)| {
         let holder = holder.as_ref()?;
@@ -227,8 +224,7 @@ fn lasting(database: &Database, path: &Rc<str>, line: &RecordingLine) -> Vec<Spa
         (SampledLock::Checkpoint, &locks.checkpointer),
         (SampledLock::Recover, &locks.recoverer),
     ];
-    let newest = database.wal.as_ref().and_then(|wal| wal.frames);
-    let readers = locks.readers.iter().filter(|it| it.frame.zip(newest).is_some_and(|(it, all)| it < all));
+    let readers = locks.pinning_readers(database.wal.as_ref());
     let pins = readers.map(|it| span(SpanKind::Pin, process(it.pid, &it.label), it.held_ms));
     let findings = database
         .findings

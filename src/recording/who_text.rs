@@ -6,6 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
     line::{GapReason, RecordedProcess},
+    summary_text::local_time,
     who::{PastHold, PastWait, UnwatchedTime, WhoDatabase, WhoReport},
 };
 use crate::{history::SampledLock, units};
@@ -130,11 +131,10 @@ impl fmt::Display for PastWait {
 impl fmt::Display for UnwatchedTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not watched then")?;
-        let time = |at: Timestamp| at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string();
         match (self.from, self.to) {
-            (Some(from), Some(to)) => write!(f, ", from {} to {}", time(from), time(to))?,
-            (Some(from), None) => write!(f, ": the recording ends at {}", time(from))?,
-            (None, Some(to)) => write!(f, ": the recording begins at {}", time(to))?,
+            (Some(from), Some(to)) => write!(f, ", from {} to {}", local_time(from), local_time(to))?,
+            (Some(from), None) => write!(f, ": the recording ends at {}", local_time(from))?,
+            (None, Some(to)) => write!(f, ": the recording begins at {}", local_time(to))?,
             (None, None) => {}
         }
         self.reason.map_or(Ok(()), |reason| write!(f, ": {reason}"))

@@ -5,7 +5,9 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{DiskWait, LockAvailability, LockCycle, OwnWaiters, PossibleWaiter, Process, WriterRefusals};
+use super::{
+    DiskWait, LockAvailability, LockCycle, OwnWaiters, PossibleWaiter, Process, WalState, WriterRefusals,
+};
 
 /// Locks of a database, and their holders.
 #[derive(Debug, Clone, Default, JsonSchema, Serialize, Deserialize)]
@@ -80,6 +82,14 @@ impl DatabaseLocks {
             return Some(LockWait::Certain);
         }
         self.possible_waiters.iter().any(|waiter| waiter.pid == pid).then_some(LockWait::Possible)
+    }
+
+    /// The readers whose frame is not the newest one of `wal`: they keep frames in the log.
+    pub fn pinning_readers(&self, wal: Option<&WalState>) -> impl Iterator<Item = &LogReader> {
+        let newest = wal.and_then(|wal| wal.frames);
+        let is_behind =
+            move |reader: &&LogReader| reader.frame.zip(newest).is_some_and(|(frame, newest)| frame < newest);
+        self.readers.iter().filter(is_behind)
     }
 
     /// Fills in the labels of the holders and readers among `processes`.
