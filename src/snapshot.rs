@@ -79,7 +79,9 @@ pub use locks::{
 };
 pub use locks_beside::{FileLockKind, LockBeside, LockParty};
 pub use log_progress::{LogProgress, LogReading};
-pub use origin::{Executable, ExecutableState, LostInput, ProcessManager, ProcessOrigin};
+pub use origin::{
+    Executable, ExecutableState, LostInput, ProcessManager, ProcessOrigin, is_started_by_manager,
+};
 pub use pairing::PairingFacts;
 pub use pidfile::Pidfile;
 pub use pragmas::{PragmaCompliance, PragmaRow, PragmaSource};

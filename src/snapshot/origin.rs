@@ -1,6 +1,6 @@
 //! The origin of a process: its program, its folder, its parent and its manager.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -82,6 +82,19 @@ pub enum ProcessManager {
     Container(String),
     /// A supervisor that is its parent; its name.
     Supervisor(String),
+}
+
+/// Whether init, systemd or a supervisor started a process, by its parent, the command of that and what manages it: it
+/// is there to keep others running.
+pub fn is_started_by_manager(
+    parent: Option<i32>,
+    command: Option<&[String]>,
+    manager: Option<&ProcessManager>,
+) -> bool {
+    let program = command.and_then(|command| Path::new(command.first()?).file_name());
+    parent == Some(1)
+        || program.is_some_and(|name| name == "systemd")
+        || matches!(manager, Some(ProcessManager::Supervisor(_)))
 }
 
 impl fmt::Display for ProcessManager {

@@ -5,8 +5,8 @@ use std::{path::Path, time::Duration};
 use super::super::{Rule, RuleFacts, RuleInput, evidence, no_remedy};
 use crate::{
     snapshot::{
-        Finding, FindingKind, ProcessManager, RestartedProcess, Severity, command_label,
-        is_shell_of_databases, program_word,
+        Finding, FindingKind, RestartedProcess, Severity, command_label, is_shell_of_databases,
+        is_started_by_manager, program_word,
     },
     units,
 };
@@ -71,17 +71,15 @@ fn is_tool(program: &str) -> bool {
 
 // Whether what starts it is there to keep it running, rather than to run it now and then.
 fn is_kept_running(restarts: &RestartedProcess) -> bool {
-    let by_init = restarts.parent == 1;
-    let by_supervisor = matches!(restarts.manager, Some(ProcessManager::Supervisor(_)));
-    let Some(parent) = restarts.parent_command.as_ref().filter(|command| !command.is_empty()) else {
-        return by_init || by_supervisor;
-    };
+    let parent = restarts.parent_command.as_deref();
+    if is_started_by_manager(Some(restarts.parent), parent, restarts.manager.as_ref()) {
+        return true;
+    }
+    let Some(parent) = parent.filter(|command| !command.is_empty()) else { return false };
     let name = Path::new(&parent[0]).file_name().map(|name| name.to_string_lossy().into_owned());
     let name = name.unwrap_or_default();
-    let by_manager = by_init || by_supervisor || name == "systemd";
     let is_script = ["sh", "bash", "dash", "zsh", "ksh", "ash", "make", "cron", "crond", "watch", "xargs"];
-    by_manager
-        || runs_the_same(&restarts.command, parent)
+    runs_the_same(&restarts.command, parent)
         || !is_script.contains(&name.trim_start_matches('-')) && restarts.gap_ms <= SOON_MS
 }
 

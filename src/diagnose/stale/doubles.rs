@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, path::Path, time::Duration};
 
 use super::twins::{DaemonFamily, are_siblings, started};
 use crate::{
-    snapshot::{Database, LockWait, Process, ProcessManager, is_shell_of_databases, program_word},
+    snapshot::{
+        Database, LockWait, Process, ProcessManager, is_shell_of_databases, is_started_by_manager,
+        program_word,
+    },
     text, units,
 };
 
@@ -232,12 +235,8 @@ fn container(process: &Process) -> Option<&str> {
 
 // Whether its parent is known to keep others running: it starts as many as it should.
 fn is_managed(process: &Process) -> bool {
-    let is_init = |command: &Vec<String>| {
-        command.first().is_some_and(|it| Path::new(it).file_name().is_some_and(|name| name == "systemd"))
-    };
-    process.parent == Some(1)
-        || process.origin.parent_command.as_ref().is_some_and(is_init)
-        || matches!(process.origin.manager, Some(ProcessManager::Supervisor(_)))
+    let origin = &process.origin;
+    is_started_by_manager(process.parent, origin.parent_command.as_deref(), origin.manager.as_ref())
 }
 
 // A pre-forking server and its workers have the same program and script.

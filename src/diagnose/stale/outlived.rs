@@ -38,7 +38,7 @@ impl OutlivedSession {
                 "{} has outlived the process that started it ({lost}){held}: it may be forgotten, and counts as stale once \
                  it has been idle for {}",
                 process.who(),
-                units::duration(look.config.thresholds.idle.as_secs_f64() * 1e3),
+                units::duration(units::milliseconds(look.config.thresholds.idle)),
             ),
             evidence: evidence([
                 ("lost_input", serde_json::json!(lost)),
