@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -134,7 +134,7 @@ impl Observer {
             overlays: OverlayUppers::new(&places.proc),
             first_seen: FirstSeen::load(&places.first_seen, processes::boot(&places.proc)),
             idleness: IdleTracker::default(),
-            looker: sampling_process(&places.proc),
+            looker: proc::sampling_process(&places.proc),
             pidfiles: PidfileReader::default(),
             journals: Some(Journals::new(places.runs.clone(), places.proc.clone())),
             lock_watch: LockWatch::default(),
@@ -388,12 +388,6 @@ impl Drop for Observer {
     fn drop(&mut self) {
         self.first_seen.flush(&self.timed);
     }
-}
-
-// Who looks, as the kernel knows it, and who it runs under.
-fn sampling_process(proc: &Path) -> SamplingProcess {
-    let pid = i32::try_from(std::process::id()).unwrap_or(0);
-    SamplingProcess { pid, uid: rustix::process::geteuid().as_raw(), ancestors: process_ancestors(proc, pid) }
 }
 
 #[cfg(target_os = "linux")]

@@ -44,7 +44,8 @@ pub use maps::{LibraryFile, MappedLibrary, maps};
 pub use pressure::io_pressure;
 pub use sockets::TcpSocket;
 pub use stat::{
-    ProcessStat, are_related, owner_of_lock, process_ancestors, process_start, stat, ticks_below,
+    ProcessStat, are_related, owner_of_lock, process_ancestors, process_start, sampling_process, stat,
+    ticks_below,
 };
 pub use status::{ignores_signal, inner_pid, is_own_proc, is_process, process_owner};
 pub use threads::times_scheduled;

@@ -1,4 +1,4 @@
-use std::fs;
+use std::{fs, path::Path};
 
 use tempfile::TempDir;
 

@@ -3,7 +3,11 @@
 use std::{collections::HashMap, path::Path};
 
 use super::{ProcessFolder, command, pids};
-use crate::{bounded, history::LockOwner, snapshot::LabelRules};
+use crate::{
+    bounded,
+    history::LockOwner,
+    snapshot::{LabelRules, SamplingProcess},
+};
 
 /// The maximum size of `stat`, of which the kernel prints some hundred bytes.
 const STAT: usize = 4 << 10;
@@ -77,6 +81,12 @@ pub fn process_ancestors(proc: &Path, pid: i32) -> Vec<i32> {
         next = process_parent(proc, parent);
     }
     ancestors
+}
+
+/// This process, as the kernel knows it, and who it runs under.
+pub fn sampling_process(proc: &Path) -> SamplingProcess {
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    SamplingProcess { pid, uid: rustix::process::geteuid().as_raw(), ancestors: process_ancestors(proc, pid) }
 }
 
 /// Whether one of `pid` and `other` started the other, or the same process started both.
