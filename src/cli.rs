@@ -1,9 +1,8 @@
 //! Arguments and subcommands, and which module handles each.
 
-use std::{ffi::OsString, io, num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{ffi::OsString, num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use anyhow::bail;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ErrorKind};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     act::worker,
@@ -33,6 +32,7 @@ mod pragmas;
 mod reap;
 mod record;
 mod recorded_time;
+mod recording_dir;
 mod report;
 mod rescue;
 mod runs;
@@ -41,6 +41,7 @@ mod sample_args;
 mod search;
 pub(crate) mod stats;
 mod status;
+mod usage;
 mod wait;
 mod watch;
 mod who;
@@ -305,10 +306,10 @@ impl CliCommand {
 ///
 /// Any failure, as one sentence with the fix.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
-    let args = config_last(args);
+    let args = usage::config_last(args);
     let cli = match command().try_get_matches_from(&args).and_then(|it| Cli::from_arg_matches(&it)) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error, &args),
+        Err(error) => return usage::explain(&error, &args),
     };
     let is_refused = cli.command.as_ref().is_some_and(CliCommand::changes_something);
     let config = || -> anyhow::Result<Config> {
@@ -367,22 +368,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
     }
 }
 
-/// `args` with a leading `--config FILE` moved behind the next word: an option before a command would belong to the
-/// console, but this one is valid for all commands.
-fn config_last(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let mut args: Vec<OsString> = args.into_iter().collect();
-    let option = args.get(1).and_then(|it| it.to_str()).unwrap_or_default();
-    let length = match option {
-        "--config" => 2,
-        _ if option.starts_with("--config=") => 1,
-        _ => return args,
-    };
-    if args.get(1 + length).is_some_and(|it| !it.as_encoded_bytes().starts_with(b"-")) {
-        args[1..=1 + length].rotate_right(1);
-    }
-    args
-}
-
 /// The arguments, with the last parts of the help texts: exit codes, examples, and the path of this user's settings.
 pub fn command() -> clap::Command {
     let file = Places::of_user()
@@ -395,34 +380,6 @@ pub fn command() -> clap::Command {
          the user's data folder.\nSettings: {file}, if it is there; assets/config.toml in the sources of waltop shows \
          every key with its default."
     ))
-}
-
-/// Prints help and version to stdout unchanged; a usage error becomes one line.
-fn usage(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        // Bold and underlined on a terminal.
-        return match error.print() {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(0),
-        };
-    }
-    let text = error.to_string();
-    let mut paragraphs =
-        text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
-    let what = paragraphs.next().unwrap_or_default();
-    let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
-    let tips: Vec<String> = paragraphs.filter_map(|it| it.strip_prefix("tip: ").map(str::to_owned)).collect();
-    let first = args.get(1).and_then(|it| it.to_str());
-    let command = first.filter(|word| Cli::command().find_subcommand(word).is_some()).unwrap_or_default();
-    if let Some(value) = habits::negative(error, args) {
-        bail!("invalid value '{value}': give a number, a time or a size without a sign");
-    }
-    let tip = match habits::meant_by(error, command).or_else(|| habits::nearest_command(error)) {
-        Some(meant) => format!("; did you mean `{meant}`?"),
-        None => tips.first().map_or_else(String::new, |tip| format!("; {tip}")),
-    };
-    let space = if command.is_empty() { "" } else { " " };
-    bail!("{what}{tip}; see waltop{space}{command} --help");
 }
 
 /// A number from 1.

@@ -5,12 +5,8 @@ use std::{fs::File, io::BufWriter, path::PathBuf};
 use anyhow::Context;
 use jiff::Zoned;
 
-use super::{print_line, recorded_time::RecordedTimeArgs, who::recordings};
-use crate::{
-    config::Config,
-    recording::{self, Recording},
-    text, units,
-};
+use super::{print_line, recorded_time::RecordedTimeArgs, recording_dir::RecordingDir};
+use crate::{config::Config, recording, text, units};
 
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
@@ -19,14 +15,13 @@ pub struct ExportArgs {
     perfetto: PathBuf,
     #[command(flatten)]
     time: RecordedTimeArgs,
-    /// The folder of the recordings, or a file of it [default: `recordings` in waltop's state folder].
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    dir: RecordingDir,
 }
 
 pub fn run(args: &ExportArgs, config: &Config) -> anyhow::Result<u8> {
     let (from, to) = args.time.span(&Zoned::now())?;
-    let recording = Recording::open(&recordings(args.dir.as_ref(), config))?;
+    let recording = args.dir.open(config)?;
     let name = text::clean(&args.perfetto.display().to_string());
     let file = File::create(&args.perfetto).with_context(|| format!("cannot write {name}"))?;
     let events = recording::export(&recording, from, to, &mut BufWriter::new(file))?;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::bail;
+use jiff::Timestamp;
 
 use crate::{json, snapshot::Versioned, text};
 
@@ -15,6 +16,22 @@ pub fn print_line(line: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+/// Writes the lines of `text` to stdout, each without characters that a terminal interprets.
+pub fn print_lines(text: &str) -> anyhow::Result<()> {
+    let lines: Vec<String> = text.lines().map(text::clean).collect();
+    print_line(&lines.join("\n"))
+}
+
+/// Writes a line of a daemon to stderr, after the time. If stderr is closed, no one reads it.
+pub fn notice(line: &str) {
+    let _ = writeln!(io::stderr(), "{}", timed(line));
+}
+
+/// `line` after the time, without characters that a terminal interprets.
+pub fn timed(line: &str) -> String {
+    text::clean(&format!("{} {line}", Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ")))
 }
 
 /// Writes `answer`, an object, to stdout as JSON with the version of the contract.

@@ -1,24 +1,18 @@
 //! `waltop record`: writes down what happens to the locks of databases, for the time after it.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
 use rustix::process::Signal;
 use tokio::sync::watch;
 
-use super::{databases, sample_args::databases_to_sample};
+use super::{databases, output::notice, sample_args::databases_to_sample};
 use crate::{
     config::{Config, TraceMode, duration_of, size_of},
     endings::{self, EndSignals},
     observe::{self, Observer},
     recording::{Recorder, RecorderHost, RetentionLimits},
     sampler::{Monitor, Sample, Sampler, SamplerCommand},
-    text, units,
+    units,
 };
 
 /// What to record, where, and how much of it is kept.
@@ -62,8 +56,8 @@ impl RecordArgs {
     }
 }
 
-/// Records until a signal ends it. TERM is the usual end of a daemon: exit code 0; INT gives the code that shells use for
-/// it. HUP reads the settings again, by `load`.
+/// Records until a signal ends it. TERM is the usual end of a daemon: exit code 0; INT gives the code that shells use
+/// for it. HUP reads the settings again, by `load`.
 ///
 /// # Errors
 ///
@@ -113,7 +107,7 @@ pub fn run(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>) -> anyh
 }
 
 /// What a recording says of the machine.
-pub fn host(config: &Config, every: Duration) -> RecorderHost {
+fn host(config: &Config, every: Duration) -> RecorderHost {
     let proc = &config.places.proc;
     RecorderHost { boot_id: observe::boot_id(proc), pid_namespace: observe::pid_namespace(proc), every }
 }
@@ -140,10 +134,4 @@ fn report_trouble(newest: &mut watch::Receiver<Option<Arc<Sample>>>, trouble: &m
         None => notice("writes again"),
     }
     *trouble = now;
-}
-
-fn notice(line: &str) {
-    let now = Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ");
-    // If stderr is closed, no one reads it.
-    let _ = writeln!(io::stderr(), "{now} {}", text::clean(line));
 }

@@ -9,13 +9,14 @@ use anyhow::Context;
 use jiff::Zoned;
 
 use super::{
+    output::print_lines,
     print_json, print_line,
     recorded_time::RecordedTimeArgs,
-    who::{recorded_paths, recordings},
+    recording_dir::{RecordingDir, recorded_paths},
 };
 use crate::{
     config::Config,
-    recording::{Recording, RecordingSummary, SummaryPage},
+    recording::{RecordingSummary, SummaryPage},
     text,
 };
 
@@ -26,9 +27,8 @@ pub struct ReportArgs {
     databases: Vec<PathBuf>,
     #[command(flatten)]
     time: RecordedTimeArgs,
-    /// The folder of the recordings, or a file of it [default: `recordings` in waltop's state folder].
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    dir: RecordingDir,
     /// Print the report as JSON.
     #[arg(long, conflicts_with = "html")]
     json: bool,
@@ -40,7 +40,7 @@ pub struct ReportArgs {
 pub fn run(args: &ReportArgs, config: &Config) -> anyhow::Result<u8> {
     let (from, to) = args.time.span(&Zoned::now())?;
     let databases = recorded_paths(&args.databases)?;
-    let recording = Recording::open(&recordings(args.dir.as_ref(), config))?;
+    let recording = args.dir.open(config)?;
     let databases: Vec<&Path> = databases.iter().map(PathBuf::as_path).collect();
     let summary = RecordingSummary::new(&recording, from, to, &databases)?;
     if summary.databases.is_empty() {
@@ -53,8 +53,7 @@ pub fn run(args: &ReportArgs, config: &Config) -> anyhow::Result<u8> {
     } else if args.json {
         print_json(&summary)?;
     } else {
-        let lines: Vec<String> = summary.to_string().lines().map(text::clean).collect();
-        print_line(&lines.join("\n"))?;
+        print_lines(&summary.to_string())?;
     }
     Ok(0)
 }

@@ -3,13 +3,12 @@
 mod checkpoints;
 
 use std::{
-    io::{self, Write},
+    io,
     path::Path,
     sync::{Arc, OnceLock},
     time::Instant,
 };
 
-use jiff::Timestamp;
 use rustix::process::Signal;
 
 use crate::{
@@ -21,12 +20,13 @@ use crate::{
     },
     json,
     snapshot::Versioned,
-    text, threads, units,
+    threads, units,
 };
 
 use self::checkpoints::CheckpointTimer;
 use super::{
     ingest::{IngestTarget, fit_or_new},
+    output::{notice, timed},
     print_line,
 };
 
@@ -90,7 +90,7 @@ impl WatchHost for WatchReporter<'_> {
         let line = if self.json {
             json::line(&Versioned::new(summary)).unwrap_or_default()
         } else {
-            text::clean(&format!("{} {summary}", now()))
+            timed(&summary.to_string())
         };
         // A closed pipe is no reason to end.
         let _ = print_line(&line);
@@ -109,14 +109,6 @@ impl WatchHost for WatchReporter<'_> {
             checkpoints.run(self.bell.stop(), notice);
         }
     }
-}
-
-fn notice(line: &str) {
-    let _ = writeln!(io::stderr(), "{} {}", now(), text::clean(line));
-}
-
-fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// Ends the wait at `bell` at the first INT, TERM or HUP from now on, and records which came. If the process was

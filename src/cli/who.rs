@@ -7,12 +7,14 @@ use std::{
 
 use jiff::{SignedDuration, Zoned};
 
-use super::{databases, print_json, print_line};
+use super::{
+    output::print_lines,
+    print_json,
+    recording_dir::{RecordingDir, recorded_paths},
+};
 use crate::{
     config::{Config, duration_of},
-    paths,
-    recording::{Recording, WhoReport, time_of},
-    text,
+    recording::{WhoReport, time_of},
 };
 
 #[derive(Debug, clap::Args)]
@@ -26,9 +28,8 @@ pub struct WhoArgs {
     /// Also report what happened this long before and after it.
     #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "30s")]
     around: Duration,
-    /// The folder of the recordings, or a file of it [default: `recordings` in waltop's state folder].
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    dir: RecordingDir,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -37,29 +38,14 @@ pub struct WhoArgs {
 pub fn run(args: &WhoArgs, config: &Config) -> anyhow::Result<u8> {
     let at = time_of(&args.at, &Zoned::now())?;
     let databases = recorded_paths(&args.databases)?;
-    let recording = Recording::open(&recordings(args.dir.as_ref(), config))?;
+    let recording = args.dir.open(config)?;
     let databases: Vec<&Path> = databases.iter().map(PathBuf::as_path).collect();
     let around = SignedDuration::try_from(args.around)?;
     let report = WhoReport::new(&recording, at, around, &databases)?;
     if args.json {
         print_json(&report)?;
     } else {
-        let lines: Vec<String> = report.to_string().lines().map(text::clean).collect();
-        print_line(&lines.join("\n"))?;
+        print_lines(&report.to_string())?;
     }
     Ok(report.exit())
-}
-
-/// The folder of recordings that a command reads.
-pub fn recordings(dir: Option<&PathBuf>, config: &Config) -> PathBuf {
-    dir.cloned().unwrap_or_else(|| config.places.recordings())
-}
-
-/// `named` as a recording names databases. They need not exist any more.
-pub fn recorded_paths(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let absolute = |path: &PathBuf| {
-        let path = databases::named_path(path)?;
-        Ok(paths::canonical_or_future(&path).unwrap_or(path))
-    };
-    named.iter().map(absolute).collect()
 }
