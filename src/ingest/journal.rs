@@ -107,8 +107,8 @@ impl RunJournal {
         &self.run
     }
 
-    /// Writes one line at once, and returns its time: a reader sees all of it or none. On a full disk a part may be written; waltop truncates
-    /// it, so that the next line is valid.
+    /// Writes one line at once, and returns its time: a reader sees all of it or none. On a full disk a part may be
+    /// written; waltop truncates it, so that the next line is valid.
     ///
     /// # Errors
     ///

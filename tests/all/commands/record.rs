@@ -75,7 +75,7 @@ fn who(home: &Home, at: Timestamp) -> (Option<i32>, Value) {
     (code, said.json()["databases"][0].clone())
 }
 
-/// A hold of `holder` that the recorder has seen, the time in the middle of it, and its end.
+/// A hold of `holder` that the recorder has seen, of 20 ms or more, and a time in it.
 fn a_hold(home: &Home, holder: &mut Actor) -> Timestamp {
     holder.sql("BEGIN IMMEDIATE");
     eventually("the hold is recorded", || has(home, "hold-begun").then_some(()));
@@ -83,7 +83,6 @@ fn a_hold(home: &Home, holder: &mut Actor) -> Timestamp {
     thread::sleep(Duration::from_millis(20));
     holder.sql("COMMIT");
     eventually("its end is recorded", || has(home, "hold-ended").then_some(()));
-    // A moment is watched once a line after it is written.
     middle
 }
 
@@ -129,7 +128,6 @@ fn a_killed_recorder_loses_no_whole_line_and_the_next_one_records_the_gap() {
         recorder.end_by(Signal::KILL);
     }
     let killed = Timestamp::now();
-    thread::sleep(Duration::from_millis(20));
     let recorder = Recorded::start(&home, &[]);
     eventually("the gap is recorded", || has(&home, "gap").then_some(()));
     let (code, answer) = who(&home, killed);
