@@ -28,7 +28,7 @@ pub use line::{
     FormatVersion, GapReason, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine, Stamp,
 };
 pub use reader::{RecordedFrame, Recording, RecordingError};
-pub use recorder::{Recorder, RecorderHost, RecorderState};
+pub use recorder::{Recorder, RecorderHost, RecorderState, RecorderTick};
 pub use retention::RetentionLimits;
 pub use spans::{Span, SpanKind, SpanReader};
 pub use summary::{DatabaseSummary, RecordingSummary};

@@ -48,7 +48,8 @@ pub struct Recorder {
     databases: Vec<RecordedDatabase>,
     /// Whether the kernel's trace shows each request.
     exact: bool,
-    last_tick: Option<Tick>,
+    last_tick: Option<RecorderTick>,
+    has_ended: bool,
     last_snapshot_ms: f64,
     /// What was not watched or not written since, if nothing could be written yet.
     gap: Option<(Timestamp, GapReason)>,
@@ -72,18 +73,25 @@ struct RecordedDatabase {
     changes: DatabaseChanges,
 }
 
-/// A time on all clocks.
+/// The time of a sample on all clocks.
 #[derive(Debug, Clone, Copy)]
-struct Tick {
-    stamp: Stamp,
-    instant: Instant,
-    slept: Duration,
+pub struct RecorderTick {
+    pub stamp: Stamp,
+    /// The clock of the histories.
+    pub instant: Instant,
+    /// How long the machine has slept since boot.
+    pub slept: Duration,
 }
 
-impl Tick {
+impl Stamp {
     fn now() -> Self {
-        let stamp = Stamp { at: Timestamp::now(), boot_ms: units::milliseconds(clock::since_boot()) };
-        Self { stamp, instant: Instant::now(), slept: clock::slept().unwrap_or_default() }
+        Self { at: Timestamp::now(), boot_ms: units::milliseconds(clock::since_boot()) }
+    }
+}
+
+impl RecorderTick {
+    fn now() -> Self {
+        Self { stamp: Stamp::now(), instant: Instant::now(), slept: clock::slept().unwrap_or_default() }
     }
 
     /// The wall clock and the time since boot at `at`, as this tick has them.
@@ -113,6 +121,7 @@ impl Recorder {
             databases: Vec::new(),
             exact: false,
             last_tick: None,
+            has_ended: false,
             last_snapshot_ms: 0.0,
             gap,
             lost: 0,
@@ -133,7 +142,11 @@ impl Recorder {
     /// Writes down `snapshot`, and what the histories of its databases have got since the sample before. What cannot be
     /// written becomes a gap.
     pub fn tick(&mut self, snapshot: &Snapshot, histories: &[Arc<Mutex<LockHistory>>]) {
-        let now = Tick::now();
+        self.tick_at(RecorderTick::now(), snapshot, histories);
+    }
+
+    /// The same of a sample that was taken at `now`.
+    pub fn tick_at(&mut self, now: RecorderTick, snapshot: &Snapshot, histories: &[Arc<Mutex<LockHistory>>]) {
         self.set_databases(snapshot, histories);
         self.note_lateness(now);
         let before = self.last_tick.replace(now).unwrap_or(now);
@@ -144,6 +157,25 @@ impl Recorder {
             for database in &self.databases {
                 threads::lock(&database.history).take_events();
             }
+        }
+    }
+
+    /// Ends it at `at`.
+    pub fn end_at(mut self, at: Stamp) {
+        self.end(at);
+    }
+
+    // Writes the last line: the next recorder then knows that this one ended by itself.
+    fn end(&mut self, at: Stamp) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
+        for database in &self.databases {
+            threads::lock(&database.history).drop_events();
+        }
+        // Without that line its end is taken for a kill, which is no loss.
+        if self.writer.write(at, true, None, RecordingEvent::Ended).is_ok() {
+            let _ = self.writer.sync();
         }
     }
 
@@ -178,7 +210,7 @@ impl Recorder {
         }
     }
 
-    fn note_lateness(&mut self, now: Tick) {
+    fn note_lateness(&mut self, now: RecorderTick) {
         let Some(last) = self.last_tick else { return };
         let passed = Duration::from_secs_f64((now.stamp.boot_ms - last.stamp.boot_ms).max(0.0) / 1e3);
         if passed > self.host.every + LATE {
@@ -188,7 +220,7 @@ impl Recorder {
         }
     }
 
-    fn write(&mut self, snapshot: &Snapshot, now: Tick) -> io::Result<()> {
+    fn write(&mut self, snapshot: &Snapshot, now: RecorderTick) -> io::Result<()> {
         if !self.writer.has_room()? {
             self.writer.make_room(now.stamp.at)?;
             if !self.writer.has_room()? {
@@ -199,8 +231,10 @@ impl Recorder {
         if is_first {
             self.line(now.stamp, None, RecordingEvent::Header(self.header(snapshot)))?;
         }
-        self.write_gaps(snapshot, now)?;
-        if is_first {
+        let has_gaps = self.write_gaps(snapshot, now)?;
+        // A reader ends at a gap what went on before it, and begins with what a sample shows.
+        let is_whole = is_first || has_gaps;
+        if is_whole {
             self.write_snapshot(snapshot, now)?;
         }
         let mut has_changed = false;
@@ -213,13 +247,15 @@ impl Recorder {
             }
         }
         let is_due = now.stamp.boot_ms - self.last_snapshot_ms >= units::milliseconds(QUIET);
-        if !is_first && (has_changed || is_due) {
+        if !is_whole && (has_changed || is_due) {
             self.write_snapshot(snapshot, now)?;
         }
         self.writer.end_of_tick(now.stamp)
     }
 
-    fn write_gaps(&mut self, snapshot: &Snapshot, now: Tick) -> io::Result<()> {
+    // Returns whether there were any.
+    fn write_gaps(&mut self, snapshot: &Snapshot, now: RecorderTick) -> io::Result<bool> {
+        let mut has_gaps = self.gap.is_some();
         if let Some((from, reason)) = self.gap {
             self.line(now.stamp, None, RecordingEvent::Gap { from, to: now.stamp.at, reason })?;
             self.gap = None;
@@ -229,18 +265,20 @@ impl Recorder {
             let from = self.sample_before(now);
             let reason = GapReason::TraceOverrun;
             self.line(now.stamp, None, RecordingEvent::Gap { from, to: now.stamp.at, reason })?;
+            has_gaps = true;
         }
         self.lost = lost;
+        Ok(has_gaps)
+    }
+
+    fn write_snapshot(&mut self, snapshot: &Snapshot, now: RecorderTick) -> io::Result<()> {
+        self.line(now.stamp, None, SnapshotEvent { snapshot })?;
+        self.last_snapshot_ms = now.stamp.boot_ms;
         Ok(())
     }
 
-    fn write_snapshot(&mut self, snapshot: &Snapshot, now: Tick) -> io::Result<()> {
-        self.last_snapshot_ms = now.stamp.boot_ms;
-        self.line(now.stamp, None, SnapshotEvent { snapshot })
-    }
-
     // A hold that began and ended since the sample before has one line. Returns whether there was anything.
-    fn write_history(&mut self, index: usize, now: Tick) -> io::Result<bool> {
+    fn write_history(&mut self, index: usize, now: RecorderTick) -> io::Result<bool> {
         let (events, dropped) = threads::lock(&self.databases[index].history).take_events();
         let has_changed = !events.is_empty();
         let mut open: [Option<(Instant, Arc<LockOwner>)>; 3] = [None, None, None];
@@ -285,7 +323,7 @@ impl Recorder {
     }
 
     // About when the sample before was taken.
-    fn sample_before(&self, now: Tick) -> Timestamp {
+    fn sample_before(&self, now: RecorderTick) -> Timestamp {
         now.stamp_of(now.instant.checked_sub(self.host.every).unwrap_or(now.instant)).at
     }
 
@@ -304,16 +342,8 @@ impl Recorder {
     }
 }
 
-/// Writes the last line: the next recorder then knows that this one ended by itself.
 impl Drop for Recorder {
     fn drop(&mut self) {
-        for database in &self.databases {
-            threads::lock(&database.history).drop_events();
-        }
-        let now = Tick::now();
-        // Without that line its end is taken for a kill, which is no loss.
-        if self.writer.write(now.stamp, true, None, RecordingEvent::Ended).is_ok() {
-            let _ = self.writer.sync();
-        }
+        self.end(Stamp::now());
     }
 }

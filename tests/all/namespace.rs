@@ -60,10 +60,15 @@ impl Namespace {
         ["nsenter", "--mount", "--target", &self.pid]
     }
 
-    /// `stat` of a file that can only be seen in there, through the root of a process that lives there.
-    pub fn stat(&self, path: &Path) -> std::fs::Metadata {
+    /// A file that can only be seen in there, through the root of a process that lives there.
+    pub fn seen(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.pid));
-        root.join(path.strip_prefix("/").expect("absolute")).metadata().expect("there")
+        root.join(path.strip_prefix("/").expect("absolute"))
+    }
+
+    /// `stat` of such a file.
+    pub fn stat(&self, path: &Path) -> std::fs::Metadata {
+        self.seen(path).metadata().expect("there")
     }
 }
 

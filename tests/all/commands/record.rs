@@ -1,7 +1,7 @@
 //! Recording, and the answer to who held a lock: from a recorder that runs, has ended, or was killed.
 
 use std::{
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
     process::Child,
     thread,
     time::Duration,
@@ -13,6 +13,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::*;
 use crate::support::eventually;
 
+mod disk;
+
 /// A recorder of `notes.db`, which samples often.
 struct Recorded {
     child: Child,
@@ -21,12 +23,17 @@ struct Recorded {
 
 impl Recorded {
     fn start(home: &Home, args: &[&str]) -> Self {
-        let mut command = home.command(Path::new(WALTOP));
-        command.args(["record", "notes.db", "--every", "100ms", "--trace", "off", "--min-free", "1B"]);
-        let mut child = command.args(args).stderr(Stdio::piped()).spawn().expect("it starts");
+        let options = ["record", "notes.db", "--every", "100ms", "--trace", "off", "--min-free", "1B"];
+        Self::launch(home.command(Path::new(WALTOP)), &[&options[..], args].concat())
+    }
+
+    /// `waltop` is the beginning of a command line of it.
+    fn launch(mut waltop: Command, args: &[&str]) -> Self {
+        let mut child = waltop.args(args).stderr(Stdio::piped()).spawn().expect("it starts");
         let notices = BufReader::new(child.stderr.take().expect("a pipe"));
         let mut recorded = Self { child, notices };
-        assert!(recorded.notice().contains("records 1 database"));
+        let notice = recorded.notice();
+        assert!(notice.contains("records 1 database"), "{notice}");
         recorded
     }
 
@@ -60,13 +67,41 @@ fn folder(home: &Home) -> PathBuf {
 }
 
 fn lines(home: &Home) -> Vec<Value> {
-    let text = fs::read_to_string(folder(home).join("open.jsonl")).unwrap_or_default();
+    lines_in(&folder(home))
+}
+
+/// The lines of the segments in `folder`, and those of the open minute.
+fn lines_in(folder: &Path) -> Vec<Value> {
+    // The open minute first: if it becomes a frame meanwhile, its lines are in both.
+    let open = fs::read(folder.join("open.jsonl")).unwrap_or_default();
+    let files = fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+    let mut segments: Vec<_> = files.filter(|path| path.extension().is_some_and(|it| it == "zst")).collect();
+    segments.sort();
+    let mut lines: Vec<Value> = Vec::new();
+    for segment in segments {
+        let file = fs::File::open(segment).expect("readable");
+        let mut text = Vec::new();
+        // A frame that is being written ends in an error, after the whole ones.
+        let _ = zstd::Decoder::new(file).expect("a decoder").read_to_end(&mut text);
+        lines.extend(parsed(&text));
+    }
+    let last = lines.last().and_then(|line| line["seq"].as_u64());
+    lines.extend(parsed(&open).into_iter().filter(|line| line["seq"].as_u64() > last));
+    lines
+}
+
+fn parsed(text: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(text).expect("text");
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     whole.lines().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect()
 }
 
 fn has(home: &Home, event: &str) -> bool {
-    lines(home).iter().any(|line| line["event"] == event)
+    count(home, event) > 0
+}
+
+fn count(home: &Home, event: &str) -> usize {
+    lines(home).iter().filter(|line| line["event"] == event).count()
 }
 
 fn who(home: &Home, at: Timestamp) -> (Option<i32>, Value) {
@@ -77,12 +112,13 @@ fn who(home: &Home, at: Timestamp) -> (Option<i32>, Value) {
 
 /// A hold of `holder` that the recorder has seen, of 20 ms or more, and a time in it.
 fn a_hold(home: &Home, holder: &mut Actor) -> Timestamp {
+    let before = ["hold-begun", "hold-ended"].map(|event| count(home, event));
     holder.sql("BEGIN IMMEDIATE");
-    eventually("the hold is recorded", || has(home, "hold-begun").then_some(()));
+    eventually("the hold is recorded", || (count(home, "hold-begun") > before[0]).then_some(()));
     let middle = Timestamp::now();
     thread::sleep(Duration::from_millis(20));
     holder.sql("COMMIT");
-    eventually("its end is recorded", || has(home, "hold-ended").then_some(()));
+    eventually("its end is recorded", || (count(home, "hold-ended") > before[1]).then_some(()));
     middle
 }
 
@@ -122,14 +158,15 @@ fn a_killed_recorder_loses_no_whole_line_and_the_next_one_records_the_gap() {
     let home = Home::with_wal();
     let mut holder = home.actor();
     let mut moments = Vec::new();
-    for _ in 0..3 {
+    for number in 0..3 {
         let recorder = Recorded::start(&home, &[]);
+        eventually("the gap is recorded", || (count(&home, "gap") == number).then_some(()));
         moments.push(a_hold(&home, &mut holder));
         recorder.end_by(Signal::KILL);
     }
     let killed = Timestamp::now();
     let recorder = Recorded::start(&home, &[]);
-    eventually("the gap is recorded", || has(&home, "gap").then_some(()));
+    eventually("the gap is recorded", || (count(&home, "gap") == 3).then_some(()));
     let (code, answer) = who(&home, killed);
     assert_eq!((code, &answer["unwatched"]["reason"]), (Some(2), &"killed".into()), "{answer}");
     for moment in moments {
@@ -140,7 +177,7 @@ fn a_killed_recorder_loses_no_whole_line_and_the_next_one_records_the_gap() {
     assert_eq!(recorder.end_by(Signal::INT), Some(130));
     let ended = Timestamp::now();
     let recorder = Recorded::start(&home, &[]);
-    eventually("the gap is recorded", || has(&home, "gap").then_some(()));
+    eventually("the gap is recorded", || (count(&home, "gap") == 4).then_some(()));
     let (_, answer) = who(&home, ended);
     assert_eq!(answer["unwatched"]["reason"], "not-running", "{answer}");
     drop(recorder);
