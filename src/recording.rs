@@ -11,6 +11,7 @@ mod line;
 mod open_minute;
 mod reader;
 mod recorder;
+mod redaction;
 mod retention;
 mod segment;
 mod spans;
@@ -29,6 +30,7 @@ pub use line::{
 };
 pub use reader::{RecordedFrame, Recording, RecordingError};
 pub use recorder::{Recorder, RecorderHost, RecorderState, RecorderTick};
+pub use redaction::Redaction;
 pub use retention::RetentionLimits;
 pub use spans::{Span, SpanKind, SpanReader};
 pub use summary::{DatabaseSummary, RecordingSummary};

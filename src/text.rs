@@ -4,9 +4,11 @@ use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
 mod advice;
+mod secrets;
 
 pub use advice::Advised;
 pub(crate) use advice::display_as_line;
+pub use secrets::redacted;
 
 /// `text` without anything that moves the cursor, colours, reverses or hides: control characters become a space, and
 /// invisible format characters (direction marks, joiners, zero-width) are removed.

@@ -5,7 +5,11 @@ use std::{fs::File, io::BufWriter, path::PathBuf};
 use anyhow::Context;
 use jiff::Zoned;
 
-use super::{print_line, recorded_time::RecordedTimeArgs, recording_dir::RecordingDir};
+use super::{
+    print_line,
+    recorded_time::RecordedTimeArgs,
+    recording_dir::{RecordingDir, RedactionArgs},
+};
 use crate::{config::Config, recording, text, units};
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +21,8 @@ pub struct ExportArgs {
     time: RecordedTimeArgs,
     #[command(flatten)]
     dir: RecordingDir,
+    #[command(flatten)]
+    redaction: RedactionArgs,
 }
 
 pub fn run(args: &ExportArgs, config: &Config) -> anyhow::Result<u8> {
@@ -24,7 +30,8 @@ pub fn run(args: &ExportArgs, config: &Config) -> anyhow::Result<u8> {
     let recording = args.dir.open(config)?;
     let name = text::clean(&args.perfetto.display().to_string());
     let file = File::create(&args.perfetto).with_context(|| format!("cannot write {name}"))?;
-    let events = recording::export(&recording, from, to, &mut BufWriter::new(file))?;
+    let events =
+        recording::export(&recording, from, to, args.redaction.redaction(), &mut BufWriter::new(file))?;
     print_line(&format!("{name} written: {}", units::plural(events, "event")))?;
     Ok(0)
 }

@@ -1,4 +1,4 @@
-//! Which recording a command reads: `--dir`, and the paths of databases in it.
+//! Which recording a command reads: `--dir`, the paths of databases in it, and whether it may show secrets.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use super::databases;
 use crate::{
     config::Config,
     paths,
-    recording::{Recording, RecordingError},
+    recording::{Recording, RecordingError, Redaction},
 };
 
 /// Where a recording is.
@@ -24,6 +24,20 @@ impl RecordingDir {
             Some(dir) => Recording::open(dir),
             None => Recording::open(&config.places.recordings()),
         }
+    }
+}
+
+/// Whether secrets are shown.
+#[derive(Debug, clap::Args)]
+pub struct RedactionArgs {
+    /// Also show what looks like a password, a token or a key in names and messages.
+    #[arg(long)]
+    unredacted: bool,
+}
+
+impl RedactionArgs {
+    pub fn redaction(&self) -> Redaction {
+        if self.unredacted { Redaction::Off } else { Redaction::On }
     }
 }
 

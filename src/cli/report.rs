@@ -12,7 +12,7 @@ use super::{
     output::print_lines,
     print_json, print_line,
     recorded_time::RecordedTimeArgs,
-    recording_dir::{RecordingDir, recorded_paths},
+    recording_dir::{RecordingDir, RedactionArgs, recorded_paths},
 };
 use crate::{
     config::Config,
@@ -29,6 +29,8 @@ pub struct ReportArgs {
     time: RecordedTimeArgs,
     #[command(flatten)]
     dir: RecordingDir,
+    #[command(flatten)]
+    redaction: RedactionArgs,
     /// Print the report as JSON.
     #[arg(long, conflicts_with = "html")]
     json: bool,
@@ -42,7 +44,7 @@ pub fn run(args: &ReportArgs, config: &Config) -> anyhow::Result<u8> {
     let databases = recorded_paths(&args.databases)?;
     let recording = args.dir.open(config)?;
     let databases: Vec<&Path> = databases.iter().map(PathBuf::as_path).collect();
-    let summary = RecordingSummary::new(&recording, from, to, &databases)?;
+    let summary = RecordingSummary::new(&recording, from, to, &databases, args.redaction.redaction())?;
     if summary.databases.is_empty() {
         anyhow::bail!("nothing was recorded then; waltop report --since 7d reaches farther back");
     }

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Zoned};
 use super::{
     output::print_lines,
     print_json,
-    recording_dir::{RecordingDir, recorded_paths},
+    recording_dir::{RecordingDir, RedactionArgs, recorded_paths},
 };
 use crate::{
     config::{Config, duration_of},
@@ -30,6 +30,8 @@ pub struct WhoArgs {
     around: Duration,
     #[command(flatten)]
     dir: RecordingDir,
+    #[command(flatten)]
+    redaction: RedactionArgs,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -41,7 +43,7 @@ pub fn run(args: &WhoArgs, config: &Config) -> anyhow::Result<u8> {
     let recording = args.dir.open(config)?;
     let databases: Vec<&Path> = databases.iter().map(PathBuf::as_path).collect();
     let around = SignedDuration::try_from(args.around)?;
-    let report = WhoReport::new(&recording, at, around, &databases)?;
+    let report = WhoReport::new(&recording, at, around, &databases, args.redaction.redaction())?;
     if args.json {
         print_json(&report)?;
     } else {

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::{
     line::{RecordedProcess, RecordingEvent},
     reader::{Recording, RecordingError},
+    redaction::Redaction,
     spans::{Span, SpanKind, SpanReader},
 };
 use crate::{history::SampledLock, json, snapshot::Finding};
@@ -42,11 +43,12 @@ pub fn export(
     recording: &Recording,
     from: Timestamp,
     to: Timestamp,
+    redaction: Redaction,
     out: &mut dyn Write,
 ) -> Result<u64, ExportError> {
     let mut trace = TraceWriter::new(out);
     trace.begin()?;
-    let (mut reader, mut spans) = (SpanReader::default(), Vec::new());
+    let (mut reader, mut spans) = (SpanReader::new(redaction), Vec::new());
     recording.for_each(from, to, |frame| {
         for line in frame.lines() {
             reader.add(&line, &mut |span| spans.push(span));

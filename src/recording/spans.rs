@@ -4,7 +4,10 @@ use std::rc::Rc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::line::{GapReason, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine};
+use super::{
+    line::{GapReason, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine},
+    redaction::Redaction,
+};
 use crate::{
     history::SampledLock,
     snapshot::{Database, Finding, FindingKind, LockHolder, Snapshot},
@@ -62,11 +65,16 @@ impl Span {
 pub struct SpanReader {
     databases: Vec<Rc<str>>,
     boot_id: String,
+    redaction: Redaction,
     open: Vec<Span>,
     last_at: Option<Timestamp>,
 }
 
 impl SpanReader {
+    pub fn new(redaction: Redaction) -> Self {
+        Self { redaction, ..Self::default() }
+    }
+
     /// The lines that follow stand behind `header`. Spans that went on in another boot have ended with it.
     fn header(&mut self, header: &RecordingHeader, done: &mut impl FnMut(Span)) {
         if self.boot_id != header.boot_id
@@ -86,10 +94,11 @@ impl SpanReader {
         }
         self.last_at = Some(at);
         let database = line.db.and_then(|index| self.databases.get(index)).cloned();
+        let redaction = self.redaction;
         let span = |kind, who: Option<&RecordedProcess>, began, ended| Span {
             database: database.clone(),
             kind,
-            who: who.cloned(),
+            who: who.map(|who| redaction.process(who)),
             began,
             ended,
             goes_on: false,
@@ -118,7 +127,7 @@ impl SpanReader {
             RecordingEvent::PinEnded { who, .. } => self.end(&span(SpanKind::Pin, Some(who), at, at), done),
             RecordingEvent::FindingOn { finding } => {
                 let who = subject(finding);
-                let kind = SpanKind::Finding(Rc::new(finding.as_ref().clone()));
+                let kind = SpanKind::Finding(Rc::new(redaction.finding(finding)));
                 let began = span(kind, who.as_ref(), at, at);
                 self.end(&began, done);
                 self.open.push(began);
@@ -150,7 +159,7 @@ impl SpanReader {
     fn add_snapshot(&mut self, snapshot: &Snapshot, line: &RecordingLine) {
         for database in &snapshot.databases {
             let path: Rc<str> = Rc::from(database.path.to_string_lossy());
-            for span in lasting(database, &path, line) {
+            for span in lasting(database, &path, line, self.redaction) {
                 self.begin(span);
             }
         }
@@ -204,7 +213,7 @@ impl Span {
 }
 
 /// What goes on in a sample.
-fn lasting(database: &Database, path: &Rc<str>, line: &RecordingLine) -> Vec<Span> {
+fn lasting(database: &Database, path: &Rc<str>, line: &RecordingLine, redaction: Redaction) -> Vec<Span> {
     let at = line.stamp.at;
     let span = |kind, who, held_ms: Option<f64>| {
         let held = SignedDuration::try_from_secs_f64(held_ms.unwrap_or(0.0) / 1e3).unwrap_or_default();
@@ -212,8 +221,9 @@ fn lasting(database: &Database, path: &Rc<str>, line: &RecordingLine) -> Vec<Spa
         let (database, exact) = (Some(Rc::clone(path)), line.exact);
         Span { database, kind, who, began, ended: at, goes_on: true, exact }
     };
-    let process =
-        |pid: Option<i32>, label: &Option<String>| Some(RecordedProcess::of(database, pid, label.as_deref()));
+    let process = |pid: Option<i32>, label: &Option<String>| {
+        Some(redaction.process(&RecordedProcess::of(database, pid, label.as_deref())))
+    };
     let locks = &database.locks;
     let hold = |(lock, holder): (SampledLock, &Option<LockHolder>)| {
         let holder = holder.as_ref()?;
@@ -226,10 +236,10 @@ fn lasting(database: &Database, path: &Rc<str>, line: &RecordingLine) -> Vec<Spa
     ];
     let readers = locks.pinning_readers(database.wal.as_ref());
     let pins = readers.map(|it| span(SpanKind::Pin, process(it.pid, &it.label), it.held_ms));
-    let findings = database
-        .findings
-        .iter()
-        .map(|finding| span(SpanKind::Finding(Rc::new(finding.clone())), subject(finding), None));
+    let findings = database.findings.iter().map(|finding| {
+        let who = subject(finding).map(|who| redaction.process(&who));
+        span(SpanKind::Finding(Rc::new(redaction.finding(finding))), who, None)
+    });
     holders.into_iter().filter_map(hold).chain(pins).chain(findings).collect()
 }
 

@@ -10,6 +10,7 @@ use self::builder::SummaryBuilder;
 use super::{
     line::GapReason,
     reader::{Recording, RecordingError},
+    redaction::Redaction,
     strip::HeldStrips,
     who::PastHold,
 };
@@ -136,8 +137,9 @@ impl RecordingSummary {
         from: Timestamp,
         to: Timestamp,
         databases: &[&Path],
+        redaction: Redaction,
     ) -> Result<Self, RecordingError> {
-        let mut builder = SummaryBuilder::new(from, to);
+        let mut builder = SummaryBuilder::new(from, to, redaction);
         recording.for_each(from, to, |frame| {
             builder.add_frame(frame);
             Ok::<_, RecordingError>(())

@@ -253,7 +253,8 @@ fn the_holder_of_a_moment_is_named_with_who_waited_then() {
     let (_dir, recording) = contended();
     let who = |second: f64| {
         let around = SignedDuration::from_secs(30);
-        let mut report = WhoReport::new(&recording, stamp(second).at, around, &[]).expect("readable");
+        let mut report =
+            WhoReport::new(&recording, stamp(second).at, around, &[], Redaction::On).expect("readable");
         report.databases.remove(0)
     };
     let answer = who(4.5);
@@ -283,7 +284,8 @@ fn a_hold_that_went_on_ends_with_the_last_line_of_its_boot() {
         (600.0, RecordingEvent::Header(another)),
         hold(3, "cron", 601.0, 602.0),
     ]);
-    let summary = RecordingSummary::new(&recording, stamp(0.0).at, stamp(700.0).at, &[]).expect("readable");
+    let summary = RecordingSummary::new(&recording, stamp(0.0).at, stamp(700.0).at, &[], Redaction::On)
+        .expect("readable");
     let holds: Vec<_> =
         summary.databases[0].by_process.iter().map(|it| (it.name.as_str(), it.held_ms.round())).collect();
     assert_eq!(holds, [("importer", 2000.0), ("cron", 1000.0)]);
@@ -292,7 +294,8 @@ fn a_hold_that_went_on_ends_with_the_last_line_of_its_boot() {
 #[test]
 fn a_day_is_summarized_by_process_and_each_wait_is_for_its_holder() {
     let (_dir, recording) = contended();
-    let summary = RecordingSummary::new(&recording, stamp(0.0).at, stamp(10.0).at, &[]).expect("readable");
+    let summary = RecordingSummary::new(&recording, stamp(0.0).at, stamp(10.0).at, &[], Redaction::On)
+        .expect("readable");
     let database = &summary.databases[0];
     assert_eq!((database.holds, database.held_ms.round()), (3, 5100.0));
     let names: Vec<_> = database.by_process.iter().map(|it| (it.name.as_str(), it.holds)).collect();
@@ -302,10 +305,11 @@ fn a_day_is_summarized_by_process_and_each_wait_is_for_its_holder() {
     assert_eq!(waits, [("cron", Some("importer"), 0), ("web", Some("importer"), 1)]);
     let watched = |summary: &RecordingSummary| format!("{:.0}", summary.watched_ms());
     assert_eq!(watched(&summary), "10000");
-    let longer =
-        RecordingSummary::new(&recording, stamp(-3600.0).at, stamp(3600.0).at, &[]).expect("readable");
+    let longer = RecordingSummary::new(&recording, stamp(-3600.0).at, stamp(3600.0).at, &[], Redaction::On)
+        .expect("readable");
     assert_eq!(watched(&longer), "10000", "nothing was watched before and after");
-    let part = RecordingSummary::new(&recording, stamp(7.0).at, stamp(10.0).at, &[]).expect("readable");
+    let part = RecordingSummary::new(&recording, stamp(7.0).at, stamp(10.0).at, &[], Redaction::On)
+        .expect("readable");
     assert_eq!(part.databases.iter().map(|it| it.holds).sum::<u64>(), 0);
     let page = SummaryPage(&summary).to_string();
     assert!(page.contains("<svg") && page.contains("importer") && !page.contains("<script"));
@@ -316,7 +320,8 @@ fn a_day_is_summarized_by_process_and_each_wait_is_for_its_holder() {
 fn a_trace_has_a_track_for_each_process_and_no_overlaps_on_it() {
     let (_dir, recording) = contended();
     let mut bytes = Vec::new();
-    let events = export(&recording, stamp(0.0).at, stamp(20.0).at, &mut bytes).expect("exported");
+    let events =
+        export(&recording, stamp(0.0).at, stamp(20.0).at, Redaction::On, &mut bytes).expect("exported");
     let trace: serde_json::Value = serde_json::from_slice(&bytes).expect("JSON");
     let all = trace["traceEvents"].as_array().expect("a list");
     assert_eq!(all.len() as u64, events);
@@ -330,5 +335,26 @@ fn a_trace_has_a_track_for_each_process_and_no_overlaps_on_it() {
     }
     for named in all.iter().filter(|event| event["ph"] == "M") {
         assert!(named["args"]["name"].is_string(), "{named}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_secret_is_shown_only_if_that_is_asked_for() {
+    let (_dir, recording) = recorded(vec![
+        (1.0, RecordingEvent::HoldBegun { lock: SampledLock::Write, who: process(1, "sync --token abc") }),
+        (9.0, RecordingEvent::Ended),
+    ]);
+    for (redaction, is_shown) in [(Redaction::On, false), (Redaction::Off, true)] {
+        let around = SignedDuration::from_secs(5);
+        let who = WhoReport::new(&recording, stamp(5.0).at, around, &[], redaction).expect("readable");
+        let summary = RecordingSummary::new(&recording, stamp(0.0).at, stamp(9.0).at, &[], redaction);
+        let mut trace = Vec::new();
+        export(&recording, stamp(0.0).at, stamp(9.0).at, redaction, &mut trace).expect("exported");
+        let trace = String::from_utf8(trace).expect("text");
+        let summary = summary.expect("readable");
+        let page = SummaryPage(&summary).to_string();
+        for text in [who.to_string(), summary.to_string(), page, trace] {
+            assert_eq!((text.contains("abc"), text.contains("sync --token")), (is_shown, true), "{text}");
+        }
     }
 }

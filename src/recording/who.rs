@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     line::{GapReason, RecordedProcess, RecordingEvent, RecordingLine},
     reader::{Recording, RecordingError},
+    redaction::Redaction,
     spans::{Span, SpanKind, SpanReader},
 };
 use crate::{
@@ -125,11 +126,12 @@ impl WhoReport {
         at: Timestamp,
         around: SignedDuration,
         databases: &[&Path],
+        redaction: Redaction,
     ) -> Result<Self, RecordingError> {
         let mut past = Past::default();
         let reach = around.max(LONGEST_SILENCE);
         let (from, to) = reached(at, reach);
-        let (mut spans, mut reader) = (Vec::new(), SpanReader::default());
+        let (mut spans, mut reader) = (Vec::new(), SpanReader::new(redaction));
         let mut done = |span| spans.push(span);
         recording.for_each(from, to, |frame| {
             past.databases(&frame.header.databases);

@@ -11,6 +11,7 @@ use super::{
     super::{
         line::{RecordedProcess, RecordingEvent, RecordingLine},
         reader::RecordedFrame,
+        redaction::Redaction,
         spans::{Span, SpanKind, SpanReader},
         strip::HeldStrips,
         who::PastHold,
@@ -58,8 +59,8 @@ struct DatabaseBuilder {
 }
 
 impl SummaryBuilder {
-    pub fn new(from: Timestamp, to: Timestamp) -> Self {
-        let (reader, databases, gaps) = (SpanReader::default(), Vec::new(), Vec::new());
+    pub fn new(from: Timestamp, to: Timestamp, redaction: Redaction) -> Self {
+        let (reader, databases, gaps) = (SpanReader::new(redaction), Vec::new(), Vec::new());
         Self { from, to, reader, recorded: None, databases, gaps }
     }
 
