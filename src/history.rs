@@ -38,7 +38,10 @@ use log_past::LogPast;
 use log_window::LogWindow;
 pub use log_window::{LogSight, ReaderTally};
 pub use rate::{GrowthRate, MovedFrames};
-pub use timeline::{LockWaits, TimeWindow, Timeline, TimelineHold, TimelineLane, TimelineStep};
+pub use timeline::{
+    LaneSpan, LockWaits, TimeBase, TimeWindow, Timeline, TimelineBuilder, TimelineHold, TimelineLane,
+    TimelineStep,
+};
 use wait_past::WaitPast;
 
 /// What a console draws in addition to a snapshot.

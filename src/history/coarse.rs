@@ -204,6 +204,11 @@ fn bucket(length: Micros) -> usize {
     (octave as usize * 2 + usize::from(is_upper)).min(BUCKETS - 1)
 }
 
+/// `length`, accurate to a fifth.
+pub(super) fn rounded(length: Micros) -> Micros {
+    middle(bucket(length))
+}
+
 // The geometric middle of a bucket: 2^(1/4) of its lower edge.
 fn middle(bucket: usize) -> Micros {
     let lower = (1_i64 << (bucket / 2)) * if bucket.is_multiple_of(2) { 1000 } else { 1414 };

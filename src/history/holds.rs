@@ -161,7 +161,7 @@ impl LockHistory {
 }
 
 impl<'a> HoldPiece<'a> {
-    fn of(
+    pub(super) fn of(
         who: &'a Arc<LockOwner>,
         began: Micros,
         length: Micros,

@@ -16,6 +16,10 @@ use super::{
 };
 use crate::snapshot::{ActivityClass, DurationSpread};
 
+mod builder;
+
+pub use builder::{LaneSpan, TimeBase, TimelineBuilder};
+
 /// The requested range of the past.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimeWindow {
@@ -46,6 +50,8 @@ pub struct Timeline {
     pub holds: Vec<TimelineHold>,
     /// The size of the log in each cell, in bytes; `None` if it is not known.
     pub log: Vec<Option<u64>>,
+    /// Whether nothing was watched in a cell; empty if all of it was.
+    pub unwatched: Vec<bool>,
 }
 
 /// One hold of the write lock.
@@ -184,6 +190,7 @@ impl LockHistory {
             lanes,
             holds: self.longest(&grid, self.micros(now.0)),
             log: self.log_past.sizes(from, to, Timeline::CELLS),
+            unwatched: Vec::new(),
             figures: self.figures(from, to, self.micros(now.0)),
             waits: DurationSpread::of(&waits).map(|spread| LockWaits { count: waits.len() as u64, spread }),
         })
