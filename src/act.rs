@@ -11,6 +11,7 @@ use log::Level;
 use crate::{
     diagnose::health::HealthDepth,
     history::TimeWindow,
+    replay::ReplayCommand,
     snapshot::{CheckpointMode, Presence, Snapshot},
 };
 
@@ -88,6 +89,8 @@ pub enum Effect {
     Suspend,
     /// Ring the terminal's bell.
     Bell,
+    /// Move in the recording that is played.
+    Replay(ReplayCommand),
     /// Take clicks and the wheel from the terminal, or leave the mouse to it.
     Mouse(bool),
     /// Exit the console with this exit code.

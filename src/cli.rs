@@ -33,6 +33,7 @@ mod reap;
 mod record;
 mod recorded_time;
 mod recording_dir;
+mod replay;
 mod report;
 mod rescue;
 mod runs;
@@ -128,6 +129,8 @@ enum CliCommand {
     Record(record::RecordArgs),
     /// Say who held the locks at a recorded moment.
     Who(who::WhoArgs),
+    /// Open the console on a recording, at any moment of it.
+    Replay(replay::ReplayArgs),
     /// Summarize a recording: longest holds, waits, growth of the log, findings.
     Report(report::ReportArgs),
     /// Write a recording in the format of another program.
@@ -258,6 +261,11 @@ pub const COMMANDS: &[CommandHelp] = &[
         examples: &["waltop who notes.db --at 03:12:07", "waltop who --at '10 min ago' --around 1m --json"],
     },
     CommandHelp {
+        command: "replay",
+        exit_codes: "0 after `q`; 2 if there is no recording; 128 plus the signal number after a signal.",
+        examples: &["waltop replay --at 03:12:07", "waltop replay recordings --at '10 min ago' --speed 4"],
+    },
+    CommandHelp {
         command: "report",
         exit_codes: "0; 2 if nothing was recorded then, or error.",
         examples: &["waltop report notes.db --since 24h", "waltop report --since 7d --html report.html"],
@@ -291,6 +299,7 @@ impl CliCommand {
             | Self::Wait(_)
             | Self::Record(_)
             | Self::Who(_)
+            | Self::Replay(_)
             | Self::Report(_)
             | Self::Export(_)
             | Self::Pragmas(_)
@@ -359,6 +368,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Wait(args)) => wait::run(&args, &config()?),
         Some(CliCommand::Record(args)) => record::run(&args, &config),
         Some(CliCommand::Who(args)) => who::run(&args, &config()?),
+        Some(CliCommand::Replay(args)) => replay::run(&args, &config()?),
         Some(CliCommand::Report(args)) => report::run(&args, &config()?),
         Some(CliCommand::Export(args)) => export::run(&args, &config()?),
         Some(CliCommand::Pragmas(args)) => pragmas::run(&args, &config()?),

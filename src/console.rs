@@ -7,6 +7,7 @@ mod log_lines;
 pub mod process_columns;
 mod runtime;
 pub mod screen_map;
+mod source;
 mod terminal;
 pub mod view;
 pub mod widgets;
@@ -21,14 +22,18 @@ use rustix::{io::Errno, process::Signal};
 
 use crate::{
     act::py_spy,
-    config::{Config, Palette, TraceMode},
+    config::{Config, Palette, ReadOnly, TraceMode, profile::Profile},
     endings::exit_code,
     observe::Observer,
+    recording::Recording,
+    replay::{Replay, ReplayError},
     sampler::{Monitor, Sampler},
+    state::places::Places,
     text,
 };
 
 use app::{App, AppSetup};
+use source::SampleSource;
 use widgets::theme::Theme;
 
 /// Why the console did not open, or ended.
@@ -42,6 +47,8 @@ pub enum ConsoleError {
     Io(#[from] io::Error),
     #[error(transparent)]
     LogFile(#[from] log_file::LogFileError),
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
 }
 
 /// Takes the terminal over and panics: what a test of the way back needs.
@@ -69,16 +76,7 @@ pub fn run(
     banner: Option<String>,
     notes: &[String],
 ) -> Result<u8, ConsoleError> {
-    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-        return Err(ConsoleError::NoTerminal);
-    }
-    let log_file = config.log_file.as_ref().map(|path| {
-        let named = databases.iter().chain(&config.databases).chain([&config.places.default_database]);
-        log_file::open(path, named)
-    });
-    log_lines::collect(log_file.transpose()?);
-    let palette = if text::is_colourless() { Palette::None } else { config.theme };
-    let theme = Theme { is_ascii: text::is_ascii_locale(), ..Theme::of(palette) };
+    let theme = prepare(&config, databases)?;
     let places = config.places.clone();
     for path in databases {
         log::info!("watching {}", text::clean(&path.display().to_string()));
@@ -96,17 +94,11 @@ pub fn run(
         log::log!(level, "lock times are sampled, so each is at least that long: {why}");
     }
     let setup = AppSetup {
-        permit: config.permit(),
-        profiles,
-        keymap: config.keymap.clone(),
-        time_zone: TimeZone::system(),
-        folder: std::env::current_dir().unwrap_or_default(),
-        home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
         banner,
         bell: config.bell,
         py_spy: py_spy::find(),
-        mouse: config.mouse,
         untraced: untraced.filter(|_| is_trace_wanted),
+        ..setup(&config, profiles)
     };
     let every = config.refresh;
     let app = App::new(setup, every, Timestamp::now());
@@ -115,8 +107,70 @@ pub fn run(
     }
     let histories = observer.histories();
     let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;
+    show(app, theme, SampleSource::present(sampler, looks, histories), &places)
+}
+
+/// Opens the console on `recording`, at `at` or at its newest moment, and runs it until the user ends it; returns the
+/// exit code.
+///
+/// # Errors
+///
+/// Where there is no terminal, the recording cannot be read, or the operating system refuses what a console needs.
+pub fn replay(
+    config: &Config,
+    recording: Recording,
+    at: Option<Timestamp>,
+    speed: f64,
+) -> Result<u8, ConsoleError> {
+    let databases: Vec<_> = recording.databases().iter().map(PathBuf::from).collect();
+    let theme = prepare(config, &databases)?;
+    let profiles = databases.iter().map(|path| config.profile_of(path).clone()).collect();
+    let setup = AppSetup {
+        permit: Err(ReadOnly::Replay),
+        keymap: config.keymap.clone().for_replay(),
+        is_replay: true,
+        ..setup(config, profiles)
+    };
+    let app = App::new(setup, config.refresh, Timestamp::now());
+    let (replay, output) = Replay::start(recording, at, speed)?;
+    show(app, theme, SampleSource::recording(replay, output), &config.places)
+}
+
+// Refuses without a terminal; begins the log, and chooses the colours.
+fn prepare(config: &Config, databases: &[PathBuf]) -> Result<Theme, ConsoleError> {
+    if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+        return Err(ConsoleError::NoTerminal);
+    }
+    let log_file = config.log_file.as_ref().map(|path| {
+        let named = databases.iter().chain(&config.databases).chain([&config.places.default_database]);
+        log_file::open(path, named)
+    });
+    log_lines::collect(log_file.transpose()?);
+    let palette = if text::is_colourless() { Palette::None } else { config.theme };
+    Ok(Theme { is_ascii: text::is_ascii_locale(), ..Theme::of(palette) })
+}
+
+// What all consoles have in common.
+fn setup(config: &Config, profiles: Vec<Profile>) -> AppSetup {
+    AppSetup {
+        permit: config.permit(),
+        profiles,
+        keymap: config.keymap.clone(),
+        time_zone: TimeZone::system(),
+        folder: std::env::current_dir().unwrap_or_default(),
+        home: directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()),
+        banner: None,
+        bell: false,
+        py_spy: None,
+        mouse: config.mouse,
+        untraced: None,
+        is_replay: false,
+    }
+}
+
+fn show(app: App, theme: Theme, source: SampleSource, places: &Places) -> Result<u8, ConsoleError> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = tokio.block_on(runtime::run(app, theme, sampler, looks, &places, histories));
+    let code = tokio.block_on(runtime::run(app, theme, source, places));
     // A worker that still runs is left to finish; nobody waits for it.
     tokio.shutdown_background();
     match code {

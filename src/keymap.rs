@@ -5,6 +5,7 @@ mod active;
 mod bar;
 mod key;
 mod panel;
+mod replay;
 mod table;
 
 pub use action::{Action, KeyGroup};
@@ -12,6 +13,7 @@ pub use active::{ActiveBinding, Keymap};
 pub use bar::KeyBar;
 pub use key::{KeyError, NamedKey};
 pub use panel::Panel;
+pub use replay::REPLAY_KEYMAP;
 pub use table::KEYMAP;
 
 /// One row of the keymap.
@@ -33,10 +35,19 @@ pub fn named(name: &str) -> Option<&'static KeyBinding> {
     KEYMAP.iter().find(|binding| binding.name == name)
 }
 
-/// The key table for the README, in Markdown.
+/// The key table for the documents, in Markdown.
 pub fn markdown() -> String {
+    rows(KEYMAP)
+}
+
+/// The same for the keys that only a replay has.
+pub fn replay_markdown() -> String {
+    rows(REPLAY_KEYMAP)
+}
+
+fn rows(bindings: &[KeyBinding]) -> String {
     let mut table = String::from("| key | does |\n| --- | --- |\n");
-    for binding in KEYMAP {
+    for binding in bindings {
         let keys: Vec<String> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
         table.push_str(&format!("| {} | {} |\n", keys.join(" "), binding.help));
     }
@@ -51,9 +62,11 @@ mod tests {
 
     #[test]
     fn no_key_and_no_name_means_two_things() {
-        let keys: Vec<_> = KEYMAP.iter().flat_map(|binding| binding.keys).collect();
-        assert_eq!(keys.len(), keys.iter().collect::<HashSet<_>>().len());
-        let names: HashSet<_> = KEYMAP.iter().map(|binding| binding.name).collect();
-        assert_eq!(names.len(), KEYMAP.len());
+        for bindings in [KEYMAP, REPLAY_KEYMAP] {
+            let keys: Vec<_> = bindings.iter().flat_map(|binding| binding.keys).collect();
+            assert_eq!(keys.len(), keys.iter().collect::<HashSet<_>>().len());
+        }
+        let names = || KEYMAP.iter().chain(REPLAY_KEYMAP).map(|binding| binding.name);
+        assert_eq!(names().count(), names().collect::<HashSet<_>>().len());
     }
 }

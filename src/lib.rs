@@ -39,6 +39,7 @@
 //! worker process: cli/ ─▶ rescue/ (raw copies under a reader's locks) ─▶ closed ─▶ database/ (opens the copy)
 //!
 //! snapshots and holds ─▶ recording/ (after each sample) ─▶ who, report, export: text, JSON, HTML, a trace
+//!                                                      ╰─▶ replay/ (a named thread) ─▶ console/
 //! ```
 //!
 //! Three walks (`docs/architecture.md` explains the modules):
@@ -95,6 +96,7 @@ pub mod keymap;
 pub mod observe;
 pub mod paths;
 pub mod recording;
+pub mod replay;
 pub mod report;
 pub mod rescue;
 pub mod sampler;

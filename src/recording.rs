@@ -8,6 +8,7 @@ mod chrome_trace;
 mod frame;
 mod html;
 mod line;
+mod moment;
 mod open_minute;
 mod reader;
 mod recorder;
@@ -28,14 +29,17 @@ pub use html::SummaryPage;
 pub use line::{
     FormatVersion, GapReason, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine, Stamp,
 };
-pub use reader::{RecordedFrame, Recording, RecordingError};
+pub use moment::{PlayedMoment, RecordedNote};
+pub use reader::{FramePlace, RecordedFrame, RecordedText, Recording, RecordingError};
 pub use recorder::{Recorder, RecorderHost, RecorderState, RecorderTick};
 pub use redaction::Redaction;
 pub use retention::RetentionLimits;
 pub use spans::{Span, SpanKind, SpanReader};
 pub use summary::{DatabaseSummary, RecordingSummary};
 pub use when::{TimeError, time_of};
-pub use who::{WhoDatabase, WhoReport};
+pub use who::{LONGEST_SILENCE, UnwatchedTime, WhoDatabase, WhoReport};
+#[cfg(test)]
+pub use writer::RecordingWriter;
 pub use writer::StartError;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use crate::{
     diagnose::{self, compliance, schedule, suspicion},
     history::DatabaseTrend,
     observe::Observer,
-    recording::{Recorder, RecorderState},
+    recording::{PlayedMoment, Recorder, RecorderState},
     snapshot::{ConnectionFacts, Snapshot, Unseen},
     state::schedule_ledger::ScheduleLedger,
     threads,
@@ -30,6 +30,8 @@ pub struct Sample {
     pub trends: Vec<DatabaseTrend>,
     /// Where the samples are recorded; `None` if they are not.
     pub recorder: Option<RecorderState>,
+    /// The moment of a recording from which it comes; `None` if it was just taken.
+    pub replay: Option<PlayedMoment>,
     /// The time that the sample itself took.
     pub took: Duration,
 }
@@ -111,7 +113,7 @@ impl Monitor {
             recorder.tick(&snapshot, &self.observer.histories());
             recorder.state()
         });
-        let look = Arc::new(Sample { snapshot, trends, recorder, took: began.elapsed() });
+        let look = Arc::new(Sample { snapshot, trends, recorder, replay: None, took: began.elapsed() });
         self.previous = Some(Arc::clone(&look));
         look
     }

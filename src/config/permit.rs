@@ -9,8 +9,12 @@ use super::Config;
 pub struct Permit(());
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("nothing was changed: waltop is read-only here (--readonly, or readonly = true in config.toml)")]
-pub struct ReadOnly;
+pub enum ReadOnly {
+    #[error("nothing was changed: waltop is read-only here (--readonly, or readonly = true in config.toml)")]
+    Settings,
+    #[error("nothing was changed: a replay shows the past, and acts on nothing; waltop opens the console")]
+    Replay,
+}
 
 impl Config {
     /// The permit to change something.
@@ -19,6 +23,6 @@ impl Config {
     ///
     /// The configuration is read-only.
     pub fn permit(&self) -> Result<Permit, ReadOnly> {
-        if self.readonly { Err(ReadOnly) } else { Ok(Permit(())) }
+        if self.readonly { Err(ReadOnly::Settings) } else { Ok(Permit(())) }
     }
 }

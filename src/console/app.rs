@@ -38,6 +38,7 @@ mod overview;
 mod palette;
 mod prompt;
 mod python;
+mod replay;
 mod rows;
 mod schedule;
 mod selection;
@@ -132,6 +133,8 @@ pub struct AppSetup {
     pub mouse: bool,
     /// Why the kernel's trace is off, although the user asked for it.
     pub untraced: Option<String>,
+    /// Whether it shows a recording.
+    pub is_replay: bool,
 }
 
 /// How long a notice stays if no key is pressed.
@@ -141,7 +144,10 @@ const NOTICE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct App {
     pub(super) setup: AppSetup,
+    /// The time of what is on the screen.
     pub(super) now: Timestamp,
+    /// The present, which is another time in a replay.
+    clock: Timestamp,
     /// The newest sample, whether or not it is on the screen.
     newest: Option<Arc<Sample>>,
     /// The sample that a pause keeps on the screen.
@@ -190,6 +196,7 @@ impl App {
             switch: ActionGate::new(setup.permit),
             setup,
             now,
+            clock: now,
             newest: None,
             frozen: None,
             mode: Mode::default(),
@@ -234,7 +241,10 @@ impl App {
                 Vec::new()
             }
             Message::Tick(now) => {
-                self.now = now;
+                self.clock = now;
+                if !self.is_replay() {
+                    self.now = now;
+                }
                 self.drop_old_notice();
                 Vec::new()
             }
@@ -330,7 +340,12 @@ impl App {
 
     #[must_use]
     fn sampled(&mut self, look: &Arc<Sample>) -> Vec<Effect> {
-        self.now = self.now.max(look.snapshot.taken_at);
+        if let Some(moment) = &look.replay {
+            self.replayed(moment, look.snapshot.taken_at);
+        } else {
+            self.now = self.now.max(look.snapshot.taken_at);
+            self.clock = self.now;
+        }
         // While samples arrive in time, no tick does.
         self.drop_old_notice();
         let before = self.selected_process().map(|process| (process.pid, process.who()));
@@ -347,6 +362,10 @@ impl App {
         self.note_ended_run(running);
         effects.extend(self.follow_timeline());
         effects.extend(self.ask_recent());
+        if self.is_replay() {
+            effects.retain(|effect| matches!(effect, Effect::Timeline { .. }));
+            return effects;
+        }
         // No row is selected now. The user has to know before pressing a key.
         if let Some((pid, who)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())
@@ -370,7 +389,7 @@ impl App {
 
     /// Shows a notice that is not logged.
     fn show_notice(&mut self, notice: Notice) {
-        let until = self.now.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
+        let until = self.clock.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
         self.notice = Some(ActiveNotice { notice, until });
     }
 
@@ -380,7 +399,7 @@ impl App {
     }
 
     fn drop_old_notice(&mut self) {
-        self.notice.take_if(|notice| notice.until <= self.now);
+        self.notice.take_if(|notice| notice.until <= self.clock);
     }
 
     #[must_use]

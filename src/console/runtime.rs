@@ -3,8 +3,7 @@
 use std::{
     collections::VecDeque,
     io::{self, Write},
-    sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crossterm::event::{Event, EventStream, KeyEventKind, MouseButton, MouseEventKind};
@@ -13,15 +12,14 @@ use jiff::Timestamp;
 use rustix::process::Signal;
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::{mpsc, watch},
+    sync::mpsc,
     time::{MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
     act::{ActionOutcome, Effect, EffectReport, executor::EffectExecutor},
     endings::{EndSignals, exit_code},
-    history::{LockHistory, TimeWindow, Timeline},
-    sampler::{Sample, Sampler, SamplerCommand},
+    sampler::SamplerCommand,
     state::places::Places,
     text, threads,
 };
@@ -29,6 +27,7 @@ use crate::{
 use super::{
     app::{App, DrawnFrame, Message},
     log_lines,
+    source::{SampleOrigin, SampleSource, TimelineAnswer},
     terminal::TerminalGuard,
     view,
     widgets::theme::Theme,
@@ -47,27 +46,21 @@ const FIRST_LOOK: Duration = Duration::from_millis(40);
 /// # Errors
 ///
 /// If the terminal or the operating system's signals are unavailable.
-pub async fn run(
-    app: App,
-    theme: Theme,
-    sampler: Sampler,
-    mut looks: watch::Receiver<Option<Arc<Sample>>>,
-    places: &Places,
-    histories: Vec<Arc<Mutex<LockHistory>>>,
-) -> io::Result<u8> {
+pub async fn run(app: App, theme: Theme, source: SampleSource, places: &Places) -> io::Result<u8> {
     let mut endings = EndSignals::listen()?;
     let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let (outbox, mut inbox) = mpsc::unbounded_channel();
     let executor = EffectExecutor::new(outbox, places);
     let screen = TerminalGuard::enter(app.has_mouse())?;
-    let mut at_work = ConsoleRuntime { app, screen, sampler, executor, histories };
+    let SampleSource { origin, mut samples, mut timelines } = source;
+    let mut at_work = ConsoleRuntime { app, screen, origin, executor };
     // The stream starts a thread, and panics if it cannot.
     threads::need(1)?;
     let mut events = EventStream::new();
     let mut clock = interval(TICK);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
-    if timeout(FIRST_LOOK, looks.changed()).await.is_ok() {
-        let first = looks.borrow_and_update().clone();
+    if timeout(FIRST_LOOK, samples.changed()).await.is_ok() {
+        let first = samples.borrow_and_update().clone();
         if let Some(first) = first
             && let Some(code) = at_work.handle(Message::Look(first))?
         {
@@ -85,13 +78,14 @@ pub async fn run(
                 // The terminal is gone, for example after a hang-up.
                 Some(Err(_)) | None => return Ok(129),
             },
-            changed = looks.changed(), if sampling => {
+            changed = samples.changed(), if sampling => {
                 sampling = changed.is_ok();
                 clock.reset_after(LATE);
-                let look = looks.borrow_and_update().clone().filter(|_| sampling);
+                let look = samples.borrow_and_update().clone().filter(|_| sampling);
                 Some(look.map_or(Message::SamplerEnded, Message::Look))
             }
             Some(report) = inbox.recv() => Some(Message::Report(report)),
+            Some((index, timeline)) = timelines.recv() => Some(Message::Timeline { index, timeline }),
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
             // The shell may have used the terminal in between.
             _ = continued.recv() => {
@@ -112,11 +106,8 @@ pub async fn run(
 struct ConsoleRuntime {
     app: App,
     screen: TerminalGuard,
-    sampler: Sampler,
+    origin: SampleOrigin,
     executor: EffectExecutor,
-    /// The source of the timeline of each database. It is read here and not through the sampler, which may be in the
-    /// middle of a sample while a key waits for its answer.
-    histories: Vec<Arc<Mutex<LockHistory>>>,
 }
 
 impl ConsoleRuntime {
@@ -140,18 +131,22 @@ impl ConsoleRuntime {
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Quit(code) => return Ok(Some(code)),
-                Effect::Refresh => self.sampler.order(SamplerCommand::Now),
-                Effect::Every(interval) => self.sampler.order(SamplerCommand::Every(interval)),
+                Effect::Refresh => self.origin.order(SamplerCommand::Now),
+                Effect::Every(interval) => self.origin.order(SamplerCommand::Every(interval)),
+                Effect::Replay(command) => self.origin.replay(command),
                 Effect::Timeline { index, window } => {
-                    let timeline = self.timeline(index, window).map(Arc::new);
-                    effects.extend(self.app.update(Message::Timeline { index, timeline }));
+                    if let TimelineAnswer::Now(timeline) = self.origin.timeline(index, window) {
+                        effects.extend(self.app.update(Message::Timeline { index, timeline }));
+                    }
                 }
                 Effect::Copy(text) => TerminalGuard::copy(&text)?,
                 Effect::Bell => TerminalGuard::ring()?,
                 Effect::Mouse(is_taken) => self.screen.set_mouse(is_taken)?,
                 Effect::Note(level, text) => log::log!(level, "{}", text::clean(&text)),
                 Effect::AskPragmas { index, path, presence } => {
-                    self.executor.ask_pragmas(index, path, presence, self.sampler.orders());
+                    if let Some(orders) = self.origin.orders() {
+                        self.executor.ask_pragmas(index, path, presence, orders);
+                    }
                 }
                 Effect::Pin(meant) => self.executor.pin(&meant),
                 Effect::Unpin => self.executor.unpin(),
@@ -174,11 +169,6 @@ impl ConsoleRuntime {
             }
         }
         Ok(None)
-    }
-
-    fn timeline(&self, index: usize, window: TimeWindow) -> Option<Timeline> {
-        let history = threads::lock(self.histories.get(index)?);
-        history.timeline(window, (Instant::now(), Timestamp::now()))
     }
 
     /// Leaves the screen and reports what continues to run.

@@ -61,10 +61,13 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
     header::render(frame, top, app, theme);
     let (mut shows_recent, mut log_end) = (false, None);
     match &app.mode {
+        Mode::Overview(_) | Mode::Filter(_) | Mode::GoTo(_) | Mode::Panels if app.unwatched().is_some() => {
+            unwatched(frame, middle, app, theme);
+        }
         Mode::Overview(_) | Mode::Filter(FilterTarget::Databases(_)) => {
             overview::render(frame, middle, app, theme, &mut map);
         }
-        Mode::Panels | Mode::Filter(_) => {
+        Mode::Panels | Mode::Filter(_) | Mode::GoTo(_) => {
             (shows_recent, log_end) = panels(frame, middle, app, theme, &mut map);
         }
         Mode::Timeline(past) => {
@@ -95,6 +98,18 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
         ascii::simplify(frame.buffer_mut());
     }
     DrawnFrame { text: TextExtent { shows_recent, ..text }, map, log_end }
+}
+
+/// Draws in place of the panels that a recording knows nothing of this time.
+fn unwatched(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
+    let Some(time) = app.unwatched() else { return };
+    let inner = framed(frame, area, theme.border, Span::styled(" Not watched ", theme.title));
+    let [earlier, later] = [Action::Earlier, Action::Later].map(|action| app.key_of(action));
+    let keys = format!("{earlier} goes to the sample before, {later} to the next one.");
+    let lines =
+        [crate::text::wrap(&text::clean(&time.to_string()), inner.width.into()), vec![String::new(), keys]];
+    let lines: Vec<Line> = lines.into_iter().flatten().map(Line::raw).collect();
+    frame.render_widget(Paragraph::new(lines), inner);
 }
 
 /// Draws the panels; returns whether the last minutes of the write lock are among them, and how far the log can be

@@ -19,6 +19,7 @@ use crate::{
         guard::{ForbiddingFact, GuardRefusal},
     },
     keymap::Panel,
+    recording::TimeError,
     snapshot::{FindingKind, ProcessState},
 };
 
@@ -57,6 +58,10 @@ fn add_notices(lines: &mut Lines) {
         Notice::Copied(_) => [Notice::Copied("/srv/notes.db".to_owned())],
         Notice::UnknownKey { .. } => [Notice::UnknownKey { key: "F12".to_owned(), help: "?".to_owned() }],
         Notice::OnlyDatabase => [Notice::OnlyDatabase],
+        Notice::NoTime(_) => [Notice::NoTime(TimeError)],
+        Notice::NotRecorded { .. } => [
+            Notice::NotRecorded { from: "2026-11-29 14:00:00".to_owned(), to: "2026-11-30 03:12:07".to_owned() },
+        ],
         Notice::NoTimeline { .. } => [Notice::NoTimeline { key: key() }],
         Notice::NoStack => [Notice::NoStack],
         Notice::HolderGone { .. } => [Notice::HolderGone { who: "7 (bun)".to_owned() }],
@@ -79,7 +84,7 @@ fn add_notices(lines: &mut Lines) {
         ],
         Notice::ProcessesHidden { .. } => [Notice::ProcessesHidden { key: key() }],
         Notice::NotArmed { .. } => [
-            Notice::NotArmed { why: NotArmed::ReadOnly(ReadOnly), key: key() },
+            Notice::NotArmed { why: NotArmed::ReadOnly(ReadOnly::Settings), key: key() },
             Notice::NotArmed { why: NotArmed::Disarmed, key: key() },
         ],
         Notice::MouseFreed { .. } => [Notice::MouseFreed { key: key() }],

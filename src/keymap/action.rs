@@ -74,6 +74,15 @@ pub enum Action {
     Suspend,
     /// Disarms or arms the keys that change something.
     Arm,
+    /// Plays a recording, or stops that.
+    Play,
+    /// Goes to a moment of a recording.
+    GoTo,
+    /// The beginning of the finding before the moment on the screen.
+    PreviousFinding,
+    NextFinding,
+    PlaySlower,
+    PlayFaster,
 }
 
 /// What an action is about: a group of the help.
@@ -83,12 +92,15 @@ pub enum KeyGroup {
     Database,
     View,
     Timeline,
+    /// Only in a replay.
+    Replay,
     Program,
 }
 
 impl KeyGroup {
     /// All groups in the order of the help.
-    pub const ALL: [Self; 5] = [Self::Row, Self::Database, Self::View, Self::Timeline, Self::Program];
+    pub const ALL: [Self; 6] =
+        [Self::Replay, Self::Row, Self::Database, Self::View, Self::Timeline, Self::Program];
 
     pub const fn title(self) -> &'static str {
         match self {
@@ -96,6 +108,7 @@ impl KeyGroup {
             Self::Database => "This database",
             Self::View => "View",
             Self::Timeline => "Timeline",
+            Self::Replay => "Replay",
             Self::Program => "waltop",
         }
     }
@@ -118,6 +131,12 @@ impl Action {
             Self::Timeline | Self::Earlier | Self::Later | Self::PreviousHold | Self::NextHold => {
                 KeyGroup::Timeline
             }
+            Self::Play
+            | Self::GoTo
+            | Self::PreviousFinding
+            | Self::NextFinding
+            | Self::PlaySlower
+            | Self::PlayFaster => KeyGroup::Replay,
             Self::Palette | Self::Help | Self::Back | Self::Arm | Self::Suspend | Self::Quit => {
                 KeyGroup::Program
             }

@@ -2,7 +2,7 @@
 
 use crossterm::event::KeyEvent;
 
-use super::{Action, KEYMAP, KeyBinding, NamedKey};
+use super::{Action, KEYMAP, KeyBinding, NamedKey, REPLAY_KEYMAP};
 
 /// Keys that answer a dialog, or must always leave a mode. Their bindings in the table, if any, cannot change.
 const KEPT: [&str; 4] = ["y", "n", "Esc", "Ctrl-C"];
@@ -10,8 +10,10 @@ const KEPT: [&str; 4] = ["y", "n", "Esc", "Ctrl-C"];
 /// The keys of each action. No two actions share a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keymap {
-    /// One entry for each row of the table; none is empty.
+    /// One entry for each row of the table; none is empty but in a replay.
     keys: Vec<Vec<NamedKey>>,
+    /// The same for the table of a replay; empty elsewhere.
+    replay: Vec<Vec<NamedKey>>,
 }
 
 /// A row of the active keymap.
@@ -23,17 +25,30 @@ pub struct ActiveBinding<'a> {
 
 impl Default for Keymap {
     fn default() -> Self {
-        let keys = |binding: &KeyBinding| {
-            binding.keys.iter().filter_map(|key| NamedKey::written(key).ok()).collect()
-        };
-        Self { keys: KEYMAP.iter().map(keys).collect() }
+        Self { keys: KEYMAP.iter().map(default_keys).collect(), replay: Vec::new() }
     }
+}
+
+fn default_keys(binding: &KeyBinding) -> Vec<NamedKey> {
+    binding.keys.iter().filter_map(|key| NamedKey::written(key).ok()).collect()
 }
 
 impl Keymap {
     /// Its rows, in the order of the footer and the help.
     pub fn bindings(&self) -> impl Iterator<Item = ActiveBinding<'_>> {
-        self.keys.iter().zip(KEYMAP).map(|(keys, binding)| ActiveBinding { keys, binding })
+        let replay = self.replay.iter().zip(REPLAY_KEYMAP);
+        let bound = replay.chain(self.keys.iter().zip(KEYMAP).filter(|(keys, _)| !keys.is_empty()));
+        bound.map(|(keys, binding)| ActiveBinding { keys, binding })
+    }
+
+    /// The keymap of a replay: its own keys come before those of the same name.
+    #[must_use]
+    pub fn for_replay(mut self) -> Self {
+        self.replay = REPLAY_KEYMAP.iter().map(default_keys).collect();
+        for keys in &mut self.keys {
+            keys.retain(|key| !self.replay.iter().flatten().any(|taken| taken == key));
+        }
+        self
     }
 
     /// The action of `key`.
@@ -144,6 +159,19 @@ mod tests {
             .and_then(|()| swapped.assign(checkpoint, keys(&["x"])))
             .expect("both");
         assert!(swapped.clash(stop).is_none() && swapped.clash(checkpoint).is_none());
+    }
+
+    #[test]
+    fn in_a_replay_its_keys_come_first_and_an_action_without_a_key_is_not_listed() {
+        let keymap = remapped("refresh", &["<", "r"]).expect("free keys").for_replay();
+        let action = |key| keymap.action(KeyEvent::new(KeyCode::Char(key), KeyModifiers::NONE));
+        assert_eq!(action('t'), Some(Action::GoTo));
+        assert_eq!(action('['), Some(Action::PreviousFinding));
+        assert_eq!(action('<'), Some(Action::PlaySlower));
+        assert_eq!((action('r'), keymap.key(Action::Refresh)), (Some(Action::Refresh), "r"));
+        assert_eq!((keymap.key(Action::Tree), keymap.key(Action::Tag)), ("F5", ""));
+        assert!(keymap.bindings().all(|bound| !bound.keys.is_empty()));
+        assert_eq!(Keymap::default().action(KeyEvent::from(KeyCode::Char('t'))), Some(Action::Tree));
     }
 
     #[test]

@@ -49,6 +49,8 @@ const fn in_time(action: Action, label: &'static str) -> &'static str {
         Action::Slower => "zoom out",
         Action::Pause => "pause",
         Action::Back => "close",
+        Action::Play => "play",
+        Action::GoTo => "go there",
         Action::Later | Action::PreviousHold | Action::NextHold | Action::Details | Action::Help => label,
         _ => "",
     }

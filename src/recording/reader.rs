@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     frame::MOST_CONTENT,
-    line::{FormatVersion, RecordingEvent, RecordingHeader, RecordingLine},
+    line::{FormatVersion, LineHead, RecordingEvent, RecordingHeader, RecordingLine},
     open_minute::{self, LineSpan},
     segment::{self, Segment},
 };
@@ -46,6 +46,22 @@ pub enum RecordingError {
     Newer(FormatVersion),
 }
 
+/// Where a frame of a recording is, and the earliest and latest time of its lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FramePlace {
+    /// The segment and the position in it; `None`: the open minute.
+    segment: Option<(usize, usize)>,
+    pub first_at: Timestamp,
+    pub last_at: Timestamp,
+}
+
+/// A line of a frame. Snapshots, which are most of the text, are left as they are.
+#[derive(Debug)]
+pub enum RecordedText<'a> {
+    Snapshot(LineHead, &'a [u8]),
+    Event(Box<RecordingLine>),
+}
+
 /// The lines of one frame, or of the open minute.
 #[derive(Debug)]
 pub struct RecordedFrame {
@@ -71,6 +87,24 @@ impl RecordedFrame {
         lines.filter_map(|line| serde_json::from_slice(line).ok())
     }
 
+    /// All its lines, the snapshots not parsed.
+    pub fn texts(&self) -> impl Iterator<Item = RecordedText<'_>> {
+        self.text.split(|byte| *byte == b'\n').filter_map(|line| {
+            if is_snapshot(line) {
+                Some(RecordedText::Snapshot(serde_json::from_slice(line).ok()?, line))
+            } else {
+                Some(RecordedText::Event(serde_json::from_slice(line).ok()?))
+            }
+        })
+    }
+
+    /// The lines about the beginning of a finding.
+    pub fn findings(&self) -> impl DoubleEndedIterator<Item = RecordingLine> {
+        const TAG: &[u8] = br#""event":"finding-on""#;
+        let lines = self.text.split(|byte| *byte == b'\n').filter(|line| has_tag(line, TAG));
+        lines.filter_map(|line| serde_json::from_slice(line).ok())
+    }
+
     /// `None` if its first line is no header.
     fn of(text: Vec<u8>) -> Option<Self> {
         let first = text.split(|byte| *byte == b'\n').next()?;
@@ -89,9 +123,12 @@ impl OpenFrame {
 
 // The writer puts the kind of a line before its content.
 fn is_snapshot(line: &[u8]) -> bool {
-    const TAG: &[u8] = br#""event":"snapshot""#;
+    has_tag(line, br#""event":"snapshot""#)
+}
+
+fn has_tag(line: &[u8], tag: &[u8]) -> bool {
     const WITHIN: usize = 256;
-    line[..line.len().min(WITHIN)].windows(TAG.len()).any(|it| it == TAG)
+    line[..line.len().min(WITHIN)].windows(tag.len()).any(|it| it == tag)
 }
 
 impl Recording {
@@ -152,6 +189,51 @@ impl Recording {
             add(open.lines.first_at, open.lines.last_at);
         }
         Ok(span)
+    }
+
+    /// Where its frames are, in the order in which they were written.
+    ///
+    /// # Errors
+    ///
+    /// A segment cannot be read.
+    pub fn places(&self) -> Result<Vec<FramePlace>, RecordingError> {
+        let (mut places, mut last_seq) = (Vec::new(), 0);
+        for (number, path) in self.segments.iter().enumerate() {
+            let Some(segment) = open(path)? else { continue };
+            for (position, index) in segment.frames().enumerate() {
+                let [first_at, last_at] = [index.first_at, index.last_at]
+                    .map(|at| Timestamp::from_microsecond(at).unwrap_or_default());
+                places.push(FramePlace { segment: Some((number, position)), first_at, last_at });
+                last_seq = last_seq.max(index.last_seq);
+            }
+        }
+        let open = self.open.as_ref().map(|open| open.lines).filter(|lines| lines.first_seq > last_seq);
+        places.extend(open.map(|lines| FramePlace {
+            segment: None,
+            first_at: lines.first_at,
+            last_at: lines.last_at,
+        }));
+        Ok(places)
+    }
+
+    /// What `work` makes of the frame at `place`; `None` if it is damaged, or was removed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// The segment cannot be read, or a later format has written it.
+    pub fn at<T>(
+        &self,
+        place: &FramePlace,
+        work: impl FnOnce(&RecordedFrame) -> T,
+    ) -> Result<Option<T>, RecordingError> {
+        let Some((number, position)) = place.segment else {
+            return Ok(self.open.as_ref().map(|open| work(&open.frame)));
+        };
+        let segment = self.segments.get(number).map(|path| open(path)).transpose()?.flatten();
+        let Some(frame) = segment.and_then(|it| it.lines(position).ok()).and_then(RecordedFrame::of) else {
+            return Ok(None);
+        };
+        Ok(Some(work(understood(&frame)?)))
     }
 
     /// The paths of the databases that were recorded last.

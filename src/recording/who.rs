@@ -113,7 +113,7 @@ pub struct PastFinding {
 }
 
 /// Without a line for this long, nothing was watched: a recorder writes one at least every 5 s.
-const LONGEST_SILENCE: SignedDuration = SignedDuration::from_secs(15);
+pub const LONGEST_SILENCE: SignedDuration = SignedDuration::from_secs(15);
 
 impl WhoReport {
     /// What `recording` says of `at` in each of `databases`, or in all of its databases if there are none.

@@ -273,7 +273,7 @@ async fn pinned(inbox: &mut UnboundedReceiver<EffectReport>) -> Result<SignalTar
 #[test]
 fn a_read_only_configuration_gives_no_leave_and_a_console_without_one_confirms_nothing() {
     let readonly = Config { readonly: true, ..Config::new(Places::under("/nowhere".as_ref())) };
-    assert_eq!(readonly.permit(), Err(ReadOnly));
+    assert_eq!(readonly.permit(), Err(ReadOnly::Settings));
     let meant = SignalTarget { pid: 4_000_000, start_ticks: 1 };
     let database = PathBuf::from("/nowhere/notes.db");
     let mut acts: Vec<ConfirmedAction> =
@@ -291,9 +291,9 @@ fn a_read_only_configuration_gives_no_leave_and_a_console_without_one_confirms_n
     let mut switch = ActionGate::new(readonly.permit());
     for _ in 0..3 {
         for act in &acts {
-            assert_eq!(switch.confirm(act.clone()), Err(NotArmed::ReadOnly(ReadOnly)), "{act:?}");
+            assert_eq!(switch.confirm(act.clone()), Err(NotArmed::ReadOnly(ReadOnly::Settings)), "{act:?}");
         }
-        assert_eq!(switch.take_turn(), Err(ReadOnly), "it cannot be armed");
+        assert_eq!(switch.take_turn(), Err(ReadOnly::Settings), "it cannot be armed");
     }
     let mut switch = ActionGate::new(Ok(permit()));
     switch.take_turn().expect("it can be disarmed");

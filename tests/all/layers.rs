@@ -30,7 +30,7 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
         "looks, thinks and acts without SQL; whatever needs it is a worker process",
     ),
     (
-        &["console", "console.rs", "sampler.rs", "report.rs", "demo", "demo.rs"],
+        &["console", "console.rs", "replay", "replay.rs", "sampler.rs", "report.rs", "demo", "demo.rs"],
         &["rusqlite", "database::"],
         "the console process never opens a connection",
     ),

@@ -13,7 +13,7 @@ use ratatui::{Frame, Terminal, backend::TestBackend};
 use serde_json::json;
 use waltop::{
     act::{Effect, EffectReport, signal::SignalTarget},
-    config::{Config, Palette, profile::Profile},
+    config::{Config, Palette, ReadOnly, profile::Profile},
     console::{
         app::{App, AppSetup, DrawnFrame, LogLine, Message},
         screen_map::ScreenTarget,
@@ -51,10 +51,22 @@ impl Stage {
     }
 
     fn with(look: Sample, size: (u16, u16), readonly: bool, keymap: Keymap) -> Self {
-        let setup = AppSetup {
-            permit: Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit(),
+        let permit = Config { readonly, ..Config::new(Places::under("/nowhere".as_ref())) }.permit();
+        Self::set_up(look, size, AppSetup { permit, keymap, ..Self::setup() })
+    }
+
+    /// The console of a replay, at the moment of `look`.
+    pub fn of_replay(look: Sample, size: (u16, u16)) -> Self {
+        let keymap = Keymap::default().for_replay();
+        let permit = Err(ReadOnly::Replay);
+        Self::set_up(look, size, AppSetup { permit, keymap, is_replay: true, py_spy: None, ..Self::setup() })
+    }
+
+    fn setup() -> AppSetup {
+        AppSetup {
+            permit: Config::new(Places::under("/nowhere".as_ref())).permit(),
             profiles: vec![Profile::hardened(), Profile::hardened()],
-            keymap,
+            keymap: Keymap::default(),
             time_zone: TimeZone::UTC,
             folder: "/home/me/notes".into(),
             home: Some("/home/me".into()),
@@ -63,7 +75,11 @@ impl Stage {
             py_spy: Some("/usr/bin/py-spy".into()),
             mouse: true,
             untraced: None,
-        };
+            is_replay: false,
+        }
+    }
+
+    fn set_up(look: Sample, size: (u16, u16), setup: AppSetup) -> Self {
         let app = App::new(setup, Duration::from_secs(1), now());
         let mut stage = Self { app, history: None, size, drawn: RefCell::default() };
         stage.update(Message::Look(Arc::new(look)));
@@ -218,7 +234,7 @@ fn named(name: &str) -> KeyEvent {
     }
 }
 
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     "2026-01-15T14:03:22Z".parse().expect("a time")
 }
 
@@ -257,7 +273,13 @@ pub fn look(databases: Vec<Database>) -> Sample {
         frames_moved_per_second: Some(1200.0),
         lanes,
     };
-    Sample { snapshot, trends: vec![trend; count], recorder: None, took: Duration::from_millis(3) }
+    Sample {
+        snapshot,
+        trends: vec![trend; count],
+        recorder: None,
+        replay: None,
+        took: Duration::from_millis(3),
+    }
 }
 
 /// The situation of the first field report: two daemons from Tuesday, and an ingestion that holds the lock.

@@ -99,7 +99,7 @@ fn line(change: &FindingChange) -> Option<(Level, String)> {
     }
 }
 
-fn level(severity: Severity) -> Level {
+pub(super) fn level(severity: Severity) -> Level {
     match severity {
         Severity::Error => Level::Error,
         Severity::Warning => Level::Warn,

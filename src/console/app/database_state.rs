@@ -34,6 +34,8 @@ pub(super) struct DatabaseState {
     pub(super) filters: RowFilters,
     /// The current and the resolved findings.
     pub(super) findings: FindingHistory,
+    /// In a replay, the sample at which following the findings began: how old those of that sample are is not known.
+    pub(super) followed_since: Option<Timestamp>,
     /// Whether a sample has shown it.
     pub(super) was_sampled: bool,
     /// Whether any sample found a file at the path.
@@ -54,6 +56,13 @@ struct PragmaRequest {
 }
 
 impl DatabaseState {
+    /// Forgets what the samples before have shown, since they are not those before the next one.
+    pub(super) fn forget_past(&mut self, next: Timestamp) {
+        self.findings = FindingHistory::default();
+        self.followed_since = Some(next);
+        (self.was_sampled, self.was_there) = (false, false);
+    }
+
     /// Requests the pragmas of `database`, at `index`, if they are due.
     #[must_use]
     fn due_question(&mut self, index: usize, database: &Database, now: Timestamp) -> Option<Effect> {

@@ -174,6 +174,7 @@ impl App {
     }
 
     /// For how long the current `finding` has held at least, in ms: as long as it was observed, or as its evidence says.
+    /// `None` if neither is known.
     pub fn finding_age(&self, finding: &Finding) -> Option<f64> {
         let history = &self.states.shown().findings;
         let since = history.current.get(&key(finding)).map(|it| it.since);
@@ -183,8 +184,12 @@ impl App {
             gone.at.checked_sub(gone.held).ok()
         };
         let until = self.sample()?.snapshot.taken_at;
-        let observed = until.duration_since(since.or_else(gone)?).as_millis_f64().max(0.0);
+        let since = since.or_else(gone)?;
         let held = finding.evidence.get("held_ms").and_then(serde_json::Value::as_f64);
+        if self.states.shown().followed_since == Some(since) {
+            return held;
+        }
+        let observed = until.duration_since(since).as_millis_f64().max(0.0);
         Some(observed.max(held.unwrap_or(0.0)))
     }
 

@@ -48,6 +48,9 @@ impl App {
         if is_interrupt {
             return vec![Effect::Quit(130)];
         }
+        if let Some(effects) = self.time_key(key) {
+            return effects;
+        }
         if self.prompt_key(key) || self.match_key(key) {
             return self.keep_database();
         }
@@ -73,7 +76,7 @@ impl App {
             }
             _ => None,
         };
-        special.unwrap_or_else(|| self.act(action))
+        special.or_else(|| self.act_in_replay(action)).unwrap_or_else(|| self.act(action))
     }
 
     pub(super) fn paste(&mut self, pasted: &str) {
@@ -112,8 +115,23 @@ impl App {
             _ => {}
         }
         match action {
-            Action::Earlier | Action::Later | Action::PreviousHold | Action::NextHold => {
-                self.timeline().is_some()
+            Action::Earlier | Action::Later => self.timeline().is_some() || self.is_replay(),
+            Action::PreviousHold | Action::NextHold => self.timeline().is_some(),
+            Action::Play
+            | Action::GoTo
+            | Action::PreviousFinding
+            | Action::NextFinding
+            | Action::PlaySlower
+            | Action::PlayFaster => self.is_replay(),
+            Action::Documents
+            | Action::Stack
+            | Action::Tag
+            | Action::Refresh
+            | Action::Arm
+            | Action::Pause
+                if self.is_replay() =>
+            {
+                false
             }
             Action::Ingest => self.switch.is_armed() && database.is_some(),
             Action::Checkpoint => {
@@ -236,6 +254,13 @@ impl App {
                 return vec![self.notify(Notice::NoTimeline { key })];
             }
             Action::Arm => return self.arm(),
+            // No key outside of a replay has them.
+            Action::Play
+            | Action::GoTo
+            | Action::PreviousFinding
+            | Action::NextFinding
+            | Action::PlaySlower
+            | Action::PlayFaster => {}
             Action::Ingest
             | Action::Checkpoint
             | Action::Stop

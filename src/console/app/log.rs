@@ -33,6 +33,11 @@ impl LogHistory {
         kept.drain(..kept.len().saturating_sub(KEPT_LINES));
     }
 
+    /// Shows exactly these lines.
+    pub(super) fn replace(&mut self, lines: impl IntoIterator<Item = LogLine>) {
+        self.shown = lines.into_iter().collect();
+    }
+
     pub(super) fn resume(&mut self) {
         let later = std::mem::take(&mut self.later);
         self.append(later, false);
@@ -41,6 +46,10 @@ impl LogHistory {
 
 impl App {
     pub(super) fn logged(&mut self, lines: Vec<LogLine>) {
+        // The log of a replay is that of the recording.
+        if self.is_replay() {
+            return;
+        }
         // What the user scrolled to stays where it is.
         if self.log.back > 0 && !self.is_paused() {
             let passing = lines.iter().filter(|line| self.passes(FilterTarget::Log, || &line.text));

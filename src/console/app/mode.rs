@@ -1,5 +1,7 @@
 //! What fills the screen and what overlays it: one of each, so that two can never be open at once.
 
+use tui_input::Input;
+
 use crate::console::dialogs::{Dialog, DialogKind};
 
 use super::{App, DetailsSubject, DocumentSearch, FilterTarget, Overview, TextSearch, TimelineView};
@@ -11,6 +13,8 @@ pub enum Mode {
     Panels,
     /// The panels, while the user types a filter.
     Filter(FilterTarget),
+    /// The panels of a replay, while the user types a time.
+    GoTo(Input),
     /// All databases, one line each, in place of the panels.
     Overview(Overview),
     /// The timeline over the panels.

@@ -9,6 +9,7 @@ use crate::{
     act::{ActionOutcome, gate::NotArmed, signal::SignalRefusal, worker::IngestEnd},
     diagnose::guard::GuardRefusal,
     keymap::Panel,
+    recording::TimeError,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +29,13 @@ pub enum Notice {
         help: String,
     },
     OnlyDatabase,
+    /// What was typed is no time.
+    NoTime(TimeError),
+    /// The recording does not have that time.
+    NotRecorded {
+        from: String,
+        to: String,
+    },
     /// `key` opens the timeline.
     NoTimeline {
         key: String,
@@ -183,6 +191,8 @@ impl Notice {
             | Self::NoDatabase(_)
             | Self::DatabaseGone
             | Self::NotWal
+            | Self::NoTime(_)
+            | Self::NotRecorded { .. }
             | Self::NoProcessToStop { .. }
             | Self::UnknownStart { .. }
             | Self::Refused(_)
@@ -231,6 +241,8 @@ impl fmt::Display for Notice {
             Self::Copied(text) => write!(f, "copied: {text}"),
             Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),
             Self::OnlyDatabase => f.write_str("there is no other database; name several at the start"),
+            Self::NoTime(error) => write!(f, "{error}"),
+            Self::NotRecorded { from, to } => write!(f, "the recording reaches from {from} to {to}"),
             Self::NoTimeline { key } => write!(f, "no timeline is open: {key} opens it"),
             Self::NoStack => {
                 f.write_str("this shows the stack in the details of a Python process, if py-spy is installed")

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use crate::{
     act::Effect,
     history::{LockOwner, TimeWindow, Timeline, TimelineHold},
@@ -14,7 +16,7 @@ use crate::{
 use super::{App, Mode};
 
 /// The periods that `+` and `-` step through.
-const SPANS: [Duration; 7] = [
+const SPANS: [Duration; 9] = [
     Duration::from_secs(1),
     Duration::from_secs(10),
     Duration::from_mins(1),
@@ -22,7 +24,11 @@ const SPANS: [Duration; 7] = [
     Duration::from_mins(15),
     Duration::from_hours(1),
     Duration::from_hours(4),
+    Duration::from_hours(24),
+    Duration::from_hours(24 * 7),
 ];
+/// How many of them the history of a running console has.
+const LIVE: usize = 7;
 /// The period among the panels of a large screen.
 const RECENT: Duration = Duration::from_mins(5);
 const MINUTE: usize = 2;
@@ -39,6 +45,8 @@ pub struct TimelineView {
     /// The hold that a key selected, by its start.
     hold: Option<i64>,
     zoomed: Option<ZoomedMoment>,
+    /// Whether it belongs to a recording: its newest edge is no present that it would follow.
+    is_recorded: bool,
     pub shown: TimelineContent,
 }
 
@@ -149,7 +157,11 @@ impl TimelineView {
         let end = if steps < 0 { timeline.end.checked_sub(by) } else { timeline.end.checked_add(by) };
         let end = end.unwrap_or(oldest).max(oldest);
         // At the newest step it follows the present again.
-        self.end = (end < timeline.newest).then_some(end);
+        self.end = if self.is_recorded {
+            Some(end.min(timeline.newest))
+        } else {
+            (end < timeline.newest).then_some(end)
+        };
     }
 }
 
@@ -169,6 +181,7 @@ impl App {
     pub(super) fn toggle_timeline(&mut self) -> Vec<Effect> {
         self.close_overlay();
         self.scroll = 0;
+        let is_recorded = self.is_replay();
         if !self.close_timeline() {
             self.mode = Mode::Timeline(TimelineView {
                 span: MINUTE,
@@ -176,6 +189,7 @@ impl App {
                 cursor: NEWEST,
                 hold: None,
                 zoomed: None,
+                is_recorded,
                 shown: TimelineContent::Awaited,
             });
         }
@@ -273,6 +287,17 @@ impl App {
         past.known()?.holds.get(past.selected_hold()?)
     }
 
+    /// The beginning of the selected hold, or the middle of the step under the cursor.
+    pub(super) fn moment_under_cursor(&self) -> Option<Timestamp> {
+        let past = self.timeline()?;
+        let timeline = past.known()?;
+        if let Some(hold) = past.hold.and(self.selected_hold()) {
+            return Some(hold.began);
+        }
+        #[expect(clippy::cast_precision_loss, reason = "one of sixty")]
+        Some(timeline.at((past.cursor as f64 + 0.5) / Timeline::STEPS as f64))
+    }
+
     /// Moves by whole periods, backward or forward.
     #[must_use]
     pub(super) fn page_in_time(&mut self, pages: i32) -> Vec<Effect> {
@@ -292,7 +317,8 @@ impl App {
             let edge = timeline.oldest + past.span();
             ((edge < timeline.newest).then_some(edge).or(Some(timeline.newest)), 0)
         } else {
-            (is_paused.then_some(timeline.newest), NEWEST)
+            let is_fixed = is_paused || past.is_recorded;
+            (is_fixed.then_some(timeline.newest), NEWEST)
         };
         self.ask_timeline()
     }
@@ -301,7 +327,8 @@ impl App {
     #[must_use]
     pub(super) fn zoom_in_time(&mut self, by: isize) -> Vec<Effect> {
         let Some(past) = self.timeline_mut() else { return Vec::new() };
-        past.zoom(past.span.saturating_add_signed(by).min(SPANS.len() - 1));
+        let longest = if past.is_recorded { SPANS.len() } else { LIVE };
+        past.zoom(past.span.saturating_add_signed(by).min(longest - 1));
         self.ask_timeline()
     }
 }

@@ -82,7 +82,7 @@ fn sentence(app: &App, found: FindingRow<'_>) -> LabelledRows {
     match found {
         FindingRow::Gone(gone) => rows.push(row("state", super::findings::end(app, gone))),
         FindingRow::Now(_) => {
-            rows.extend(remedy.action.map(|action| {
+            rows.extend(remedy.action.filter(|_| !app.is_replay()).map(|action| {
                 let key = app.key_of(action.into());
                 row("key", format!("{key}: {}", super::findings::effect(action)))
             }));

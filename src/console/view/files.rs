@@ -131,13 +131,16 @@ pub fn summary(app: &App, database: &Database, theme: &Theme, width: usize) -> L
 /// would recover it.
 fn left_over(app: &App, database: &Database) -> Option<String> {
     let is_it = database.presence() == Presence::Leftover && diagnose::hazard(database).is_none();
-    is_it.then(|| format!("left over, no process uses it: {} recovers", app.key_of(Action::Health)))
+    let acts =
+        if app.is_replay() { String::new() } else { format!(": {} recovers", app.key_of(Action::Health)) };
+    is_it.then(|| format!("left over, no process uses it{acts}"))
 }
 
 /// The status of the checkpoints that the profile schedules, if it does.
 pub fn schedule_line(app: &App, database: &Database) -> Option<String> {
     let schedule = database.schedule.as_ref()?;
     let idle = match (app.switch.is_read_only(), app.switch.is_armed()) {
+        _ if app.is_replay() => "",
         (true, _) => " (not while read-only)",
         (_, false) => " (not while disarmed)",
         (_, true) => "",

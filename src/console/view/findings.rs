@@ -239,7 +239,7 @@ fn age(ms: f64) -> String {
 /// `hint`, which is about `finding`; behind the key of this panel, if it acts on another row as long as another panel has
 /// the focus.
 fn in_reach(app: &App, finding: &Finding, hint: &str) -> String {
-    let acts_here = match finding.remedy.action {
+    let acts_here = match finding.remedy.action.filter(|_| !app.is_replay()) {
         Some(RemedyAction::StopProcess | RemedyAction::ContinueProcess) => {
             app.selected_process().is_some_and(|process| Some(process.pid) == finding.pid)
         }
@@ -255,11 +255,12 @@ fn in_reach(app: &App, finding: &Finding, hint: &str) -> String {
 /// The key that acts on the finding, and what it does in a word.
 fn remedy(app: &App, finding: &Finding) -> String {
     match (finding.remedy.action, finding.kind) {
-        (Some(action), _) => format!("{} {}", app.key_of(action.into()), word(action)),
+        // Nothing can be done about the past.
+        (Some(action), _) if !app.is_replay() => format!("{} {}", app.key_of(action.into()), word(action)),
         (None, FindingKind::LongWriteLock | FindingKind::SlowBatch) => {
             format!("{} timeline", app.key_of(Action::Timeline))
         }
-        (None, _) => format!("{} why", app.key_of(Action::Details)),
+        _ => format!("{} why", app.key_of(Action::Details)),
     }
 }
 

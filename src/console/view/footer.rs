@@ -35,6 +35,10 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
             };
             Line::styled(text::fit(&format!(" search: {}   {found}", app.search.query), room), theme.muted)
         }
+        Mode::GoTo(ref typed) => {
+            let hint = "  03:12:07 or 10 min ago: Enter goes there, Esc ends";
+            prompt(" go to: ", typed.value(), hint, theme, room)
+        }
         Mode::Filter(target) => {
             let label = match target {
                 FilterTarget::Processes => " filter processes: ",

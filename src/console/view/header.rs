@@ -3,6 +3,7 @@
 use ratatui::{
     Frame,
     layout::{Alignment, Rect},
+    style::Style,
     text::{Line, Span},
     widgets::Paragraph,
 };
@@ -15,6 +16,7 @@ use crate::{
         widgets::theme::{Theme, sign},
     },
     keymap::Action,
+    recording::PlayedMoment,
     snapshot::{Database, Severity},
     text, units,
 };
@@ -40,6 +42,9 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 
 fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     let mut parts = vec![(" waltop ".to_owned(), theme.accent)];
+    if app.is_replay() {
+        parts.push(("REPLAY ".to_owned(), theme.warning));
+    }
     if let Some(banner) = &app.setup.banner {
         parts.push((format!("{} ", text::clean(banner)), theme.warning));
     }
@@ -52,6 +57,10 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
                 let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
                 let room = room.saturating_sub(taken + WAL + WRITER);
                 parts.push((position(app, names.len(), room), theme.muted));
+            }
+            if app.unwatched().is_some() {
+                parts.push(("  not watched".to_owned(), theme.warning));
+                return fitted(parts, room);
             }
             if app.has_gone(app.current()) {
                 parts.push(("  is gone from its path".to_owned(), theme.danger));
@@ -71,6 +80,10 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
             parts.extend(fitting.map(|words| (words.clone(), style)));
         }
     }
+    fitted(parts, room)
+}
+
+fn fitted(parts: Vec<(String, Style)>, room: usize) -> Line<'static> {
     let mut left = room;
     let mut spans = Vec::new();
     for (part, style) in parts {
@@ -156,8 +169,28 @@ pub(super) fn is_only_sampled(app: &App) -> bool {
     app.sample().is_some_and(|look| look.snapshot.trace.is_none() && look.snapshot.sampling.is_some())
 }
 
+/// Whether a recording plays, how fast, and the moment.
+fn replayed(app: &App, moment: &PlayedMoment, theme: &Theme, is_wide: bool) -> Line<'static> {
+    let speed = format!("{}x", moment.speed);
+    let state = match (moment.is_playing, is_wide) {
+        (true, true) => format!("plays {speed}  "),
+        (true, false) => format!("▶{speed}  "),
+        (false, true) => format!("{} plays {speed}  ", app.key_of(Action::Play)),
+        (false, false) => String::new(),
+    };
+    let time = app.date_time(moment.at);
+    let time = if is_wide { time.as_str() } else { time.split_at("2026-".len()).1 };
+    Line::from(vec![
+        Span::styled(state, if moment.is_playing { theme.good } else { theme.muted }),
+        Span::styled(format!("{time} "), theme.title),
+    ])
+}
+
 fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {
     let mut spans = Vec::new();
+    if let Some(moment) = app.moment() {
+        return replayed(app, moment, theme, wide);
+    }
     if app.is_paused() {
         spans.push(Span::styled("PAUSED  ", theme.warning));
     }

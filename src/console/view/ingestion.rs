@@ -67,12 +67,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
         return empty(frame, inner, theme, "No ingestion yet.");
     }
     if database.ingestions.is_empty() {
-        return empty(
-            frame,
-            inner,
-            theme,
-            &format!("None into this database yet: {} starts one.", app.key_of(Action::Ingest)),
-        );
+        let none = if app.is_replay() {
+            "None into this database until then.".to_owned()
+        } else {
+            format!("None into this database yet: {} starts one.", app.key_of(Action::Ingest))
+        };
+        return empty(frame, inner, theme, &none);
     }
     let width = inner.width.into();
     let run = app.selected_row(Panel::Ingestion).checked_sub(database.watchers.len());

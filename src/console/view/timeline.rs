@@ -41,6 +41,8 @@ const REFUSED: char = '×';
 const PINNED: char = '─';
 /// A cell in which a process ran a checkpoint.
 const CHECKPOINTED: char = '═';
+/// A cell of a recording in which nothing was watched.
+const UNWATCHED: char = '░';
 /// The cursor of a timeline that has none.
 const NO_CURSOR: usize = usize::MAX;
 
@@ -54,7 +56,9 @@ pub fn render(
 ) {
     frame.render_widget(Clear, area);
     let span = units::duration(units::milliseconds(past.span()));
-    let stands = if app.is_paused() {
+    let stands = if app.is_replay() {
+        format!(" ({} goes to the cursor)", app.key_of(Action::GoTo))
+    } else if app.is_paused() {
         format!(" (frozen: {} goes on)", app.key_of(Action::Pause))
     } else if past.is_held() {
         format!(" (paused: {} follows again)", app.key_of(Action::Last))
@@ -210,8 +214,12 @@ impl<'a> TimelinePanel<'a> {
 
     /// The time that the figures are about: the period, or the part of it that was watched.
     fn watched(&self) -> String {
-        let known = self.timeline.end.saturating_duration_since(self.timeline.oldest);
-        if known < self.timeline.span {
+        let span = self.timeline.span;
+        let known = self.timeline.end.saturating_duration_since(self.timeline.oldest).min(span);
+        #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
+        let share = self.timeline.unwatched.iter().filter(|is| **is).count() as f64 / Timeline::CELLS as f64;
+        let known = known.saturating_sub(span.mul_f64(share));
+        if known < span {
             format!("the {} watched", units::duration(known.as_secs_f64().round() * 1e3))
         } else {
             "it".to_owned()
@@ -248,8 +256,13 @@ impl<'a> TimelinePanel<'a> {
         let column = (0..self.columns()).find(|&column| self.is_under_cursor(column)).unwrap_or(0);
         #[expect(clippy::cast_precision_loss, reason = "one of sixty")]
         let share = (self.cursor + 1) as f64 / Timeline::STEPS as f64;
-        let ago = self.app.now.duration_since(self.timeline.at(share)).as_millis_f64().max(0.0);
-        let ago = if ago < 1000.0 { "now".to_owned() } else { format!("{} ago", units::duration(ago)) };
+        let ago = self.app.now.duration_since(self.timeline.at(share)).as_millis_f64();
+        let ago = match units::duration(ago.abs()) {
+            _ if ago.abs() < 1000.0 => "now".to_owned(),
+            // In a replay.
+            length if ago < 0.0 => format!("{length} later"),
+            length => format!("{length} ago"),
+        };
         let before = LABEL + column;
         let line = if before + ago.len() + 2 <= self.width {
             format!("{:before$}▲ {ago}", "")

@@ -36,6 +36,7 @@ const OWN: &[&str] = &[
     "wait",
     "record",
     "who",
+    "replay",
     "report",
     "export",
 ];

@@ -47,7 +47,7 @@ pub fn add(lines: &mut Lines) {
         UnprovenProgram::Continued { .. } => [UnprovenProgram::Continued { tid: PID, state: 'R' }],
     });
     examples!(*lines, NotArmed {
-        NotArmed::ReadOnly(_) => [NotArmed::ReadOnly(ReadOnly)],
+        NotArmed::ReadOnly(_) => [NotArmed::ReadOnly(ReadOnly::Settings)],
         NotArmed::Disarmed => [NotArmed::Disarmed],
     });
     examples!(*lines, WorkerError {

@@ -6,6 +6,7 @@ use crate::{
     console::{ConsoleError, log_file::LogFileError},
     demo::DemoError,
     keymap::KeyError,
+    replay::ReplayError,
     snapshot::UnknownFinding,
     state::places::NoHome,
 };
@@ -38,7 +39,10 @@ pub fn add(lines: &mut Lines) {
         DurationError::TooLong => [DurationError::TooLong],
     });
     examples!(*lines, SizeError { SizeError => [SizeError] });
-    examples!(*lines, ReadOnly { ReadOnly => [ReadOnly] });
+    examples!(*lines, ReadOnly {
+        ReadOnly::Settings => [ReadOnly::Settings],
+        ReadOnly::Replay => [ReadOnly::Replay],
+    });
     examples!(*lines, KeyError {
         KeyError::Unknown { .. } => [
             KeyError::Unknown { written: "F13".to_owned(), nearest: "F12".to_owned() },
@@ -51,6 +55,7 @@ pub fn add(lines: &mut Lines) {
     examples!(*lines, ConsoleError {
         ConsoleError::NoTerminal => [ConsoleError::NoTerminal],
         ConsoleError::Io(_) => [ConsoleError::Io(cause())],
+        ConsoleError::Replay(_) => [ConsoleError::Replay(ReplayError::Thread(cause()))],
         ConsoleError::LogFile(_) => [ConsoleError::LogFile(LogFileError::OtherDatabase(path()))],
     });
     examples!(*lines, LogFileError {

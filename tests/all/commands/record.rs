@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::*;
-use crate::support::eventually;
+use crate::{support::eventually, terminal::Terminal};
 
 mod disk;
 
@@ -151,6 +151,50 @@ fn the_holder_of_a_recorded_moment_is_named_while_the_recorder_runs_and_after_it
     let said = home.run(&["who", "--at", &middle.to_string()]);
     let named = format!("PID {} (waltop) held the write lock for at least", holder.pid());
     assert!(said.out.contains(&named) && said.err.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_recording_is_replayed_in_a_terminal_and_stays_as_it_is() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    let recorder = Recorded::start(&home, &[]);
+    let middle = a_hold(&home, &mut holder);
+    assert_eq!(recorder.end_by(Signal::TERM), Some(0));
+    let folder = folder(&home);
+    let content = || {
+        let names = fs::read_dir(&folder).expect("there").map(|it| it.expect("an entry").path());
+        let mut files: Vec<_> = names.map(|path| (fs::read(&path).expect("readable"), path)).collect();
+        files.sort();
+        files
+    };
+    let before = content();
+    let (path, at) = (folder.to_str().expect("a path"), middle.to_string());
+    let mut terminal = Terminal::open(&home.root(), &["replay", path, "--at", &at], (120, 40));
+    terminal.shows("REPLAY notes.db");
+    terminal.keys("i");
+    terminal.shows("nothing was changed");
+    terminal.keys("b");
+    terminal.shows(&holder.pid().to_string());
+    terminal.shows("goes to the cursor");
+    terminal.keys("qq");
+    assert_eq!(terminal.end(), 0);
+    assert_eq!(content(), before, "a replay writes nothing");
+}
+
+#[test]
+fn a_replay_without_a_recording_or_of_another_time_is_refused() {
+    let home = Home::with_wal();
+    let said = home.run(&["replay"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("there is no recording"), "{said:?}");
+    let mut holder = home.actor();
+    let recorder = Recorded::start(&home, &[]);
+    a_hold(&home, &mut holder);
+    recorder.end_by(Signal::TERM);
+    for args in [["--at", "2001-01-01 00:00:00"], ["--at", "yesterday-ish"], ["--speed", "0"]] {
+        let said = home.run(&["replay", args[0], args[1]]);
+        assert_eq!(said.code, Some(2), "{said:?}");
+    }
 }
 
 #[test]

@@ -24,6 +24,7 @@ const FIRST_KEYS: [&str; 10] =
 fn text_of(name: &str) -> String {
     match name {
         "keys" => keymap::markdown(),
+        "keys-of-a-replay" => keymap::replay_markdown(),
         "keys-short" => first_keys(),
         "commands" => commands(),
         "findings" => findings(),
@@ -58,7 +59,17 @@ fn generated_tables_are_up_to_date() {
     names.sort();
     assert_eq!(
         names,
-        ["commands", "findings", "keys", "keys-short", "profiles", "refusals", "schemas", "thresholds"]
+        [
+            "commands",
+            "findings",
+            "keys",
+            "keys-of-a-replay",
+            "keys-short",
+            "profiles",
+            "refusals",
+            "schemas",
+            "thresholds"
+        ]
     );
 }
 

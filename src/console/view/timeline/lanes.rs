@@ -8,7 +8,8 @@ use ratatui::{
 };
 
 use super::{
-    CHECKPOINTED, LABEL, MAY_HAVE_WAITED, PINNED, REFUSED, TimelinePanel, WAITED, level, strips::has_strip,
+    CHECKPOINTED, LABEL, MAY_HAVE_WAITED, PINNED, REFUSED, TimelinePanel, UNWATCHED, WAITED, level,
+    strips::has_strip,
 };
 use crate::{
     console::{
@@ -88,6 +89,8 @@ impl TimelinePanel<'_> {
         let filled = held * tall as f64 - above as f64;
         if cells.end <= self.timeline.unknown_cells() {
             (' ', self.theme.muted)
+        } else if self.is_unwatched(&cells) && held == 0.0 {
+            (UNWATCHED, self.theme.muted)
         } else if above == 0 && is_marked(&lane.refused) {
             // Rarer than a hold, and more important.
             (REFUSED, self.theme.danger)
@@ -108,6 +111,12 @@ impl TimelinePanel<'_> {
         } else {
             ('·', self.theme.muted)
         }
+    }
+
+    /// Whether nothing was watched in all of `cells`.
+    pub(super) fn is_unwatched(&self, cells: &std::ops::Range<usize>) -> bool {
+        let unwatched = self.timeline.unwatched.get(cells.clone());
+        unwatched.is_some_and(|cells| !cells.is_empty() && cells.iter().all(|is| *is))
     }
 
     /// `label`, then a cell for each column; under the cursor an empty one is a line.

@@ -2,7 +2,7 @@
 
 use ratatui::{style::Style, text::Line};
 
-use super::{CHECKPOINTED, MAY_HAVE_WAITED, PINNED, READOUT, REFUSED, TimelinePanel, WAITED};
+use super::{CHECKPOINTED, MAY_HAVE_WAITED, PINNED, READOUT, REFUSED, TimelinePanel, UNWATCHED, WAITED};
 use crate::{
     console::view::header::is_only_sampled,
     history::{LockOwner, Timeline, TimelineLane, TimelineStep},
@@ -38,7 +38,10 @@ impl TimelinePanel<'_> {
             .collect();
         if sentences.is_empty() {
             let is_unknown = Timeline::cells(self.cursor).end <= self.timeline.unknown_cells();
-            sentences.push(if is_unknown {
+            let is_unwatched = self.is_unwatched(&Timeline::cells(self.cursor));
+            sentences.push(if is_unwatched {
+                ("not watched then".to_owned(), self.theme.muted)
+            } else if is_unknown {
                 ("not known: nothing was sampled then".to_owned(), self.theme.muted)
             } else {
                 ("free".to_owned(), self.theme.good)
@@ -80,6 +83,7 @@ impl TimelinePanel<'_> {
             (is_refused, REFUSED, "did not get it", "refused"),
             (true, PINNED, "pins the log", "pin"),
             (true, CHECKPOINTED, "checkpoint", "checkpoint"),
+            (!self.timeline.unwatched.is_empty(), UNWATCHED, "not watched", "not watched"),
         ];
         let marks: Vec<_> = marks.into_iter().filter(|(is_shown, ..)| *is_shown).collect();
         let long: Vec<_> = marks.iter().map(|(_, sign, words, _)| format!("{sign} {words}")).collect();

@@ -1,0 +1,285 @@
+//! Where a replay is in its recording: at a snapshot, or in a time after it that was not watched.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    recording::{FramePlace, LONGEST_SILENCE, Recording, RecordingError, RecordingEvent, UnwatchedTime},
+    snapshot::Severity,
+};
+
+use super::frame::PlayedFrame;
+
+/// Frames that stay in memory: those of the last minutes, and the next one.
+const KEPT: usize = 4;
+
+/// A snapshot of a recording: its frame, and its index there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotPlace {
+    frame: usize,
+    index: usize,
+    pub at: Timestamp,
+}
+
+/// A recording with a position in it.
+#[derive(Debug)]
+pub struct RecordingCursor {
+    recording: Recording,
+    places: Vec<FramePlace>,
+    span: (Timestamp, Timestamp),
+    kept: VecDeque<(usize, Arc<PlayedFrame>)>,
+    /// `None` if the moment is before the first snapshot.
+    place: Option<SnapshotPlace>,
+    at: Timestamp,
+    unwatched: Option<UnwatchedTime>,
+}
+
+impl RecordingCursor {
+    /// At `at`, or at the end of `recording`.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn new(recording: Recording, at: Option<Timestamp>) -> Result<Self, RecordingError> {
+        let places = recording.places()?;
+        let first = places.iter().map(|place| place.first_at).min().unwrap_or_default();
+        let last = places.iter().map(|place| place.last_at).max().unwrap_or_default();
+        let mut cursor = Self {
+            recording,
+            places,
+            span: (first, last),
+            kept: VecDeque::new(),
+            place: None,
+            at: last,
+            unwatched: None,
+        };
+        cursor.go_to(at.unwrap_or(last));
+        Ok(cursor)
+    }
+
+    /// The first and the last time of the recording.
+    pub fn span(&self) -> (Timestamp, Timestamp) {
+        self.span
+    }
+
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
+    /// Why nothing is known of the moment; `None` if it was watched.
+    pub fn unwatched(&self) -> Option<&UnwatchedTime> {
+        self.unwatched.as_ref()
+    }
+
+    /// The newest snapshot that is not after the moment.
+    pub fn place(&self) -> Option<SnapshotPlace> {
+        self.place
+    }
+
+    pub fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// The frames with lines between `from` and `to`.
+    pub fn places(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = &FramePlace> {
+        self.places.iter().filter(move |place| place.first_at <= to && place.last_at >= from)
+    }
+
+    /// The frame of `place`, and the one before.
+    pub fn frames(&mut self, place: SnapshotPlace) -> [Arc<PlayedFrame>; 2] {
+        let before = place.frame.checked_sub(1).map_or_else(Arc::default, |before| self.frame(before));
+        [before, self.frame(place.frame)]
+    }
+
+    /// The snapshot at `place`.
+    pub fn snapshot(&mut self, place: SnapshotPlace) -> Option<crate::snapshot::Snapshot> {
+        self.frame(place.frame).snapshot(place.index)
+    }
+
+    /// The newest snapshot that is at least `age` older than the one at `place`, within its frame and the one before.
+    pub fn earlier(&mut self, place: SnapshotPlace, age: SignedDuration) -> Option<SnapshotPlace> {
+        let wanted = place.at.checked_sub(age).ok()?;
+        let mut found = place;
+        while found.at > wanted {
+            found = self.before(found)?;
+            if found.frame + 1 < place.frame {
+                return None;
+            }
+        }
+        Some(found)
+    }
+
+    /// Goes to `at`, or to the end of the recording that is nearer.
+    pub fn go_to(&mut self, at: Timestamp) {
+        self.at = at.clamp(self.span.0, self.span.1.max(self.span.0));
+        self.place = self.newest_until(self.at);
+        self.unwatched = self.why_unwatched();
+    }
+
+    /// Goes to the next snapshot or the one before, and between two of them to the time that was not watched. Returns
+    /// whether there is one.
+    pub fn step(&mut self, is_later: bool) -> bool {
+        let next = match self.place {
+            Some(place) => self.after(place),
+            None => self.first(),
+        };
+        let is_inside = self.unwatched.is_some();
+        let wanted = if is_later { next } else { self.place.filter(|it| is_inside || it.at < self.at) };
+        if is_later {
+            let Some(next) = wanted else { return false };
+            let gap = self.place.and_then(|place| self.gap_between(place, next));
+            match gap.filter(|_| !is_inside) {
+                Some(gap) => self.enter(gap),
+                None => self.arrive(next),
+            }
+            return true;
+        }
+        if let Some(place) = wanted {
+            self.arrive(place);
+            return true;
+        }
+        let Some(place) = self.place else { return false };
+        let Some(before) = self.before(place) else { return false };
+        match self.gap_between(before, place) {
+            Some(gap) => {
+                self.place = Some(before);
+                self.enter(gap);
+            }
+            None => self.arrive(before),
+        }
+        true
+    }
+
+    /// The end of the time that was not watched and in which the moment is.
+    pub fn end_of_gap(&mut self) -> Option<Timestamp> {
+        self.unwatched.as_ref()?;
+        let next = match self.place {
+            Some(place) => self.after(place),
+            None => self.first(),
+        };
+        next.map(|next| next.at)
+    }
+
+    /// The beginning of the next warning or error, or of the one before. `is_wanted` is asked between two frames.
+    pub fn finding(&self, is_later: bool, mut is_wanted: impl FnMut() -> bool) -> Option<Timestamp> {
+        let at = self.at;
+        let is_there = |place: &&FramePlace| if is_later { place.last_at > at } else { place.first_at < at };
+        let mut places: Vec<_> = self.places.iter().filter(is_there).collect();
+        if !is_later {
+            places.reverse();
+        }
+        for place in places {
+            if !is_wanted() {
+                return None;
+            }
+            let found = self.recording.at(place, |frame| {
+                let severe = frame.findings().filter(|line| match &line.event {
+                    RecordingEvent::FindingOn { finding } => finding.severity > Severity::Info,
+                    _ => false,
+                });
+                let mut times = severe.map(|line| line.stamp.at);
+                if is_later { times.find(|it| *it > at) } else { times.rfind(|it| *it < at) }
+            });
+            // A frame that cannot be read has no finding.
+            if let Ok(Some(Some(found))) = found {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn arrive(&mut self, place: SnapshotPlace) {
+        (self.place, self.at, self.unwatched) = (Some(place), place.at, None);
+    }
+
+    fn enter(&mut self, gap: UnwatchedTime) {
+        let begins = gap.from.or(self.place.map(|place| place.at)).unwrap_or(self.at);
+        self.at = begins.checked_add(SignedDuration::from_micros(1)).unwrap_or(begins);
+        self.unwatched = Some(gap);
+    }
+
+    fn why_unwatched(&mut self) -> Option<UnwatchedTime> {
+        let Some(place) = self.place else {
+            return Some(UnwatchedTime { from: None, to: Some(self.span.0), reason: None });
+        };
+        if place.at == self.at {
+            return None;
+        }
+        let next = self.after(place)?;
+        let gap = self.gap_between(place, next)?;
+        gap.from.is_none_or(|from| from < self.at).then_some(gap)
+    }
+
+    // The time between two neighbours that was not watched.
+    fn gap_between(&mut self, place: SnapshotPlace, next: SnapshotPlace) -> Option<UnwatchedTime> {
+        // A gap is written when the samples begin again, before the snapshot.
+        let lines = (place.frame..=next.frame).map(|number| self.frame(number)).collect::<Vec<_>>();
+        let gaps = lines.iter().flat_map(|frame| &frame.lines).filter_map(|line| match &line.event {
+            RecordingEvent::Gap { from, to, reason } if reason.is_blind() => Some((*from, *to, *reason)),
+            _ => None,
+        });
+        let mut between = gaps.filter(|(from, to, _)| *to > place.at && *from < next.at && from < to);
+        if let Some((from, to, reason)) = between.next() {
+            return Some(UnwatchedTime {
+                from: Some(from.max(place.at)),
+                to: Some(to),
+                reason: Some(reason),
+            });
+        }
+        let is_silent = next.at.duration_since(place.at) > LONGEST_SILENCE;
+        is_silent.then_some(UnwatchedTime { from: Some(place.at), to: Some(next.at), reason: None })
+    }
+
+    fn newest_until(&mut self, at: Timestamp) -> Option<SnapshotPlace> {
+        let last = self.places.iter().rposition(|place| place.first_at <= at)?;
+        (0..=last).rev().find_map(|frame| {
+            let played = self.frame(frame);
+            let index = played.last_until(at)?;
+            Some(SnapshotPlace { frame, index, at: played.at(index)? })
+        })
+    }
+
+    fn first(&mut self) -> Option<SnapshotPlace> {
+        self.first_from(0)
+    }
+
+    fn first_from(&mut self, from: usize) -> Option<SnapshotPlace> {
+        (from..self.places.len())
+            .find_map(|frame| Some(SnapshotPlace { frame, index: 0, at: self.frame(frame).at(0)? }))
+    }
+
+    fn after(&mut self, place: SnapshotPlace) -> Option<SnapshotPlace> {
+        let (frame, index) = (place.frame, place.index + 1);
+        match self.frame(frame).at(index) {
+            Some(at) => Some(SnapshotPlace { frame, index, at }),
+            None => self.first_from(frame + 1),
+        }
+    }
+
+    fn before(&mut self, place: SnapshotPlace) -> Option<SnapshotPlace> {
+        if let Some(index) = place.index.checked_sub(1) {
+            return Some(SnapshotPlace { index, at: self.frame(place.frame).at(index)?, ..place });
+        }
+        (0..place.frame).rev().find_map(|frame| {
+            let played = self.frame(frame);
+            let index = played.count().checked_sub(1)?;
+            Some(SnapshotPlace { frame, index, at: played.at(index)? })
+        })
+    }
+
+    // One that cannot be read is empty: its time was not watched.
+    fn frame(&mut self, number: usize) -> Arc<PlayedFrame> {
+        if let Some(at) = self.kept.iter().position(|(known, _)| *known == number) {
+            return Arc::clone(&self.kept[at].1);
+        }
+        let place = self.places.get(number);
+        let read = place.and_then(|place| self.recording.at(place, PlayedFrame::of).ok().flatten());
+        let frame = Arc::new(read.unwrap_or_default());
+        if self.kept.len() == KEPT {
+            self.kept.pop_front();
+        }
+        self.kept.push_back((number, Arc::clone(&frame)));
+        frame
+    }
+}

@@ -1,0 +1,247 @@
+//! The thread of a replay: it takes commands, advances the moment while it plays, and publishes samples.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    history::{DatabaseTrend, TimeBase, TimeWindow},
+    recording::{PlayedMoment, RecordedNote},
+    sampler::Sample,
+    snapshot::Snapshot,
+};
+
+use super::{
+    Replay, ReplayCommand, ReplayedTimeline,
+    cursor::{RecordingCursor, SnapshotPlace},
+    past,
+};
+
+/// Time between two samples while it plays.
+const FRAME: Duration = Duration::from_millis(200);
+/// How long a time that was not watched is shown before it is skipped.
+const GAP: Duration = Duration::from_secs(1);
+/// The notes that a sample carries.
+const NOTES: usize = 200;
+/// The growth of the log is measured over at least this time.
+const GROWTH: SignedDuration = SignedDuration::from_secs(2);
+
+/// Since when it plays, and from which moment on.
+#[derive(Debug, Clone, Copy)]
+struct Playing {
+    since: Instant,
+    from: Timestamp,
+}
+
+/// A player, on its own thread.
+#[derive(Debug)]
+pub struct Player {
+    cursor: RecordingCursor,
+    base: TimeBase,
+    speed: f64,
+    playing: Option<Playing>,
+    /// When the time on the screen that was not watched was reached by playing.
+    in_gap_since: Option<Instant>,
+    /// The request for a part of the past that is not answered yet.
+    asked: Option<(usize, TimeWindow)>,
+    shown: Option<(SnapshotPlace, Arc<Sample>)>,
+    publish: watch::Sender<Option<Arc<Sample>>>,
+    outbox: mpsc::UnboundedSender<ReplayedTimeline>,
+}
+
+impl Player {
+    pub fn new(
+        cursor: RecordingCursor,
+        speed: f64,
+        publish: watch::Sender<Option<Arc<Sample>>>,
+        outbox: mpsc::UnboundedSender<ReplayedTimeline>,
+    ) -> Self {
+        let base = TimeBase { instant: Instant::now(), at: cursor.span().0 };
+        let (playing, asked, shown, in_gap_since) = (None, None, None, None);
+        Self { cursor, base, speed, playing, in_gap_since, asked, shown, publish, outbox }
+    }
+
+    /// Plays until the sender of commands is gone.
+    pub fn run(mut self, inbox: &Receiver<ReplayCommand>) {
+        self.show();
+        loop {
+            self.answer(inbox);
+            let command = if self.playing.is_some() {
+                match inbox.recv_timeout(FRAME) {
+                    Ok(command) => Some(command),
+                    Err(RecvTimeoutError::Timeout) => None,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+            } else {
+                match inbox.recv() {
+                    Ok(command) => Some(command),
+                    Err(_) => return,
+                }
+            };
+            match command {
+                None => self.advance(),
+                Some(ReplayCommand::Timeline { index, window }) => self.asked = Some((index, window)),
+                Some(command) => self.obey(command, inbox),
+            }
+        }
+    }
+
+    fn obey(&mut self, command: ReplayCommand, inbox: &Receiver<ReplayCommand>) {
+        match command {
+            ReplayCommand::Step { is_later } => {
+                self.playing = None;
+                self.cursor.step(is_later);
+            }
+            ReplayCommand::GoTo(at) => self.cursor.go_to(at),
+            ReplayCommand::Finding { is_later } => {
+                self.playing = None;
+                if let Some(at) = self.cursor.finding(is_later, || inbox.is_empty()) {
+                    self.cursor.go_to(at);
+                }
+            }
+            ReplayCommand::Play => {
+                self.playing = match self.playing {
+                    Some(_) => None,
+                    None => Some(self.playing_on()),
+                };
+            }
+            ReplayCommand::Speed { is_faster } => {
+                let factor = if is_faster { 2.0 } else { 0.5 };
+                self.speed = (self.speed * factor).clamp(*Replay::SPEEDS.start(), *Replay::SPEEDS.end());
+            }
+            ReplayCommand::Timeline { .. } => {}
+        }
+        // The speed, or the moment, is another one.
+        self.playing = self.playing.map(|_| self.playing_on());
+        self.in_gap_since = None;
+        self.show();
+    }
+
+    fn playing_on(&self) -> Playing {
+        Playing { since: Instant::now(), from: self.cursor.at() }
+    }
+
+    fn advance(&mut self) {
+        let Some(playing) = self.playing else { return };
+        if self.cursor.unwatched().is_some() {
+            let since = *self.in_gap_since.get_or_insert_with(Instant::now);
+            if since.elapsed() < GAP {
+                return;
+            }
+            self.in_gap_since = None;
+            match self.cursor.end_of_gap() {
+                Some(end) => self.cursor.go_to(end),
+                None => self.playing = None,
+            }
+            self.playing = self.playing.map(|_| self.playing_on());
+            return self.show();
+        }
+        let passed = playing.since.elapsed().as_secs_f64() * self.speed;
+        let passed = SignedDuration::try_from_secs_f64(passed).unwrap_or(SignedDuration::MAX);
+        let end = self.cursor.span().1;
+        let at = playing.from.checked_add(passed).unwrap_or(end);
+        self.cursor.go_to(at);
+        if at >= end {
+            self.playing = None;
+        }
+        self.show();
+    }
+
+    // Publishes the moment.
+    fn show(&mut self) {
+        let moment = PlayedMoment {
+            at: self.cursor.at(),
+            recorded: self.cursor.span(),
+            unwatched: self.cursor.unwatched().cloned(),
+            is_playing: self.playing.is_some(),
+            speed: self.speed,
+            notes: self.notes(),
+        };
+        let place = self.cursor.place();
+        let known = self.shown.take().filter(|(shown, _)| Some(*shown) == place);
+        let sample = match known {
+            Some((_, sample)) => Arc::unwrap_or_clone(sample),
+            None => self.sample(place),
+        };
+        let sample = Arc::new(Sample { replay: Some(moment), ..sample });
+        self.shown = place.map(|place| (place, Arc::clone(&sample)));
+        self.publish.send_replace(Some(sample));
+    }
+
+    fn sample(&mut self, place: Option<SnapshotPlace>) -> Sample {
+        let found = place.and_then(|place| Some((place, self.cursor.snapshot(place)?)));
+        let Some((place, snapshot)) = found else {
+            return self.nothing();
+        };
+        let trends = self.trends(place, &snapshot);
+        Sample { snapshot, trends, recorder: None, replay: None, took: Duration::ZERO }
+    }
+
+    fn nothing(&self) -> Sample {
+        let snapshot = Snapshot {
+            taken_at: self.cursor.at(),
+            host: String::new(),
+            looker: None,
+            databases: Vec::new(),
+            pidfiles: Vec::new(),
+            trace: None,
+            sampling: None,
+            unseen: Vec::new(),
+        };
+        Sample { snapshot, trends: Vec::new(), recorder: None, replay: None, took: Duration::ZERO }
+    }
+
+    fn trends(&mut self, place: SnapshotPlace, snapshot: &Snapshot) -> Vec<DatabaseTrend> {
+        let paths: Vec<_> =
+            snapshot.databases.iter().map(|it| it.path.to_string_lossy().into_owned()).collect();
+        let before = self.cursor.earlier(place, GROWTH);
+        let before = before.and_then(|before| Some((before, self.cursor.snapshot(before)?)));
+        let strips = past::strips(&mut self.cursor, self.base, place, &paths);
+        let trend = |(database, lanes): (&crate::snapshot::Database, _)| {
+            let growth = before.as_ref().and_then(|(before, snapshot)| {
+                let earlier = snapshot.databases.iter().find(|it| it.path == database.path)?;
+                let (then, now) = (earlier.files.wal.as_ref()?, database.files.wal.as_ref()?);
+                let grown = now.bytes.checked_sub(then.bytes).filter(|_| now.inode == then.inode)?;
+                #[expect(clippy::cast_precision_loss, reason = "a rate, shown rounded")]
+                Some(grown as f64 / place.at.duration_since(before.at).as_secs_f64())
+            });
+            DatabaseTrend { wal_bytes_per_second: growth, frames_moved_per_second: None, lanes }
+        };
+        snapshot.databases.iter().zip(strips).map(trend).collect()
+    }
+
+    fn notes(&mut self) -> Arc<[RecordedNote]> {
+        let Some(place) = self.cursor.place() else { return Arc::default() };
+        let at = self.cursor.at();
+        let frames = self.cursor.frames(place);
+        let lines = frames.iter().flat_map(|frame| &frame.lines).filter(|line| line.stamp.at <= at);
+        let mut notes: Vec<_> = lines.filter_map(RecordedNote::of).collect();
+        notes.drain(..notes.len().saturating_sub(NOTES));
+        notes.into()
+    }
+
+    // Answers the newest request for the past. A newer command comes first.
+    fn answer(&mut self, inbox: &Receiver<ReplayCommand>) {
+        let Some((index, window)) = self.asked.filter(|_| inbox.is_empty()) else { return };
+        let path = self.shown.as_ref().and_then(|(_, sample)| {
+            Some(sample.snapshot.databases.get(index)?.path.to_string_lossy().into_owned())
+        });
+        let timeline = match path {
+            Some(path) => {
+                let timeline = past::timeline(&self.cursor, self.base, &path, window, || inbox.is_empty());
+                // It is asked again after that command.
+                let Some(timeline) = timeline else { return };
+                Some(Arc::new(timeline))
+            }
+            None => None,
+        };
+        self.asked = None;
+        // A console that is gone asks for nothing.
+        let _ = self.outbox.send((index, timeline));
+    }
+}
