@@ -154,6 +154,15 @@ pub enum EffectReport {
         target: SignalTarget,
         lines: Result<Vec<String>, String>,
     },
+    /// An ingestion that the console started has a process; its journal may not exist yet.
+    IngestStarted {
+        database: PathBuf,
+        pid: u32,
+    },
+    /// The process of an ingestion that the console was to start is gone, or never came to be; the reason follows.
+    IngestGone {
+        database: PathBuf,
+    },
     /// An ingestion was not started, for this reason.
     IngestRefused(String),
     /// An ingestion that the console started has ended.

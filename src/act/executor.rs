@@ -295,7 +295,7 @@ impl EffectExecutor {
             "--".into(),
             folder.into(),
         ];
-        let (outbox, folder) = (self.outbox.clone(), folder.to_owned());
+        let (outbox, folder, database) = (self.outbox.clone(), folder.to_owned(), database.to_owned());
         tokio::spawn(async move {
             let refuse = |why: String| EffectReport::IngestRefused(text::clean(&why));
             let name = folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned();
@@ -305,16 +305,20 @@ impl EffectExecutor {
                 Err(error) => refuse(error.to_string()),
                 Ok(None) => match worker::detach(permit, &args.each_ref().map(AsRef::as_ref)) {
                     Err(error) => refuse(error.to_string()),
-                    Ok((pid, end)) => match end.await {
-                        Ok(end) => EffectReport::Ingested { name: text::clean(&name), pid, end },
-                        Err(error) => {
-                            let text = format!("the ingestion of {name} ended: {error}");
-                            EffectReport::Outcome(ActionOutcome::bad(text))
+                    Ok((pid, end)) => {
+                        let _ = outbox.send(EffectReport::IngestStarted { database: database.clone(), pid });
+                        match end.await {
+                            Ok(end) => EffectReport::Ingested { name: text::clean(&name), pid, end },
+                            Err(error) => {
+                                let text = format!("the ingestion of {name} ended: {error}");
+                                EffectReport::Outcome(ActionOutcome::bad(text))
+                            }
                         }
-                    },
+                    }
                 },
             };
-            // The console may have quit; then the report is not needed.
+            // The console may have quit; then the reports are not needed.
+            let _ = outbox.send(EffectReport::IngestGone { database });
             let _ = outbox.send(report);
         });
     }

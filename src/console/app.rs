@@ -50,7 +50,7 @@ mod tree;
 
 pub use documents::{DocumentSearch, OpenDocument, SearchState};
 pub use findings::{FindingId, FindingRow, ResolvedFinding};
-use ingestion::EndedRun;
+use ingestion::{EndedRun, StartingRun};
 pub use ingestion_rows::IngestionRow;
 pub use log::{KEPT_LINES, LogLine};
 pub use mode::{Mode, Overlay};
@@ -70,6 +70,7 @@ pub use tree::{TreeBranch, UnlistedParent};
 use database_state::DatabaseStates;
 use log::LogHistory;
 use mouse::Pointer;
+use notice::ActiveNotice;
 
 #[derive(Debug, Clone)]
 pub enum Message {
@@ -103,13 +104,6 @@ pub struct DrawnFrame {
     pub log_end: Option<usize>,
 }
 
-/// What just happened. It is shown until the next key, a change of database, or its timeout.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct ActiveNotice {
-    notice: Notice,
-    until: Timestamp,
-}
-
 /// What the console receives at its start and never changes.
 #[derive(Debug, Clone)]
 pub struct AppSetup {
@@ -136,9 +130,6 @@ pub struct AppSetup {
     /// Whether it shows a recording.
     pub is_replay: bool,
 }
-
-/// How long a notice stays if no key is pressed.
-const NOTICE: Duration = Duration::from_secs(5);
 
 /// The state of the console.
 #[derive(Debug)]
@@ -174,6 +165,8 @@ pub struct App {
     /// The last minutes of the database with this index, for the panel of a large screen.
     recent: Option<(usize, Arc<Timeline>)>,
     ended_run: Option<EndedRun>,
+    /// The runs that the console started and that no sample has shown yet.
+    starting_runs: Vec<StartingRun>,
     /// The dialog of the last confirmed ingestion. It reopens if the ingestion is refused.
     confirmed_ingest: Option<IngestDialog>,
     notice: Option<ActiveNotice>,
@@ -212,6 +205,7 @@ impl App {
             extent: TextExtent::default(),
             recent: None,
             ended_run: None,
+            starting_runs: Vec::new(),
             confirmed_ingest: None,
             notice: None,
             python_stack: None,
@@ -251,6 +245,7 @@ impl App {
             Message::Look(look) => self.sampled(&look),
             Message::Drawn(drawn) => {
                 self.drawn(drawn.text);
+                self.end_was_drawn();
                 if let Some(farthest) = drawn.log_end {
                     self.limit_log(farthest);
                 }
@@ -290,6 +285,14 @@ impl App {
             }
             Message::Report(EffectReport::PythonStack { target, lines }) => {
                 self.stack_arrived(target, lines);
+                Vec::new()
+            }
+            Message::Report(EffectReport::IngestStarted { database, pid }) => {
+                self.ingestion_started(&database, pid);
+                vec![Effect::Refresh]
+            }
+            Message::Report(EffectReport::IngestGone { database }) => {
+                self.starting_runs.retain(|starting| starting.database != database);
                 Vec::new()
             }
             Message::Report(EffectReport::IngestRefused(why)) => self.ingest_refused(why),
@@ -349,7 +352,7 @@ impl App {
         // While samples arrive in time, no tick does.
         self.drop_old_notice();
         let before = self.selected_process().map(|process| (process.pid, process.who()));
-        let running = self.running_ingestion().map(|ingestion| ingestion.run.clone());
+        let running = self.running_ingestion().map(|ingestion| (ingestion.run.clone(), ingestion.pid));
         if self.newest.replace(Arc::clone(look)).is_none() {
             self.open_on_many();
         }
@@ -360,6 +363,8 @@ impl App {
         let mut effects = self.follow_findings(look);
         self.keep_selection();
         self.note_ended_run(running);
+        self.drop_shown_runs();
+        effects.extend(self.close_dialog_of_ended());
         effects.extend(self.follow_timeline());
         effects.extend(self.ask_recent());
         if self.is_replay() {
@@ -377,29 +382,6 @@ impl App {
         effects.extend(self.due_checkpoints(&look.snapshot));
         effects.extend(self.due_questions(look));
         effects
-    }
-
-    /// Shows a notice, and returns the effect that logs it.
-    fn notify(&mut self, notice: impl Into<Notice>) -> Effect {
-        let notice = notice.into();
-        let effect = Effect::Note(notice.level(), notice.to_string());
-        self.show_notice(notice);
-        effect
-    }
-
-    /// Shows a notice that is not logged.
-    fn show_notice(&mut self, notice: Notice) {
-        let until = self.clock.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
-        self.notice = Some(ActiveNotice { notice, until });
-    }
-
-    /// The notice on the screen.
-    pub fn notice(&self) -> Option<&Notice> {
-        self.notice.as_ref().map(|it| &it.notice)
-    }
-
-    fn drop_old_notice(&mut self) {
-        self.notice.take_if(|notice| notice.until <= self.clock);
     }
 
     #[must_use]

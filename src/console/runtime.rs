@@ -94,6 +94,10 @@ pub async fn run(app: App, theme: Theme, source: SampleSource, places: &Places) 
             }
             signal = endings.next() => return Ok(at_work.leave_screen(exit_code(signal))),
         };
+        // A key means what was on the screen at its time.
+        if matches!(message, Some(Message::Key(_))) {
+            at_work.handle(Message::Tick(Timestamp::now()))?;
+        }
         if let Some(message) = message
             && let Some(code) = at_work.handle(message)?
         {

@@ -100,7 +100,10 @@ fn add_notices(lines: &mut Lines) {
         Notice::NothingStale => [Notice::NothingStale],
         Notice::UnknownStart { .. } => [Notice::UnknownStart { pid: 7 }],
         Notice::Refused(_) => [Notice::Refused(refused.clone())],
-        Notice::IngestionEnded => [Notice::IngestionEnded],
+        Notice::IngestionEnded { .. } => [Notice::IngestionEnded { figures: ", 3 of 301 files".to_owned() }],
+        Notice::IngestionStarts { .. } => [
+            Notice::IngestionStarts { folder: "/home/me/notes".to_owned(), key: key() },
+        ],
         Notice::WatchEnded => [Notice::WatchEnded],
         Notice::IngestionJustEnded { .. } => [
             Notice::IngestionJustEnded { figures: ", 300 of 301 files, 1 failed".to_owned(), key: key() },

@@ -8,7 +8,7 @@ use waltop::{
         dialogs::DialogKind,
     },
     keymap::Panel,
-    snapshot::{Database, IngestionState, Severity},
+    snapshot::Severity,
 };
 
 use crate::stage::{Stage, contended, look};
@@ -17,6 +17,7 @@ mod documents;
 mod fields;
 mod mouse;
 mod palette;
+mod runs;
 mod selection;
 mod stopping;
 mod tags;
@@ -267,38 +268,6 @@ fn a_refused_ingestion_keeps_its_dialog_with_what_was_typed() {
     let screen = stage.screen();
     assert!(is_ingest_open(&stage) && stage.app.notice().is_none(), "{screen}");
     assert!(screen.contains("✖ cannot read /no/such/folder"), "{screen}");
-}
-
-/// The same database with an ingestion that runs, or has just ended.
-fn with_run(state: IngestionState) -> Database {
-    let mut database = contended();
-    let run = database.ingestions.first_mut().expect("the fixture has one");
-    run.state = state;
-    run.start_ticks = Some(1);
-    database
-}
-
-#[test]
-fn the_key_that_was_meant_to_stop_a_run_starts_none_when_the_run_has_just_ended() {
-    let mut stage = Stage::new(look(vec![with_run(IngestionState::Running)]), USUAL);
-    stage.look(look(vec![with_run(IngestionState::Completed)]));
-    assert!(!acts(&stage.keys("iy")));
-    assert!(!is_ingest_open(&stage), "{}", stage.screen());
-    stage.keys("i");
-    assert!(is_ingest_open(&stage), "{}", stage.screen());
-}
-
-#[test]
-fn a_run_that_ends_while_its_dialog_is_open_is_not_stopped_and_no_other_is_started() {
-    let mut stage = Stage::new(look(vec![with_run(IngestionState::Running)]), USUAL);
-    let pinned = pins(&stage.keys("i"));
-    assert_eq!(pinned.len(), 1);
-    stage.pinned(SignalTarget { pid: pinned[0], start_ticks: 1 });
-    assert!(matches!(stage.app.dialog(), Some(DialogKind::StopIngestion(_))), "{}", stage.screen());
-    stage.look(look(vec![with_run(IngestionState::Completed)]));
-    let effects = stage.keys("y");
-    assert!(!acts(&effects), "{effects:?}");
-    assert_eq!(stage.app.notice(), Some(&Notice::IngestionEnded));
 }
 
 #[test]

@@ -107,7 +107,7 @@ impl App {
             let kind = DialogKind::StopIngestion(StopIngestionDialog { folders, target, database });
             return self.pin(kind, vec![StopRequest::ingestion(target)]);
         }
-        if let Some(effects) = self.just_ended() {
+        if let Some(effects) = self.just_started().or_else(|| self.just_ended()) {
             return effects;
         }
         let Some(database) = self.database() else { return Vec::new() };

@@ -1,16 +1,20 @@
 //! What the console reports about a key or an effect. A test compares the kind; the sentence is made here.
 
-use std::{fmt, path::PathBuf};
+use std::{fmt, path::PathBuf, time::Duration};
 
+use jiff::Timestamp;
 use log::Level;
 
-use super::StopReport;
+use super::{App, StopReport};
 use crate::{
-    act::{ActionOutcome, gate::NotArmed, signal::SignalRefusal, worker::IngestEnd},
+    act::{ActionOutcome, Effect, gate::NotArmed, signal::SignalRefusal, worker::IngestEnd},
     diagnose::guard::GuardRefusal,
     keymap::Panel,
     recording::TimeError,
 };
+
+/// How long a notice stays if no key is pressed.
+const NOTICE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -128,7 +132,15 @@ pub enum Notice {
     },
     Refused(SignalRefusal),
     /// The ingestion of an open dialog ended.
-    IngestionEnded,
+    IngestionEnded {
+        /// What it did, as the middle of the sentence.
+        figures: String,
+    },
+    /// The ingestion was started and is not in any sample yet; `key` stops it then.
+    IngestionStarts {
+        folder: String,
+        key: String,
+    },
     /// The watch of an open dialog ended.
     WatchEnded,
     /// The key would have stopped an ingestion that has just ended.
@@ -213,7 +225,8 @@ impl Notice {
             | Self::RowsHidden { .. }
             | Self::NothingToFix
             | Self::NothingStale
-            | Self::IngestionEnded
+            | Self::IngestionEnded { .. }
+            | Self::IngestionStarts { .. }
             | Self::WatchEnded => (Level::Info, false),
             Self::Copied(_)
             | Self::Tree { .. }
@@ -255,9 +268,7 @@ impl fmt::Display for Notice {
             Self::NothingFound { key } => {
                 write!(f, "nothing is found here that would call for a stop: {key} shows the processes")
             }
-            Self::WorstNamesNobody => {
-                f.write_str("the worst finding here names no process that can be stopped")
-            }
+            Self::WorstNamesNobody => f.write_str("the worst finding here names no process to stop"),
             Self::NoProcessSelected { key } => {
                 write!(f, "no process is selected here: {key} selects one, if there is any")
             }
@@ -271,10 +282,10 @@ impl fmt::Display for Notice {
                 who.join(", ")
             ),
             Self::NothingToSearch => f.write_str("there is no database here to search in"),
-            Self::Tree { is_on: true } => {
-                f.write_str("the processes are a tree: children below their parents")
-            }
-            Self::Tree { is_on: false } => f.write_str("the processes are a list"),
+            Self::Tree { is_on } => f.write_str(match is_on {
+                true => "the processes are a tree: children below their parents",
+                false => "the processes are a list",
+            }),
             Self::RowsHidden { by: RowCover::Timeline, key } => {
                 write!(f, "the rows lie under the timeline: {key} closes it")
             }
@@ -314,7 +325,12 @@ impl fmt::Display for Notice {
                 write!(f, "cannot tell when {pid} started; stop it with kill {pid}")
             }
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::IngestionEnded => f.write_str("the ingestion has ended: nothing was stopped"),
+            Self::IngestionEnded { figures } => {
+                write!(f, "the ingestion has ended{figures}: nothing was stopped")
+            }
+            Self::IngestionStarts { folder, key } => {
+                write!(f, "the ingestion of {folder} is starting: {key} stops it once it is in the panel")
+            }
             Self::WatchEnded => f.write_str("the watch has ended: nothing was stopped"),
             Self::IngestionJustEnded { figures, key } => write!(
                 f,
@@ -331,6 +347,38 @@ impl fmt::Display for Notice {
             Self::Stop(report) => report.fmt(f),
             Self::Outcome(outcome) => f.write_str(&outcome.text),
         }
+    }
+}
+
+/// What just happened. It is shown until the next key, a change of database, or its timeout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ActiveNotice {
+    notice: Notice,
+    until: Timestamp,
+}
+
+impl App {
+    /// Shows a notice, and returns the effect that logs it.
+    pub(super) fn notify(&mut self, notice: impl Into<Notice>) -> Effect {
+        let notice = notice.into();
+        let effect = Effect::Note(notice.level(), notice.to_string());
+        self.show_notice(notice);
+        effect
+    }
+
+    /// Shows a notice that is not logged.
+    pub(super) fn show_notice(&mut self, notice: Notice) {
+        let until = self.clock.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
+        self.notice = Some(ActiveNotice { notice, until });
+    }
+
+    /// The notice on the screen.
+    pub fn notice(&self) -> Option<&Notice> {
+        self.notice.as_ref().map(|it| &it.notice)
+    }
+
+    pub(super) fn drop_old_notice(&mut self) {
+        self.notice.take_if(|notice| notice.until <= self.clock);
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     snapshot::{IngestWatcher, Process},
 };
 
-use super::{App, Notice, ingestion::at_home, ingestion_rows::watch_target};
+use super::{App, Notice, Overlay, ingestion::at_home, ingestion_rows::watch_target};
 use crate::console::dialogs::{
     DialogKind, DialogReply, KillDialog, PendingStop, ReapList, ReapRow, StopDialog, StopIngestionDialog,
     StopMark, StopWatchDialog, StoppedProcess, TaggedDialog, WaitingDialog,
@@ -153,6 +153,13 @@ impl App {
         if reply == DialogReply::Open {
             return Vec::new();
         }
+        if matches!(reply, DialogReply::Yes(_))
+            && let Some(pid) = self.begun_meanwhile().map(|run| run.pid)
+            && let Some(Overlay::Dialog(dialog)) = &mut self.overlay
+        {
+            dialog.complaint = Some(format!("nothing was started: the ingestion of process {pid} runs"));
+            return Vec::new();
+        }
         let Some(dialog) = self.take_dialog(|_| true) else { return Vec::new() };
         match reply {
             DialogReply::Yes(act) => self.recheck_confirmed(dialog.kind, act),
@@ -189,6 +196,9 @@ impl App {
                 vec![self.notify(notice), Effect::Unpin]
             }
             Ok(confirmed) => {
+                if let ConfirmedAction::Ingest { database, folder, .. } = confirmed.act() {
+                    self.ingestion_starts(database.clone(), folder.clone());
+                }
                 self.wait_for(kind);
                 vec![self.notify(begins), Effect::Act(confirmed)]
             }

@@ -13,8 +13,8 @@ use crate::{
         preview::{COUNTING, FolderPreview},
     },
     ingest::BatchSetting,
-    snapshot::{Database, FindingKind},
-    units,
+    snapshot::{Database, FindingKind, Ingestion},
+    text, units,
 };
 
 /// How many names that complete the path are shown.
@@ -27,6 +27,8 @@ pub struct IngestDialog {
     batch: Input,
     /// A warning about the database.
     warning: Option<String>,
+    /// The runs that were active when the dialog was opened.
+    running: Vec<String>,
     /// The folders of the run before, if there were several: the field has the first.
     previous: Vec<String>,
     /// The text whose preview was requested last.
@@ -46,6 +48,7 @@ impl IngestDialog {
             folder: previous.first().cloned().unwrap_or_else(|| folder.display().to_string()).into(),
             batch: "auto".into(),
             warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
+            running: running(database).map(|run| run.run.clone()).collect(),
             previous: if previous.len() > 1 { previous.to_vec() } else { Vec::new() },
             asked: None,
             preview: None,
@@ -70,6 +73,12 @@ impl IngestDialog {
         if preview.typed == self.folder.value() {
             self.preview = Some(preview);
         }
+    }
+
+    /// The active ingestion into the database that has begun since the dialog was opened.
+    pub(in crate::console) fn begun<'a>(&self, databases: &'a [Database]) -> Option<&'a Ingestion> {
+        let database = databases.iter().find(|it| it.path == self.database)?;
+        running(database).find(|run| !self.running.contains(&run.run))
     }
 
     fn known(&self) -> Option<&FolderPreview> {
@@ -161,7 +170,7 @@ impl DialogContent for IngestDialog {
         })
     }
 
-    fn body(&self, _scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
+    fn body(&self, scene: DialogScene<'_>, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = page.plain(&format!(
             "Takes the Markdown and text files of a folder into {}, into tables of its own: nodes, edges and others.",
             self.database.display()
@@ -169,6 +178,14 @@ impl DialogContent for IngestDialog {
         lines.extend(page.plain("It runs in its own process and continues when this console quits."));
         if let [_, rest @ ..] = self.previous.as_slice() {
             lines.extend(page.muted(&format!("The last ingestion also took {}.", rest.join(", "))));
+        }
+        if let Some(run) = self.begun(scene.databases) {
+            let folders = text::clean(&run.folders.join(" "));
+            let text = format!(
+                "▲ An ingestion of {folders} has begun meanwhile (process {}). Esc leaves; the same key then stops it.",
+                run.pid
+            );
+            lines.extend(page.sentence(Level::Warn, &text));
         }
         if let Some(warning) = &self.warning {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {warning}")));
@@ -184,6 +201,10 @@ impl DialogContent for IngestDialog {
         }
         lines
     }
+}
+
+fn running(database: &Database) -> impl Iterator<Item = &Ingestion> {
+    database.ingestions.iter().filter(|run| run.is_running())
 }
 
 fn common_start(names: &[String]) -> &str {

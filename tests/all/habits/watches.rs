@@ -82,8 +82,9 @@ fn a_watch_that_ends_while_its_dialog_is_open_is_not_stopped() {
     let mut database = watched();
     database.watchers.clear();
     stage.look(look(vec![database]));
-    assert!(!acts(&stage.keys("y")));
     assert_eq!(stage.app.notice(), Some(&Notice::WatchEnded));
+    assert!(stage.app.dialog().is_none(), "{}", stage.screen());
+    assert!(!acts(&stage.keys("y")));
 }
 
 #[test]

@@ -26,7 +26,8 @@ impl App {
         if let DialogKind::StopIngestion(StopIngestionDialog { target, .. }) = &kind
             && !self.is_ingesting(target.pid)
         {
-            return vec![self.notify(Notice::IngestionEnded), Effect::Unpin];
+            let figures = self.figures_of(target.pid);
+            return vec![self.notify(Notice::IngestionEnded { figures }), Effect::Unpin];
         }
         if let DialogKind::StopWatch(StopWatchDialog { target, .. }) = &kind
             && !self.is_watching(*target)
@@ -54,6 +55,24 @@ impl App {
         }
         effects.extend(self.confirmed(kind, act));
         effects
+    }
+
+    /// Closes the dialog about an ingestion or a watch that has ended, as of the newest sample.
+    #[must_use]
+    pub(in crate::console::app) fn close_dialog_of_ended(&mut self) -> Vec<Effect> {
+        let notice = match self.dialog() {
+            Some(DialogKind::StopIngestion(StopIngestionDialog { target, .. }))
+                if !self.is_ingesting(target.pid) =>
+            {
+                Notice::IngestionEnded { figures: self.figures_of(target.pid) }
+            }
+            Some(DialogKind::StopWatch(StopWatchDialog { target, .. })) if !self.is_watching(*target) => {
+                Notice::WatchEnded
+            }
+            _ => return Vec::new(),
+        };
+        self.close_overlay();
+        vec![self.notify(notice), Effect::Unpin]
     }
 
     /// Whether `pid` still runs an ingestion or a watch, as of the newest sample.
