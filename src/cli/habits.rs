@@ -52,9 +52,25 @@ pub fn command_for(word: &str) -> Option<&'static str> {
 /// What is meant by the option that `error` found unknown; `command` is empty for the console.
 pub fn meant_by(error: &clap::Error, command: &str) -> Option<String> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else { return None };
+    if option == "--db" && takes_database(command) {
+        return Some(format!("waltop {command} DB"));
+    }
+    // Every other letter would be as near.
+    if option.len() == 2 {
+        let exact = OPTIONS.iter().find(|(of, known, _)| *of == command && known == option);
+        return exact.map(|(.., meant)| (*meant).to_owned());
+    }
     let known = || OPTIONS.iter().filter(|(of, ..)| *of == command);
     let nearest = text::similar(option, known().map(|(_, option, _)| *option))?;
     known().find(|(_, option, _)| *option == nearest).map(|(.., meant)| (*meant).to_owned())
+}
+
+/// Whether `command` takes its database as a word.
+fn takes_database(command: &str) -> bool {
+    let cli = super::Cli::command();
+    let is_database =
+        |arg: &clap::Arg| arg.get_value_names().is_some_and(|names| names.iter().any(|name| name == "DB"));
+    cli.find_subcommand(command).is_some_and(|it| it.get_positionals().any(is_database))
 }
 
 /// The help of the command that is most similar to the one that `error` found unknown. clap proposes one by itself only

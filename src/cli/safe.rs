@@ -32,7 +32,7 @@ pub struct SafeArgs {
     #[arg(value_name = "DB")]
     database: PathBuf,
     /// What is to be done with it.
-    #[arg(long = "for", value_enum, ignore_case = true, value_name = "PURPOSE")]
+    #[arg(long = "for", value_enum, ignore_case = true, value_name = "copy|vacuum|convert|restore")]
     purpose: SafePurpose,
     /// With --for copy: let SQLite copy the database to this new file, whether or not it is in use.
     #[arg(long, value_name = "FILE")]

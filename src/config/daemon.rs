@@ -112,6 +112,10 @@ mod tests {
                 "c.toml, line 4: unknown key `maxage` in `daemon`; did you mean `max_age`?",
             ),
             (
+                "[[daemon]]\nname = \"a\"\nmatch = \"a\"",
+                "c.toml, line 3: unknown key `match` in `daemon`; did you mean `pattern`?",
+            ),
+            (
                 "[[daemon]]\nname = \"a\"\npattern = \"a\"\nsingleton = 1",
                 "c.toml, line 4: `daemon.singleton`: invalid type: integer `1`, expected a boolean",
             ),

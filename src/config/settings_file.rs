@@ -147,8 +147,23 @@ pub fn unknown_value<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -
     format!("unknown value `{name}`{}", did_you_mean(name, known))
 }
 
+/// What other programs call a key, and its name here.
+const HABITS: [(&str, &str); 5] = [
+    ("match", "pattern"),
+    ("matches", "pattern"),
+    ("regex", "pattern"),
+    ("command", "pattern"),
+    ("age", "max_age"),
+];
+
 fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    text::nearest(name, known).map(|nearest| format!("; did you mean `{nearest}`?")).unwrap_or_default()
+    let known: Vec<&str> = known.into_iter().collect();
+    let is_meant = |(habit, key): &&(&str, &str)| *habit == name && known.contains(key);
+    let meant = HABITS.iter().find(is_meant).map(|(_, key)| *key);
+    meant
+        .or_else(|| text::nearest(name, known.iter().copied()))
+        .map(|nearest| format!("; did you mean `{nearest}`?"))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

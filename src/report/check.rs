@@ -124,12 +124,9 @@ impl CheckedDatabase {
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for checked in &self.databases {
-            let is_only = self.databases.len() == 1 && checked.counts(self.fail_on);
-            if !is_only {
-                let path = text::clean(&checked.path.display().to_string());
-                writeln!(f, "{path}: {}", checked.verdict(self.fail_on, !self.unseen.is_empty()))?;
-            }
-            let indent = if is_only { "" } else { "  " };
+            let path = text::clean(&checked.path.display().to_string());
+            writeln!(f, "{path}: {}", checked.verdict(self.fail_on, !self.unseen.is_empty()))?;
+            let indent = "  ";
             for finding in &checked.findings {
                 let Finding { severity, kind, message, .. } = finding;
                 writeln!(f, "{indent}{:<8} {kind}: {}", severity.to_string(), text::clean(message))?;
@@ -144,16 +141,20 @@ impl fmt::Display for CheckReport {
         for Unseen { what, why } in &self.unseen {
             writeln!(f, "not seen: {}: {}", text::clean(what), text::clean(why))?;
         }
-        if self.verdict == CheckVerdict::Fine {
-            match self.sampled_ms {
-                None => writeln!(f, "locks read at two moments only: --for 30s samples them for that long")?,
-                Some(ms) if ms < LONG_SAMPLE_MS => {
-                    writeln!(f, "locks sampled for {}: --for 30s samples longer", units::duration(ms))?;
-                }
-                Some(ms) => writeln!(f, "locks sampled for {}", units::duration(ms))?,
+        let missed = "a lock that is held now and then can be missed";
+        match self.sampled_ms {
+            None => {
+                writeln!(f, "locks read at two moments only, so {missed}: --for 30s samples for that long")
             }
+            Some(ms) if ms < LONG_SAMPLE_MS => {
+                writeln!(
+                    f,
+                    "locks sampled for {}, so {missed}: --for 30s samples longer",
+                    units::duration(ms)
+                )
+            }
+            Some(ms) => writeln!(f, "locks sampled for {}", units::duration(ms)),
         }
-        Ok(())
     }
 }
 
@@ -202,16 +203,22 @@ mod tests {
         CheckReport::new(snapshot, fail_on, None)
     }
 
+    const MOMENTS: &str = "locks read at two moments only, so a lock that is held now and then can be missed: \
+                           --for 30s samples for that long\n";
+
     #[test]
-    fn one_database_with_findings_needs_no_line_of_its_own() {
+    fn every_database_has_a_line_and_the_last_line_says_what_was_watched() {
         let pin = finding(FindingKind::PinnedWal, Severity::Error, Some("kill -TERM 7"));
         let bare = finding(FindingKind::BareClient, Severity::Info, None);
         let report = report(vec![vec![pin, bare]], Severity::Warning, Vec::new());
         assert_eq!((report.exit, report.verdict), (1, CheckVerdict::Findings));
         assert_eq!(
             report.to_string(),
-            "error    pinned-wal: 7 (sh) has [31m pinned-wal\n         remedy: kill -TERM 7 (in the console: x)\n\
-             info     bare-client: 7 (sh) has [31m bare-client\n"
+            format!(
+                "/srv/0.db: 1 error, 1 info\n  error    pinned-wal: 7 (sh) has [31m pinned-wal\n           \
+                 remedy: kill -TERM 7 (in the console: x)\n  info     bare-client: 7 (sh) has [31m \
+                 bare-client\n{MOMENTS}"
+            )
         );
     }
 
@@ -221,8 +228,10 @@ mod tests {
         let report = report(vec![vec![trap], vec![]], Severity::Warning, Vec::new());
         assert_eq!(
             report.to_string(),
-            "/srv/0.db: 1 warning\n  warning  readonly-trap: 7 (sh) has [31m readonly-trap\n\
-             /srv/1.db: nothing wrong\n"
+            format!(
+                "/srv/0.db: 1 warning\n  warning  readonly-trap: 7 (sh) has [31m readonly-trap\n\
+                 /srv/1.db: nothing wrong\n{MOMENTS}"
+            )
         );
     }
 
@@ -246,8 +255,10 @@ mod tests {
         let report = report(vec![vec![]], Severity::Warning, vec![unseen]);
         assert_eq!(
             report.to_string(),
-            "/srv/0.db: nothing wrong that could be seen\nnot seen: open files of 3 processes: denied\n\
-             locks read at two moments only: --for 30s samples them for that long\n"
+            format!(
+                "/srv/0.db: nothing wrong that could be seen\nnot seen: open files of 3 processes: denied\n\
+                 {MOMENTS}"
+            )
         );
         let long = CheckReport { sampled_ms: Some(30_000.0), ..report };
         assert!(long.to_string().ends_with("\nlocks sampled for 30 s\n"), "{long}");

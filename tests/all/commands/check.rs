@@ -59,7 +59,9 @@ fn a_pinned_log_fails_by_name_and_pid_and_its_healthy_twin_does_not() {
     let said = home.run(&["check", "notes.db"]);
     assert_eq!((said.code, said.err.as_str()), (Some(1), ""), "{said:?}");
     let mut lines = said.out.lines();
-    let line = lines.next().expect("a line");
+    let head = format!("{}: 1 warning", home.db().display());
+    assert!(lines.next().is_some_and(|line| line.starts_with(&head)), "{said:?}");
+    let line = lines.next().expect("a line").trim_start();
     assert!(line.starts_with(&format!("warning  pinned-wal: {} (", reader.pid())), "{said:?}");
     let remedy = format!("remedy: kill -TERM {} (in the console: x)", reader.pid());
     assert_eq!(lines.next().map(str::trim_start), Some(&*remedy));
@@ -80,7 +82,7 @@ fn a_warning_counts_unless_only_errors_do() {
     other.sql("SELECT * FROM t");
     let strict = home.run(&["check", "notes.db"]);
     assert_eq!(strict.code, Some(1), "{strict:?}");
-    assert!(strict.out.starts_with("warning  rollback-journal: notes.db uses"), "{strict:?}");
+    assert!(strict.out.contains("\n  warning  rollback-journal: notes.db uses"), "{strict:?}");
     let lenient = home.run(&["check", "notes.db", "--fail-on", "error"]);
     assert_eq!((lenient.code, lenient.err.as_str()), (Some(0), ""), "{lenient:?}");
     assert!(lenient.out.starts_with(&format!("{}: no error", home.db().display())), "{lenient:?}");
@@ -186,8 +188,9 @@ fn a_hold_while_it_watches_is_found() {
     two_minutes_pass(&home);
     let said = home.run(&["check", "notes.db", "--for", "200ms"]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    let line = format!("error    long-write-lock: {} (", writer.pid());
-    assert!(said.out.starts_with(&line), "{said:?}");
+    let line = format!("\n  error    long-write-lock: {} (", writer.pid());
+    assert!(said.out.contains(&line), "{said:?}");
+    assert!(said.out.contains("\nlocks sampled for 200 ms, so "), "it says what it watched: {said:?}");
 }
 
 #[test]
