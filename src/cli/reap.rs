@@ -54,8 +54,8 @@ pub struct ReapArgs {
     /// How long to wait for processes to exit after SIGTERM.
     #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
     grace: Duration,
-    /// How long to watch first: a process is idle only if it does nothing all that time, and for 5s or more.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, default_value = "5s")]
+    /// How long to watch first: a process is idle only if it does nothing all that time, and for 30s or more.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, default_value = "30s")]
     watch: Duration,
     /// Stop only this process; can be repeated.
     #[arg(long, value_name = "PID", value_parser = pid_of)]

@@ -11,9 +11,10 @@ pub struct Thresholds {
     /// How long a reader may pin the log.
     #[serde(deserialize_with = "duration_steps::<_, 10>")]
     pub pinned_wal: (Duration, Duration),
-    /// How long a reader may keep an old state of the database, however few frames it pins.
-    #[serde(deserialize_with = "scalar")]
-    pub old_snapshot: Duration,
+    /// How long a reader may keep an old state of the database, however few frames it pins; the second step is that of
+    /// one that waits for something else meanwhile and blocks the log.
+    #[serde(deserialize_with = "duration_steps::<_, 3>")]
+    pub old_snapshot: (Duration, Duration),
     /// How long the write lock may be held, as a share of the profile's `busy_timeout`.
     #[serde(deserialize_with = "share_steps")]
     pub long_write_lock: (f64, f64),
@@ -91,7 +92,7 @@ impl Default for Thresholds {
     fn default() -> Self {
         Self {
             pinned_wal: (Duration::from_mins(1), Duration::from_mins(10)),
-            old_snapshot: Duration::from_mins(1),
+            old_snapshot: (Duration::from_mins(1), Duration::from_mins(3)),
             long_write_lock: (0.5, 1.0),
             busy_lock: (0.8, 0.95),
             long_checkpoint: (Duration::from_secs(5), Duration::from_secs(30)),
@@ -114,7 +115,7 @@ impl Default for Thresholds {
             restarts: 3,
             copy_rounds: 3,
             idle: Duration::from_mins(30),
-            least_idle: Duration::from_secs(5),
+            least_idle: Duration::from_secs(30),
         }
     }
 }

@@ -9,6 +9,7 @@ pub fn with_activity(mut finding: Finding, database: &Database) -> Finding {
         FindingKind::LongWriteLock
             | FindingKind::LongCheckpoint
             | FindingKind::PinnedWal
+            | FindingKind::OldSnapshot
             | FindingKind::SlowBatch
     );
     let process = finding.pid.filter(|_| is_about_a_hold).and_then(|pid| database.process(pid));

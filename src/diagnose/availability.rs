@@ -14,6 +14,11 @@ pub fn fill_in(snapshot: &mut Snapshot, config: &Config) {
     let interval_ms = snapshot.sampling.and_then(|sampling| sampling.interval_ms);
     let unseen: Vec<String> = snapshot.unseen.iter().map(|unseen| unseen.what.clone()).collect();
     for database in &mut snapshot.databases {
+        let is_idle = database.locks.write_holds.as_ref().is_none_or(|holds| holds.count == 0);
+        // No program can have waited for it.
+        if database.files.db.is_none() || database.processes.is_empty() && is_idle {
+            continue;
+        }
         let profile = config.profile_of(&database.path);
         let found = availability(&database.locks, profile, config);
         database.locks.availability = found.map(|found| LockAvailability {
@@ -138,6 +143,20 @@ mod tests {
         let mut unsampled = sampled(0.0, 0.0, 30_000.0);
         unsampled.locks.write_holds = None;
         assert_eq!(is_free(unsampled), None);
+    }
+
+    #[test]
+    fn a_database_that_no_program_can_have_waited_for_has_no_statement() {
+        let mut missing = sampled(0.0, 0.0, 30_000.0);
+        missing.files.db = None;
+        assert_eq!(is_free(missing), None);
+        let unused = |count| {
+            let mut database = sampled(0.0, 0.0, 30_000.0);
+            database.processes.clear();
+            database.locks.write_holds.as_mut().expect("it was sampled").count = count;
+            is_free(database)
+        };
+        assert_eq!([unused(0), unused(3)], [None, Some(true)], "some wrote and are gone");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{Rule, RuleFacts, RuleInput, evidence, quoted};
+use super::{Rule, RuleFacts, RuleInput, evidence, no_remedy, quoted};
 use crate::{
     snapshot::{Database, Finding, FindingKind, Ingestion, IngestionState, Remedy, RemedyAction, Severity},
     units,
@@ -63,7 +63,7 @@ pub struct FailedFiles;
 
 impl Rule for FailedFiles {
     fn facts(&self) -> RuleFacts {
-        RuleFacts::new(FindingKind::FailedFiles, &[Severity::Warning]).with_actions(&[RemedyAction::Ingest])
+        RuleFacts::new(FindingKind::FailedFiles, &[Severity::Warning])
     }
 
     fn check(&self, look: &RuleInput<'_>) -> Vec<Finding> {
@@ -87,11 +87,12 @@ impl Rule for FailedFiles {
                     label: None,
                     pid: pid(run, look.database),
                     message: format!(
-                        "{} left {}{} out{}: they are not in the database",
+                        "{} left {}{} out{}: convert, exclude or repair {}, then ingest again",
                         name(run),
                         units::plural(run.files_failed, "file"),
                         of.unwrap_or_default(),
-                        first.unwrap_or_default()
+                        first.unwrap_or_default(),
+                        if run.files_failed == 1 { "it" } else { "them" }
                     ),
                     evidence: evidence([
                         ("run", run.run.clone().into()),
@@ -99,7 +100,8 @@ impl Rule for FailedFiles {
                         ("files_failed", run.files_failed.into()),
                         ("files", files.into()),
                     ]),
-                    remedy: again(run, look.database, ""),
+                    // Without a change to the files, a new run leaves them out again.
+                    remedy: no_remedy(),
                 }
             })
             .collect()
@@ -211,6 +213,11 @@ mod tests {
         (run.files_failed, run.failures) = (1, vec![failed("/srv/notes/a.md", "not valid UTF-8")]);
         let found = findings_of(&with(vec![run.clone()]));
         assert_eq!(outline(&found), [(FindingKind::FailedFiles, Warning, Some(INGESTER))]);
+        assert_eq!(
+            (found[0].remedy.action, found[0].remedy.command.as_ref()),
+            (None, None),
+            "a new run alone leaves it out again"
+        );
         assert_eq!(found[0].evidence["files_failed"], 1);
         assert_eq!(
             found[0].evidence["files"],

@@ -174,7 +174,7 @@ impl fmt::Display for NotIdle {
             Self::Lock { lock } => write!(f, "it holds the lock {lock}, as a transaction at work does"),
             Self::BriefWatch { watched_ms, least_ms } => write!(
                 f,
-                "it was watched for {}, and idleness takes {} to see",
+                "whether it is idle is not known yet: it was watched for {}, and that takes {}",
                 units::duration(*watched_ms),
                 units::duration(*least_ms)
             ),

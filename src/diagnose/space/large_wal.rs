@@ -24,6 +24,9 @@ use crate::{
 /// would make any checkpoint ineffective.
 pub struct LargeWal;
 
+/// A disk that is full later than this is no part of the sentence: the log does not grow at one rate for so long.
+const SOON: Duration = Duration::from_hours(24);
+
 /// A log is moved if less than one frame in this many waits.
 const SHARE: u64 = 10;
 
@@ -101,7 +104,9 @@ pub fn is_large(look: &RuleInput<'_>) -> bool {
 // How the log grows: as its rate predicts, or else between the first sample and the last.
 fn grows(database: &Database) -> Option<String> {
     if let Some(growth) = growth(database) {
-        let full = time_until_full(database).map(|it| format!(" (the disk is full in {})", duration(it)));
+        let full = time_until_full(database)
+            .filter(|it| *it <= SOON)
+            .map(|it| format!(" (the disk is full in {})", duration(it)));
         let full = full.unwrap_or_default();
         return (growth > 0.0).then(|| format!(" and grows by {}/s{full}", units::bytes(whole(growth))));
     }
@@ -278,6 +283,13 @@ mod tests {
         assert_eq!(found[0].evidence["growth_bytes_per_second"], 1_200_000.0);
         let until_full = found[0].evidence["disk_full_in_ms"].as_f64().expect("it is known");
         assert!((until_full - 50_000_000_000.0 / 1_200.0).abs() < 1.0, "{until_full}");
+        database.locks.readers.clear();
+        let is_full_soon = |growth: f64| {
+            let mut database = database.clone();
+            database.wal.as_mut().expect("a log").growth_bytes_per_second = Some(growth);
+            findings_of(&database)[0].message.contains("the disk is full in")
+        };
+        assert_eq!([1_200_000.0, 12_000.0].map(is_full_soon), [true, false], "not in 48 days");
         database.filesystem = None;
         let found = findings_of(&database);
         assert_eq!(found[0].evidence["disk_full_in_ms"], serde_json::Value::Null);

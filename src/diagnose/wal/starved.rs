@@ -226,7 +226,8 @@ impl<'a> StarvationCause<'a> {
         }
         let reading = &progress.reading;
         let is_read = reading.samples >= FEWEST_SAMPLES
-            && u64::from(reading.read) * 100 >= u64::from(reading.samples) * MOSTLY_READ;
+            && u64::from(reading.read) * 100 >= u64::from(reading.samples) * MOSTLY_READ
+            && are_there(&log_readers(reading, look), look);
         is_read.then_some(Self::Readers(reading))
     }
 
@@ -260,12 +261,22 @@ fn left_open(reader: &LogReader, look: &RuleInput<'_>) -> String {
     format!("a statement or a transaction has been left open in it for {held}; restart it")
 }
 
-fn always_read(reading: &LogReading, look: &RuleInput<'_>) -> String {
+/// The processes that read the log without writing; all that read it, if there are none.
+fn log_readers(reading: &LogReading, look: &RuleInput<'_>) -> Vec<i32> {
     // A process that writes reads for a moment before and after.
     let holds = look.database.locks.write_holds.as_ref();
     let writes = |pid: i32| holds.is_some_and(|holds| holds.by_process.iter().any(|it| it.pid == Some(pid)));
     let only_read: Vec<i32> = reading.pids.iter().copied().filter(|pid| !writes(*pid)).collect();
-    let pids = if only_read.is_empty() { &reading.pids } else { &only_read };
+    if only_read.is_empty() { reading.pids.clone() } else { only_read }
+}
+
+/// Whether one of `pids` still has the database open. What they did before their end says nothing about what comes.
+fn are_there(pids: &[i32], look: &RuleInput<'_>) -> bool {
+    pids.is_empty() || pids.iter().any(|pid| look.database.process(*pid).is_some())
+}
+
+fn always_read(reading: &LogReading, look: &RuleInput<'_>) -> String {
+    let pids = log_readers(reading, look);
     let reader = match pids[..] {
         [] => format!("{} is always in it", who(look.database, None)),
         [pid] => format!("{} is always in it", who(look.database, Some(pid))),

@@ -19,9 +19,15 @@ pub fn pins() -> Vec<Database> {
 }
 
 pub fn old_snapshots() -> Vec<Database> {
-    [19_030, 18_900]
-        .map(|frame| changed(pinned(), |it| it.locks.readers = vec![reader(READER, 1, frame, 70_000.0)]))
-        .into()
+    let reading =
+        |frame, held_ms| changed(pinned(), |it| it.locks.readers = vec![reader(READER, 1, frame, held_ms)]);
+    let forgotten = changed(reading(18_900, 286_000.0), |it| {
+        it.wal = Some(wal(19_031, 18_900));
+        let samples = std::iter::repeat_n(&Activity::Asleep, 40);
+        it.processes[1].activity = HolderActivity::of(samples, 8_000.0);
+        it.processes[1].idleness.cpu_idle_ms = Some(60_000.0);
+    });
+    vec![reading(19_030, 70_000.0), reading(18_900, 70_000.0), forgotten]
 }
 
 /// A log of 5,000 frames that grows between two samples `window_ms` apart.

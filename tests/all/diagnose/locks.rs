@@ -43,7 +43,7 @@ fn a_reader_that_was_forgotten_but_pins_little() {
     twin.sql("BEGIN").sql("SELECT * FROM t");
     // A query of two seconds is no forgotten transaction.
     assert_healthy(&mut scene.patient());
-    let mut watch = scene.watch_with(|config| config.thresholds.old_snapshot = Duration::from_millis(50));
+    let mut watch = scene.watch_with(|config| config.thresholds.old_snapshot.0 = Duration::from_millis(50));
     let finding = found(&mut watch, FindingKind::OldSnapshot, Some(reader.pid()));
     assert_eq!((finding.severity, finding.remedy.action), (Severity::Info, None));
     assert_eq!((&finding.evidence["newer_frames"], &finding.evidence["frame"]), (&1.into(), &1.into()));

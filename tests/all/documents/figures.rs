@@ -55,8 +55,9 @@ fn pages_quote_the_default_thresholds() {
     );
     quotes(
         FindingKind::OldSnapshot,
-        &format!("the same state of the database for {}", time(it.old_snapshot)),
+        &format!("the same state of the database for {}", time(it.old_snapshot.0)),
     );
+    quotes(FindingKind::OldSnapshot, &format!("blocks the log for {} (warning)", time(it.old_snapshot.1)));
     quotes(FindingKind::WalStarved, &format!("beginning for {} (warning)", time(it.wal_starved)));
     quotes(
         FindingKind::CommitStorm,

@@ -161,7 +161,7 @@ fn thresholds() -> String {
     let both = |(warning, error): (Duration, Duration)| format!("{}, {}", time(warning), time(error));
     let rows = [
         ("pinned_wal", "a reader pins the log", both(pinned_wal)),
-        ("old_snapshot", "a reader keeps an old state, of few frames", time(old_snapshot)),
+        ("old_snapshot", "a reader keeps an old state, of few frames (info, warning)", both(old_snapshot)),
         (
             "long_write_lock",
             "the write lock is held, as a share of `busy_timeout`",

@@ -139,7 +139,7 @@ mod tests {
         let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
         let week = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(168)))]);
         let other = ruled(vec![rule("node", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
-        let idling = old(idle(5000.0, 5000.0));
+        let idling = old(idle(30_000.0, 30_000.0));
         assert_eq!(against(&idling, &day), ["max-age"]);
         for config in [&week, &other, &config(), &ruled(vec![rule("bun", |_| {})])] {
             assert_eq!(against(&idling, config), NONE);
@@ -148,13 +148,18 @@ mod tests {
         let age_ms = 172_801_000.0;
         assert_eq!(
             verdict(&now.databases[0], WRITER).causes,
-            [StaleCause::MaxAge { rule: "bun".to_owned(), age_ms, limit_ms: 86_400_000.0, idle_ms: 5000.0 }]
+            [StaleCause::MaxAge {
+                rule: "bun".to_owned(),
+                age_ms,
+                limit_ms: 86_400_000.0,
+                idle_ms: 30_000.0
+            }]
         );
     }
 
     #[test]
     fn a_process_of_exactly_the_allowed_age_is_too_old() {
-        let idling = old(idle(5000.0, 5000.0));
+        let idling = old(idle(30_000.0, 30_000.0));
         let age = Duration::from_secs(172_801);
         for (max_age, expected) in [(age, &["max-age"][..]), (age + Duration::from_millis(1), &[])] {
             let rules = ruled(vec![rule("bun", |rule| rule.max_age = Some(max_age))]);
@@ -165,19 +170,19 @@ mod tests {
     #[test]
     fn idleness_is_that_of_the_whole_window() {
         let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
-        let unknown = ProcessIdleness { idle_ms: None, ..idle(5000.0, 5000.0) };
+        let unknown = ProcessIdleness { idle_ms: None, ..idle(30_000.0, 30_000.0) };
         let half_hour = 1_800_000.0;
         for (idleness, expected) in [
-            (idle(5000.0, 60_000.0), &[][..]),
+            (idle(30_000.0, 60_000.0), &[][..]),
             (idle(half_hour, 10.0 * half_hour), &["max-age"]),
             // An earlier waltop has seen it idle, and this one has not watched it for long enough.
             (idle(60_000.0, 0.0), &[]),
-            (idle(60_000.0, 4000.0), &[]),
-            (idle(60_000.0, 5000.0), &["max-age"]),
+            (idle(60_000.0, 20_000.0), &[]),
+            (idle(60_000.0, 30_000.0), &["max-age"]),
             // A second after the start everybody who happened not to tick is idle.
             (idle(1000.0, 1000.0), &[]),
-            (idle(4999.0, 4999.0), &[]),
-            (idle(4999.0, 0.0), &[]),
+            (idle(29_999.0, 29_999.0), &[]),
+            (idle(29_999.0, 0.0), &[]),
             (unknown, &[]),
             (ProcessIdleness::default(), &[]),
         ] {
@@ -192,23 +197,23 @@ mod tests {
             let now = judged(vec![database.clone()], Some(vec![database.clone()]), config);
             verdict(&now.databases[0], WRITER).past_max_age.clone().map(|it| it.not_idle)
         };
-        let mut reader = old(idle(5000.0, 60_000.0));
+        let mut reader = old(idle(30_000.0, 60_000.0));
         reader.processes[0].holds = vec![LockHold::Shared];
-        assert_eq!(said(&reader, &day), Some(NotIdle::Work { idle_ms: 5000.0 }));
+        assert_eq!(said(&reader, &day), Some(NotIdle::Work { idle_ms: 30_000.0 }));
         reader.processes[0].holds.push(LockHold::Read(1));
         assert_eq!(said(&reader, &day), Some(NotIdle::Lock { lock: LockHold::Read(1) }));
         let unruled = config();
         assert_eq!(said(&reader, &unruled), None, "there is no rule");
         reader.processes[0].state = ProcessState::Stopped;
         assert_eq!(said(&reader, &day), Some(NotIdle::Stopped));
-        let mut unknown = old(ProcessIdleness { idle_ms: None, ..idle(5000.0, 60_000.0) });
+        let mut unknown = old(ProcessIdleness { idle_ms: None, ..idle(30_000.0, 60_000.0) });
         unknown.processes[0].holds.clear();
         assert_eq!(said(&unknown, &day), Some(NotIdle::Unknown));
         let mut brief = old(idle(60_000.0, 200.0));
         brief.processes[0].holds.clear();
-        let watch = NotIdle::BriefWatch { watched_ms: 200.0, least_ms: 5000.0 };
+        let watch = NotIdle::BriefWatch { watched_ms: 200.0, least_ms: 30_000.0 };
         assert_eq!(said(&brief, &day), Some(watch));
-        let mut stale = old(idle(5000.0, 5000.0));
+        let mut stale = old(idle(30_000.0, 30_000.0));
         stale.processes[0].holds.clear();
         assert_eq!(said(&stale, &day), None, "a cause says it");
     }
@@ -216,7 +221,7 @@ mod tests {
     #[test]
     fn who_is_stopped_is_not_idle_of_its_own_accord() {
         let day = ruled(vec![rule("bun", |rule| rule.max_age = Some(Duration::from_hours(24)))]);
-        let mut idling = old(idle(5000.0, 5000.0));
+        let mut idling = old(idle(30_000.0, 30_000.0));
         assert_eq!(against(&idling, &day), ["max-age"]);
         idling.processes[0].state = ProcessState::Stopped;
         assert_eq!(against(&idling, &day), NONE);
@@ -227,7 +232,7 @@ mod tests {
         let forgotten = |origin: ProcessOrigin, idle_ms: f64| {
             with(|process| {
                 process.origin = origin;
-                process.idleness = idle(idle_ms, 5000.0);
+                process.idleness = idle(idle_ms, 30_000.0);
             })
         };
         let half_hour = 1_800_000.0;
@@ -264,7 +269,7 @@ mod tests {
             names(verdict(&now.databases[0], READER))
         };
         let ten_minutes = 600_000.0;
-        let holding = ProcessIdleness { idle_ms: Some(0.0), ..idle(5000.0, 5000.0) };
+        let holding = ProcessIdleness { idle_ms: Some(0.0), ..idle(30_000.0, 30_000.0) };
         assert_eq!(pinning(holding, ten_minutes), ["pinned-wal"]);
         assert_eq!(pinning(holding, ten_minutes - 1.0), NONE);
         assert_eq!(pinning(ProcessIdleness { cpu_idle_ms: Some(1000.0), ..holding }, ten_minutes), NONE);

@@ -58,6 +58,24 @@ fn a_log_that_restarts_or_does_not_grow_or_is_not_deep_is_not_starved() {
 }
 
 #[test]
+fn readers_that_have_all_ended_are_blamed_no_longer() {
+    let without = |pids: &[i32]| {
+        changed(starved(60_000.0), |database, _| {
+            database.processes.retain(|process| !pids.contains(&process.pid));
+        })
+    };
+    assert_eq!(severity(&without(&[READER])), Some(Warning), "the other one is there");
+    assert_eq!(severity(&without(&[READER, WRITER])), None);
+    let alone = |is_there: bool| {
+        changed(starved(60_000.0), |database, it| {
+            it.reading.pids = vec![READER];
+            database.processes.retain(|process| is_there || process.pid != READER);
+        })
+    };
+    assert_eq!([true, false].map(|is_there| severity(&alone(is_there))), [Some(Warning), None]);
+}
+
+#[test]
 fn the_only_writer_that_reads_an_old_state_pins_its_own_log() {
     let pins = |pid| {
         changed(starved(40_000.0), |database, _| {
