@@ -20,6 +20,7 @@ use super::{
     screen_map::ScreenMap,
 };
 
+mod active_notice;
 mod alerts;
 mod asking;
 mod database_state;
@@ -67,10 +68,10 @@ pub use subject::DetailsSubject;
 pub use timeline::{TimelineContent, TimelineView};
 pub use tree::{TreeBranch, UnlistedParent};
 
+use active_notice::ActiveNotice;
 use database_state::DatabaseStates;
 use log::LogHistory;
 use mouse::Pointer;
-use notice::ActiveNotice;
 
 #[derive(Debug, Clone)]
 pub enum Message {

@@ -39,7 +39,7 @@ pub use ingest::IngestDialog;
 pub use kill::KillDialog;
 pub use pending_stop::{PendingStop, StoppedProcess};
 pub use reap::{ReapList, ReapRow, StopMark};
-pub use stop::StopDialog;
+pub use stop::{StopAdvice, StopDialog};
 pub use stop_ingestion::StopIngestionDialog;
 pub use stop_watch::StopWatchDialog;
 pub use tagged::TaggedDialog;
@@ -258,6 +258,10 @@ impl Dialog {
         {
             if key.code == KeyCode::Enter {
                 return self.confirm();
+            }
+            if is_proposal && matches!(key.code, KeyCode::Right | KeyCode::End) {
+                self.is_proposal = false;
+                return DialogReply::Open;
             }
             if is_proposal && is_typing(key) && matches!(key.code, KeyCode::Char(_)) {
                 text.reset();

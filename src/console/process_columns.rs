@@ -284,6 +284,16 @@ pub fn locks(database: &Database, process: &Process) -> String {
     if words.is_empty() { wait(database, process.pid).to_owned() } else { words.join(" ") }
 }
 
+/// The same as a clause, for a sentence about what a stop costs.
+pub fn held_locks(database: &Database, process: &Process) -> String {
+    match database.locks.wait_of(process.pid) {
+        _ if !process.holds.is_empty() => format!("locks held: {}", locks(database, process)),
+        Some(LockWait::Certain) => "locks held: none; it waits for the write lock".to_owned(),
+        Some(LockWait::Possible) => "locks held: none; it may wait for the write lock".to_owned(),
+        None => "locks held: none".to_owned(),
+    }
+}
+
 fn wait(database: &Database, pid: i32) -> &'static str {
     match database.locks.wait_of(pid) {
         Some(LockWait::Certain) => "waits",

@@ -20,7 +20,7 @@ use crate::{
     },
     keymap::Panel,
     recording::TimeError,
-    snapshot::{FindingKind, ProcessState},
+    snapshot::{FindingKind, NotIdle, PastMaxAge, ProcessState},
 };
 
 #[test]
@@ -97,7 +97,13 @@ fn add_notices(lines: &mut Lines) {
         Notice::NotWal => [Notice::NotWal],
         Notice::NothingToFix => [Notice::NothingToFix],
         Notice::NoProcessToStop { .. } => [Notice::NoProcessToStop { panel: Panel::Files, key: key() }],
+        Notice::WatchElsewhere { .. } => [
+            Notice::WatchElsewhere { pid: 7, panel: "5".to_owned(), stop: "x".to_owned() },
+        ],
         Notice::NothingStale => [Notice::NothingStale],
+        Notice::NotStaleYet { .. } => [
+            Notice::NotStaleYet { who: "71166 (bun)".to_owned(), why: brief_watch().to_string() },
+        ],
         Notice::UnknownStart { .. } => [Notice::UnknownStart { pid: 7 }],
         Notice::Refused(_) => [Notice::Refused(refused.clone())],
         Notice::IngestionEnded { .. } => [Notice::IngestionEnded { figures: ", 3 of 301 files".to_owned() }],
@@ -170,4 +176,13 @@ fn add_stops(lines: &mut Lines) {
             all(vec![it()], Vec::new(), 0, unsafe_log.clone()),
         ],
     });
+}
+
+fn brief_watch() -> PastMaxAge {
+    PastMaxAge {
+        rule: "bun".to_owned(),
+        age_ms: 172_800_000.0,
+        limit_ms: 86_400_000.0,
+        not_idle: NotIdle::BriefWatch { watched_ms: 7_000.0, least_ms: 30_000.0 },
+    }
 }

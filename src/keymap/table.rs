@@ -121,7 +121,7 @@ pub const KEYMAP: &[KeyBinding] = &[
         keys: &["/", "F3", "F4"],
         action: Action::Filter,
         label: "filter",
-        help: "filter processes, findings or log; in a text, search: n goes to the next match, N back",
+        help: "filter processes, findings or log, or search in a text; n goes to the next match, N back",
     },
     KeyBinding {
         name: "down",

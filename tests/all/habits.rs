@@ -70,7 +70,7 @@ fn is_stop_open(stage: &Stage) -> bool {
 /// What the open dialog says of the worst error, if that is about another process.
 fn warning(stage: &Stage) -> Option<&str> {
     let Some(DialogKind::Stop(dialog)) = stage.app.dialog() else { panic!("no dialog is open") };
-    dialog.other.as_deref()
+    dialog.advice.as_ref().filter(|it| it.is_warning).map(|it| it.text.as_str())
 }
 
 /// The PID that the worst finding on the screen is about.
@@ -128,6 +128,21 @@ fn the_findings_and_the_log_have_filters_of_their_own() {
     assert!(!stage.app.finding_rows().is_empty());
     stage.keys("6/no such line<Enter>");
     assert_eq!(stage.app.log_lines().count(), 0);
+}
+
+#[test]
+fn after_a_filter_n_goes_to_the_next_row_that_matches() {
+    let mut stage = stage();
+    let selected = |stage: &Stage| stage.app.selected_process().map(|it| it.pid);
+    stage.keys("2/amalfa<Enter>g");
+    let first = selected(&stage);
+    stage.keys("n");
+    let second = selected(&stage);
+    assert_ne!(second, first, "{}", stage.screen());
+    stage.keys("N");
+    assert_eq!(selected(&stage), first);
+    stage.keys("<Esc>n");
+    assert!(matches!(stage.app.notice(), Some(Notice::UnknownKey { .. })), "there is no filter");
 }
 
 #[test]
@@ -203,7 +218,7 @@ fn n_and_y_are_text_while_a_text_field_has_the_focus_and_the_buttons_say_so() {
     assert!(!acts(&stage.keys("iny")));
     let screen = stage.screen();
     assert!(screen.contains("ny▏") && screen.contains("[ No ]") && screen.contains("[ Yes ]"), "{screen}");
-    stage.keys("<Tab><Tab>");
+    stage.keys("<Tab><Tab><Tab>");
     assert!(stage.screen().contains("[ n No ]"), "{}", stage.screen());
 }
 

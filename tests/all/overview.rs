@@ -147,7 +147,23 @@ fn a_slash_filters_the_databases_and_escape_returns_to_the_overview() {
     stage.keys("/no such file");
     assert!(stage.screen().contains("No database matches the filter"), "{}", stage.screen());
     stage.keys("<Esc><Esc>");
+    assert!(stage.app.overview().is_some(), "it is the top: {}", stage.screen());
+    stage.keys("o");
     assert!(stage.screen().contains("2 Locks and processes"), "{}", stage.screen());
+}
+
+#[test]
+fn escape_undoes_the_key_of_the_overview_and_does_not_go_back_and_forth() {
+    let mut stage = Stage::new(look(vec![contended(), rollback()]), USUAL);
+    let is_overview = |stage: &Stage| stage.app.overview().is_some();
+    stage.keys("oj<Esc>");
+    assert!(!is_overview(&stage) && stage.app.current() == 0, "{}", stage.screen());
+    stage.keys("oj<Enter>");
+    assert!(!is_overview(&stage) && stage.app.current() == 1, "{}", stage.screen());
+    for _ in 0..3 {
+        stage.keys("<Esc>");
+        assert!(is_overview(&stage), "{}", stage.screen());
+    }
 }
 
 #[test]

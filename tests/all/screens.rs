@@ -154,7 +154,7 @@ fn the_ingestion_dialog_starts_in_its_folder() {
     stage.keys("i");
     assert_snapshot!(stage.screen());
     // y is typing here, not yes.
-    assert!(acts(&stage.keys("/yy<Tab>0<Enter>")).is_empty());
+    assert!(acts(&stage.keys("/yy<Tab><Tab>0<Enter>")).is_empty());
     assert!(stage.screen().contains(&BatchSizeError::Zero.to_string()));
     let effects = stage.keys("<C-u>10<Enter>");
     let [ConfirmedAction::Ingest { database, folder, batch }] = acts(&effects)[..] else {
@@ -162,6 +162,8 @@ fn the_ingestion_dialog_starts_in_its_folder() {
     };
     assert_eq!(database.as_os_str(), "/home/me/notes.db");
     assert_eq!((folder.as_os_str(), batch.as_str()), ("/yy".as_ref(), "10"));
+    let gone = EffectReport::IngestGone { database: database.clone() };
+    stage.update(Message::Report(gone));
     assert!(acts(&stage.keys("i<C-u>/ntes<Left><Left><Left>o")).is_empty());
     assert!(stage.screen().contains("folder  /no▏tes"), "{}", stage.screen());
     let effects = stage.keys("<C-u>~/more<Enter>");

@@ -54,6 +54,9 @@ impl App {
         if self.prompt_key(key) || self.match_key(key) {
             return self.keep_database();
         }
+        if let Some(step) = self.match_step(key) {
+            return self.run(step);
+        }
         let Some(action) = self.setup.keymap.action(key) else { return self.unknown_key(key) };
         self.run(action)
     }
@@ -336,7 +339,10 @@ impl App {
         if self.close_top() || self.clear_tags() || self.clear_filters() || std::mem::take(&mut self.zoomed) {
             return Vec::new();
         }
-        if self.is_from_overview { self.toggle_overview() } else { Vec::new() }
+        if self.is_from_overview {
+            self.return_to_overview();
+        }
+        Vec::new()
     }
 
     pub(super) fn step(&mut self, by: isize) {

@@ -1,20 +1,16 @@
 //! What the console reports about a key or an effect. A test compares the kind; the sentence is made here.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf};
 
-use jiff::Timestamp;
 use log::Level;
 
-use super::{App, StopReport};
+use super::StopReport;
 use crate::{
-    act::{ActionOutcome, Effect, gate::NotArmed, signal::SignalRefusal, worker::IngestEnd},
+    act::{ActionOutcome, gate::NotArmed, signal::SignalRefusal, worker::IngestEnd},
     diagnose::guard::GuardRefusal,
     keymap::Panel,
     recording::TimeError,
 };
-
-/// How long a notice stays if no key is pressed.
-const NOTICE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {
@@ -125,7 +121,18 @@ pub enum Notice {
         panel: Panel,
         key: String,
     },
+    /// Nothing here can be stopped, but a watch runs: `panel` shows it, and then `stop` stops it.
+    WatchElsewhere {
+        pid: i32,
+        panel: String,
+        stop: String,
+    },
     NothingStale,
+    /// Nothing is known to be stale, but a process may become so.
+    NotStaleYet {
+        who: String,
+        why: String,
+    },
     /// The process of an ingestion could not be told from another one with its PID.
     UnknownStart {
         pid: i32,
@@ -206,6 +213,7 @@ impl Notice {
             | Self::NoTime(_)
             | Self::NotRecorded { .. }
             | Self::NoProcessToStop { .. }
+            | Self::WatchElsewhere { .. }
             | Self::UnknownStart { .. }
             | Self::Refused(_)
             | Self::IngestionJustEnded { .. } => (Level::Warn, false),
@@ -225,6 +233,7 @@ impl Notice {
             | Self::RowsHidden { .. }
             | Self::NothingToFix
             | Self::NothingStale
+            | Self::NotStaleYet { .. }
             | Self::IngestionEnded { .. }
             | Self::IngestionStarts { .. }
             | Self::WatchEnded => (Level::Info, false),
@@ -240,6 +249,30 @@ impl Notice {
             Self::Ingested { end, .. } => (if end.is_partial { Level::Warn } else { Level::Info }, true),
             Self::Stop(report) => (report.level(), true),
             Self::Outcome(outcome) => (outcome.level, true),
+        }
+    }
+}
+
+impl Notice {
+    /// The sentence of a notice about an ingestion; nothing for another.
+    fn ingestion_sentence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::IngestionEnded { figures } => {
+                write!(f, "the ingestion has ended{figures}: nothing was stopped")
+            }
+            Self::IngestionStarts { folder, key } => {
+                write!(f, "the ingestion of {folder} is starting: {key} stops it once it is in the panel")
+            }
+            Self::IngestionJustEnded { figures, key } => write!(
+                f,
+                "the ingestion has just ended{figures}: nothing was started; {key} again starts one"
+            ),
+            Self::IngestionRefused(why) => write!(f, "no ingestion: {why}"),
+            Self::Ingested { name, pid, end, panel, details } => {
+                write!(f, "the ingestion of {name} has ended, process {pid}: {}", end.figures)?;
+                if end.is_partial { write!(f, "; {panel}, then {details} lists what failed") } else { Ok(()) }
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -320,65 +353,30 @@ impl fmt::Display for Notice {
                 "no process that can be stopped is selected in {}; {key} shows the processes",
                 panel.title()
             ),
+            Self::WatchElsewhere { pid, panel, stop } => {
+                write!(
+                    f,
+                    "no process is selected here; {panel}, then {stop} on its row stops the watch {pid}"
+                )
+            }
             Self::NothingStale => f.write_str("nothing is stale here"),
+            Self::NotStaleYet { who, why } => write!(f, "{who}: {why}"),
             Self::UnknownStart { pid } => {
                 write!(f, "cannot tell when {pid} started; stop it with kill {pid}")
             }
             Self::Refused(refusal) => refusal.fmt(f),
-            Self::IngestionEnded { figures } => {
-                write!(f, "the ingestion has ended{figures}: nothing was stopped")
-            }
-            Self::IngestionStarts { folder, key } => {
-                write!(f, "the ingestion of {folder} is starting: {key} stops it once it is in the panel")
-            }
             Self::WatchEnded => f.write_str("the watch has ended: nothing was stopped"),
-            Self::IngestionJustEnded { figures, key } => write!(
-                f,
-                "the ingestion has just ended{figures}: nothing was started; {key} again starts one"
-            ),
-            Self::IngestionRefused(why) => write!(f, "no ingestion: {why}"),
-            Self::Ingested { name, pid, end, panel, details } => {
-                write!(f, "the ingestion of {name} has ended, process {pid}: {}", end.figures)?;
-                if end.is_partial { write!(f, "; {panel}, then {details} lists what failed") } else { Ok(()) }
-            }
+            Self::IngestionEnded { .. }
+            | Self::IngestionStarts { .. }
+            | Self::IngestionJustEnded { .. }
+            | Self::IngestionRefused(_)
+            | Self::Ingested { .. } => self.ingestion_sentence(f),
             Self::Begins(what) => f.write_str(what),
             Self::HealthCheckEnds => f.write_str("the health check is being ended"),
             Self::StillWaiting { who } => write!(f, "{who} waited for; the log records the outcome"),
             Self::Stop(report) => report.fmt(f),
             Self::Outcome(outcome) => f.write_str(&outcome.text),
         }
-    }
-}
-
-/// What just happened. It is shown until the next key, a change of database, or its timeout.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ActiveNotice {
-    notice: Notice,
-    until: Timestamp,
-}
-
-impl App {
-    /// Shows a notice, and returns the effect that logs it.
-    pub(super) fn notify(&mut self, notice: impl Into<Notice>) -> Effect {
-        let notice = notice.into();
-        let effect = Effect::Note(notice.level(), notice.to_string());
-        self.show_notice(notice);
-        effect
-    }
-
-    /// Shows a notice that is not logged.
-    pub(super) fn show_notice(&mut self, notice: Notice) {
-        let until = self.clock.checked_add(NOTICE).unwrap_or(Timestamp::MAX);
-        self.notice = Some(ActiveNotice { notice, until });
-    }
-
-    /// The notice on the screen.
-    pub fn notice(&self) -> Option<&Notice> {
-        self.notice.as_ref().map(|it| &it.notice)
-    }
-
-    pub(super) fn drop_old_notice(&mut self) {
-        self.notice.take_if(|notice| notice.until <= self.clock);
     }
 }
 

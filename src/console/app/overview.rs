@@ -16,8 +16,8 @@ const FEW: usize = 3;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Overview {
-    /// The database shown before the overview opened; closing returns to it.
-    origin: usize,
+    /// The database from which its key opened it, and to which Esc returns; `None` if the overview is the top.
+    origin: Option<usize>,
 }
 
 impl App {
@@ -87,8 +87,14 @@ impl App {
     /// Opens the overview at the first sample if there are many databases.
     pub(super) fn open_on_many(&mut self) {
         if self.databases().len() > FEW {
-            self.mode = Mode::Overview(Overview { origin: self.current() });
+            self.mode = Mode::Overview(Overview { origin: None });
         }
+    }
+
+    /// Returns to the overview from a database that was opened in it.
+    pub(super) fn return_to_overview(&mut self) {
+        self.is_from_overview = false;
+        self.mode = Mode::Overview(Overview { origin: None });
     }
 
     #[must_use]
@@ -102,7 +108,7 @@ impl App {
         }
         self.close_overlay();
         self.is_from_overview = false;
-        self.mode = Mode::Overview(Overview { origin: self.current() });
+        self.mode = Mode::Overview(Overview { origin: Some(self.current()) });
         Vec::new()
     }
 
@@ -130,8 +136,9 @@ impl App {
                 return Some(Vec::new());
             }
             Action::Back => {
+                let Some(origin) = overview.origin else { return Some(Vec::new()) };
                 self.mode = Mode::Panels;
-                return Some(self.show_database(overview.origin));
+                return Some(self.show_database(origin));
             }
             Action::Filter => {
                 self.mode = Mode::Filter(FilterTarget::Databases(overview));

@@ -3,7 +3,7 @@
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::{App, Mode, Overlay, Overview};
-use crate::keymap::Panel;
+use crate::keymap::{Action, Panel};
 
 /// The rows that a filter narrows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,6 +163,24 @@ impl App {
             self.scroll = self.extent.matches[self.search.selected].min(self.extent.farthest);
         }
         true
+    }
+
+    /// The step to the next or previous row that matches the filter of the focused panel; `None` without a filter. A
+    /// filter hides the other rows.
+    pub(super) fn match_step(&self, key: KeyEvent) -> Option<Action> {
+        let step = match key.code {
+            KeyCode::Char('n') if key.modifiers.is_empty() => Action::Down,
+            KeyCode::Char('N') => Action::Up,
+            _ => return None,
+        };
+        let target = match (&self.mode, self.focus) {
+            (Mode::Overview(overview), _) => FilterTarget::Databases(*overview),
+            (Mode::Panels, Panel::Findings) => FilterTarget::Findings,
+            (Mode::Panels, Panel::Log) => FilterTarget::Log,
+            (Mode::Panels, Panel::Processes) => FilterTarget::Processes,
+            _ => return None,
+        };
+        (self.overlay.is_none() && !self.filter(target).is_empty()).then_some(step)
     }
 
     /// Which match of the search is selected, counted from 0, and how many there are.

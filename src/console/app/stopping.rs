@@ -10,7 +10,7 @@ use crate::{
     },
     keymap::{Action, Panel},
     sampler::Sample,
-    snapshot::{IngestWatcher, Process},
+    snapshot::{Database, IngestWatcher, NotIdle, Process},
 };
 
 use super::{App, Notice, Overlay, ingestion::at_home, ingestion_rows::watch_target};
@@ -44,13 +44,9 @@ impl App {
             return self.ask_stop_watch(watcher);
         }
         let Some(process) = self.stop_subject().cloned() else {
-            if self.focus == Panel::Processes && !self.has_selected_row() {
-                return vec![self.notify(self.no_process_selected())];
-            }
-            let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
-            return vec![self.notify(Notice::NoProcessToStop { panel: self.focus, key })];
+            return vec![self.notify(self.nothing_to_stop())];
         };
-        let other = self.other_subject(std::slice::from_ref(&process));
+        let advice = self.stop_advice(std::slice::from_ref(&process));
         let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
         let signals = StopDialog::signals(&look.snapshot.databases, &process);
         let database = database.path.clone();
@@ -59,10 +55,25 @@ impl App {
             Ok(meant) => {
                 let (target, signal) = (meant.target, signals[0]);
                 let dialog =
-                    StopDialog { process: Box::new(process), target, database, signals, signal, other };
+                    StopDialog { process: Box::new(process), target, database, signals, signal, advice };
                 self.pin(DialogKind::Stop(dialog), vec![meant])
             }
         }
+    }
+
+    /// Why the key that stops does nothing in the focused panel.
+    fn nothing_to_stop(&self) -> Notice {
+        let watcher = self.database().and_then(|database| database.watchers.first());
+        if let Some(watcher) = watcher.filter(|_| self.focus != Panel::Ingestion) {
+            let [panel, stop] =
+                [Action::Zoom(Panel::Ingestion), Action::Stop].map(|action| self.key_of(action).to_owned());
+            return Notice::WatchElsewhere { pid: watcher.pid, panel, stop };
+        }
+        if self.focus == Panel::Processes && !self.has_selected_row() {
+            return self.no_process_selected();
+        }
+        let key = self.key_of(Action::Zoom(Panel::Processes)).to_owned();
+        Notice::NoProcessToStop { panel: self.focus, key }
     }
 
     #[must_use]
@@ -98,7 +109,8 @@ impl App {
             rows.push(ReapRow { process: Box::new(process.clone()), mark });
         }
         if rows.is_empty() {
-            return vec![self.notify(Notice::NothingStale)];
+            let notice = not_yet_stale(database).unwrap_or(Notice::NothingStale);
+            return vec![self.notify(notice)];
         }
         // Processes that can be stopped come first, oldest first.
         rows.sort_by_key(|row| (matches!(row.mark, StopMark::Refused(_)), row.process.start_ticks));
@@ -346,6 +358,15 @@ impl App {
         let mut all = self.stopping.unwatched.iter().chain(&self.stopping.over).chain(shown);
         all.any(|ending| ending.is_about(pid))
     }
+}
+
+/// The process of `database` that was not watched for long enough to know whether it is stale.
+fn not_yet_stale(database: &Database) -> Option<Notice> {
+    database.processes.iter().find_map(|process| {
+        let why = process.stale.as_ref()?.past_max_age.as_ref()?;
+        let is_brief = matches!(why.not_idle, NotIdle::BriefWatch { .. });
+        is_brief.then(|| Notice::NotStaleYet { who: process.who(), why: why.to_string() })
+    })
 }
 
 /// The process of a dialog about one.

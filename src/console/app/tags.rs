@@ -6,9 +6,12 @@ use crate::{
         reap::{self, StopRequest},
         signal::{SignalRefusal, StopSignal},
     },
-    console::dialogs::{DialogKind, ReapList, ReapRow, StopMark, TaggedDialog},
+    console::dialogs::{DialogKind, ReapList, ReapRow, StopAdvice, StopMark, TaggedDialog},
+    diagnose::checkpoint::obstacle,
     keymap::{Action, Panel},
-    snapshot::{Database, Process, ProcessId, ProcessState, StaleProtection},
+    snapshot::{
+        Database, Finding, Process, ProcessId, ProcessState, RemedyAction, Severity, StaleProtection,
+    },
 };
 
 use super::{App, Notice, database_state::DatabaseState, selection::target};
@@ -90,7 +93,7 @@ impl App {
         let (mut meant, mut rows) = (Vec::new(), Vec::new());
         let is_stopped = |process: &Process| process.state == ProcessState::Stopped;
         let signals = if tagged.iter().all(is_stopped) { &StopSignal::FOR_STOPPED } else { &StopSignal::ALL };
-        let other = self.other_subject(&tagged);
+        let advice = self.stop_advice(&tagged);
         for process in tagged {
             let mark = match self.request_among_tagged(&process) {
                 Err(refusal) => StopMark::Refused(refusal),
@@ -103,7 +106,7 @@ impl App {
             rows.push(ReapRow { process: Box::new(process), mark });
         }
         let list = ReapList { database: path, rows, cursor: 0 };
-        let dialog = TaggedDialog { list, signals, signal: signals[0], hidden, other };
+        let dialog = TaggedDialog { list, signals, signal: signals[0], hidden, advice };
         self.pin(DialogKind::Tagged(dialog), meant)
     }
 
@@ -130,10 +133,31 @@ impl App {
         Ok(StopRequest { protected, ..request })
     }
 
-    /// The process of the worst error, as a sentence, if it is none of `processes`.
-    pub(super) fn other_subject(&self, processes: &[Process]) -> Option<String> {
-        let (finding, it) = self.worst_error()?;
-        let is_other = processes.iter().all(|process| process.pid != it.pid);
-        is_other.then(|| format!("The error {} is about another process: {}", finding.kind, it.who()))
+    /// What to know before `processes` are stopped, as a sentence: that the worst error is about another process. If a
+    /// finding is about one of them, or one of them blocks the log, it says that instead.
+    pub(super) fn stop_advice(&self, processes: &[Process]) -> Option<StopAdvice> {
+        let database = self.database()?;
+        let it = if processes.len() == 1 { "it" } else { "one of them" };
+        let is_meant = |pid: Option<i32>| processes.iter().any(|process| Some(process.pid) == pid);
+        // A warning about a setting of its own is no reason to stop a process.
+        let calls_for_it = |finding: &&Finding| {
+            let action = finding.remedy.action;
+            let is_signal = matches!(action, Some(RemedyAction::StopProcess | RemedyAction::ContinueProcess));
+            finding.severity == Severity::Error || finding.severity == Severity::Warning && is_signal
+        };
+        let mut findings = database.findings.iter().filter(calls_for_it);
+        if let Some(own) = findings.find(|finding| is_meant(finding.pid)) {
+            let text = format!("The {} {} is about {it}", own.severity, own.kind);
+            return Some(StopAdvice { is_warning: false, text });
+        }
+        let blocks = obstacle(database).filter(|obstacle| is_meant(obstacle.pid()));
+        if blocks.is_some() {
+            let text =
+                format!("The log waits for {it}: no frame can be moved before its read or checkpoint ends");
+            return Some(StopAdvice { is_warning: false, text });
+        }
+        let (finding, other) = self.worst_error()?;
+        let text = format!("The error {} is about another process: {}", finding.kind, other.who());
+        Some(StopAdvice { is_warning: true, text })
     }
 }

@@ -8,6 +8,7 @@ use ratatui::{
     text::{Line, Span},
     widgets::{Clear, Paragraph},
 };
+use unicode_width::UnicodeWidthStr;
 
 use super::{Dialog, DialogButton, DialogField, DialogFocus, DialogScene};
 use crate::{
@@ -17,6 +18,9 @@ use crate::{
     },
     text,
 };
+
+/// What typing does while a field shows its default.
+const SELECTED: &str = "  typing replaces it, → edits it";
 
 /// The inputs for drawing the body of a dialog.
 #[derive(Debug, Clone, Copy)]
@@ -125,10 +129,15 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
         match field {
             DialogField::Text { label, input } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
-                let style = if focused && dialog.is_proposal { theme.selected } else { Style::new() };
                 let room = room.saturating_sub(12);
-                if focused {
-                    spans.extend(typed(&input, room, style, theme));
+                if focused && dialog.is_proposal {
+                    let (before, after) = around_cursor(&input, room);
+                    let value = before + &after;
+                    let left = room.saturating_sub(value.width());
+                    spans.push(Span::styled(value, theme.selected));
+                    spans.extend((left > SELECTED.width()).then(|| Span::styled(SELECTED, theme.muted)));
+                } else if focused {
+                    spans.extend(typed(&input, room, Style::new(), theme));
                 } else {
                     let (before, after) = around_cursor(&input, room);
                     spans.extend([Span::raw(before), Span::raw(after)]);

@@ -37,6 +37,8 @@ pub struct IngestDialog {
     preview: Option<FolderPreview>,
     /// Whether the names that complete the path are shown.
     lists_names: bool,
+    /// Whether the path is to be completed once its preview comes.
+    is_to_complete: bool,
 }
 
 impl IngestDialog {
@@ -53,6 +55,7 @@ impl IngestDialog {
             asked: None,
             preview: None,
             lists_names: false,
+            is_to_complete: false,
         }
     }
 
@@ -64,7 +67,7 @@ impl IngestDialog {
         }
         let typed = typed.to_owned();
         self.asked = Some(typed.clone());
-        (self.preview, self.lists_names) = (None, false);
+        (self.preview, self.lists_names, self.is_to_complete) = (None, false, false);
         Some((typed, self.database.clone()))
     }
 
@@ -72,6 +75,9 @@ impl IngestDialog {
     pub(in crate::console) fn previewed(&mut self, preview: FolderPreview) {
         if preview.typed == self.folder.value() {
             self.preview = Some(preview);
+            if std::mem::take(&mut self.is_to_complete) {
+                self.complete(0);
+            }
         }
     }
 
@@ -136,8 +142,13 @@ impl DialogContent for IngestDialog {
         }
     }
 
-    /// Adds what all names that complete the path have in common; if that is nothing, shows the names once.
+    /// Adds what all names that complete the path have in common; if that is nothing, shows the names once. If they are
+    /// not known yet, it waits for them; asked a second time, it does not.
     fn complete(&mut self, field: usize) -> bool {
+        if field == 0 && self.known().is_none() && !self.folder.value().is_empty() {
+            self.is_to_complete = !self.is_to_complete;
+            return self.is_to_complete;
+        }
         let Some(preview) = self.known().filter(|_| field == 0) else { return false };
         let typed = self.folder.value();
         let begun = typed.rsplit('/').next().unwrap_or_default();

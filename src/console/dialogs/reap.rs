@@ -220,7 +220,7 @@ impl ReapList {
             told.extend(page.sentence(Level::Warn, &text));
         }
         let about = match scene.process(&self.database, process.identity()) {
-            Some((database, now)) => format!("locks held: {}", process_columns::locks(database, now)),
+            Some((database, now)) => process_columns::held_locks(database, now),
             None => "It is gone: it has ended or closed the database.".to_owned(),
         };
         told.extend(page.plain(&about));

@@ -27,8 +27,25 @@ pub struct StopDialog {
     /// The available signals, the default first.
     pub signals: &'static [StopSignal; 4],
     pub signal: StopSignal,
-    /// The other process that the worst error is about, as a sentence.
-    pub other: Option<String>,
+    pub advice: Option<StopAdvice>,
+}
+
+/// What to know of the findings before a process is stopped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StopAdvice {
+    /// Whether the stop may be meant for another process.
+    pub is_warning: bool,
+    pub text: String,
+}
+
+impl StopAdvice {
+    pub(super) fn lines(&self, page: DialogPage<'_>) -> Vec<Line<'static>> {
+        if self.is_warning {
+            page.sentence(Level::Warn, &format!("▲ {}", self.text))
+        } else {
+            page.plain(&self.text)
+        }
+    }
 }
 
 impl StopDialog {
@@ -74,8 +91,8 @@ impl DialogContent for StopDialog {
         let now = scene.process(&self.database, Some(self.target));
         let process = now.map_or(&*self.process, |(_, process)| process);
         let mut lines = Vec::new();
-        if let Some(other) = &self.other {
-            lines.extend(page.sentence(Level::Warn, &format!("▲ {other}")));
+        if let Some(advice) = &self.advice {
+            lines.extend(advice.lines(page));
         }
         lines.push(Line::styled(text::fit(&process.command_line(), page.room), page.theme.accent));
         let Some((database, process)) = now else {
@@ -90,8 +107,7 @@ impl DialogContent for StopDialog {
         for cause in reap::causes(process) {
             lines.extend(page.sentence(Level::Warn, &format!("▲ stale, {}: {cause}", cause.name())));
         }
-        let locks = process_columns::locks(database, process);
-        lines.extend(page.sentence(Level::Info, &format!("locks held: {locks}")));
+        lines.extend(page.sentence(Level::Info, &process_columns::held_locks(database, process)));
         lines.extend(self.costs(scene, page, process));
         if self.signal.ends() && database.is_own_ingestion(process) {
             let text = "It is a waltop ingestion: committed files stay, and the next run resumes.";

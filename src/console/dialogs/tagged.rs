@@ -7,7 +7,7 @@ use ratatui::text::Line;
 use super::{
     DialogContent, DialogField, DialogPage, DialogRows, DialogScene, ReapList, neighbour,
     reap::BESIDE,
-    stop::{signal_field, signal_of, verb},
+    stop::{StopAdvice, signal_field, signal_of, verb},
 };
 use crate::act::{ConfirmedAction, signal::StopSignal};
 
@@ -20,8 +20,7 @@ pub struct TaggedDialog {
     pub signal: StopSignal,
     /// The tagged processes that the filter hides, which get no signal.
     pub hidden: Vec<String>,
-    /// The other process that the worst error is about, as a sentence.
-    pub other: Option<String>,
+    pub advice: Option<StopAdvice>,
 }
 
 impl DialogContent for TaggedDialog {
@@ -90,8 +89,8 @@ impl TaggedDialog {
     /// What stands above the rows.
     fn head(&self, page: DialogPage<'_>) -> Vec<Line<'static>> {
         let mut lines = Vec::new();
-        if let Some(other) = &self.other {
-            lines.extend(page.sentence(Level::Warn, &format!("▲ {other}")));
+        if let Some(advice) = &self.advice {
+            lines.extend(advice.lines(page));
         }
         if !self.hidden.is_empty() {
             let text = format!("▲ The filter hides {}: no signal goes there.", self.hidden.join(", "));

@@ -38,7 +38,8 @@ const TALL: usize = 10;
 const NAME: usize = 18;
 
 pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut ScreenMap) {
-    let inner = boxed(frame, area, app, theme, Panel::Findings, &title(app));
+    let room = (usize::from(area.width).saturating_sub(2), usize::from(area.height).saturating_sub(2));
+    let inner = boxed(frame, area, app, theme, Panel::Findings, &title(app, room));
     if app.database().is_none() {
         return empty(frame, inner, theme, "looking…");
     }
@@ -94,7 +95,16 @@ pub fn end(app: &App, gone: &ResolvedFinding) -> String {
     format!("gone after {held}, {at}{often}")
 }
 
-fn title(app: &App) -> String {
+/// Whether each row has the name of its finding, in a panel of this size.
+fn is_named(width: usize, height: usize) -> bool {
+    width >= NAMED || (width >= NAMED_IF_TALL && height >= TALL)
+}
+
+/// The counts; and the name of the selected finding, which `waltop explain` takes, where the rows have none. The header
+/// has the counts, too.
+fn title(app: &App, (width, height): (usize, usize)) -> String {
+    let selected = app.selected_finding_id().filter(|_| !is_named(width, height));
+    let selected = selected.map(|id| format!(", ▹ {}", id.kind)).unwrap_or_default();
     let findings = app.database().map_or(&[][..], |database| &database.findings);
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let counts: Vec<String> = [Severity::Error, Severity::Warning, Severity::Info]
@@ -105,9 +115,11 @@ fn title(app: &App) -> String {
         .collect();
     let filter = super::filter_of(app, FilterTarget::Findings);
     if counts.is_empty() {
-        format!("Findings{filter}")
+        format!("Findings{filter}{selected}")
     } else {
-        format!("Findings: {}{filter}", counts.join(", "))
+        let title = format!("Findings: {}{filter}{selected}", counts.join(", "));
+        // The frame has the number of the panel and a space on either side.
+        if title.width() + 4 <= width { title } else { format!("Findings{filter}{selected}") }
     }
 }
 
@@ -119,7 +131,7 @@ fn lines(app: &App, theme: &Theme, (width, room): (usize, usize)) -> Vec<(Option
     let has_focus = app.focus == Panel::Findings;
     let is_gone = |row: &FindingRow| matches!(row, FindingRow::Gone(_));
     let current = rows.iter().position(is_gone).unwrap_or(rows.len());
-    let is_named = width >= NAMED || (width >= NAMED_IF_TALL && room >= TALL);
+    let is_named = is_named(width, room);
     let drawn = |at: usize, most_lines: usize| {
         let mark = match (at == selected, has_focus) {
             (false, _) => " ",

@@ -122,8 +122,9 @@ pub fn render_notice(frame: &mut Frame, area: Rect, app: &App, theme: &Theme) {
 fn keys(app: &App, theme: &Theme, area: Rect, map: &mut ScreenMap) -> Line<'static> {
     let key = |bound: &ActiveBinding<'_>| bound.keys.first().map_or_else(String::new, ToString::to_string);
     let width = |(bound, label): &(ActiveBinding<'_>, &str)| key(bound).width() + label.width() + 3;
-    let (always, rest): (Vec<_>, Vec<_>) =
-        app.key_bar().partition(|(bound, _)| bound.binding.action.leads_out());
+    let (always, rest): (Vec<_>, Vec<_>) = app
+        .key_bar()
+        .partition(|(bound, _)| bound.binding.action.leads_out() || bound.binding.action == Action::Overview);
     let mut left = usize::from(area.width).saturating_sub(always.iter().map(width).sum());
     let shown = rest.into_iter().take_while(|entry| {
         let fits = left >= width(entry);

@@ -74,7 +74,7 @@ fn tab_completes_a_path_lists_names_once_and_then_moves_on() {
     assert!(stage.screen().contains("/home/me/notes-old/▏"), "{}", stage.screen());
     answer(&mut stage, "/home/me/notes-old/", Ok(COUNT), &[]);
     stage.keys("<Tab>");
-    assert!(stage.screen().contains("auto▏"), "nothing is left to complete:\n{}", stage.screen());
+    assert!(stage.screen().contains("auto  typing"), "nothing is left to complete:\n{}", stage.screen());
 }
 
 #[test]
@@ -89,4 +89,33 @@ fn a_field_has_a_cursor_that_moves() {
         _ => None,
     });
     assert_eq!(folder.as_deref(), Some("/acbd"));
+}
+
+#[test]
+fn tab_right_after_a_letter_completes_once_the_names_are_known() {
+    let mut stage = without_run();
+    stage.keys("i/home/me/no<Tab>");
+    answer(&mut stage, "/home/me/no", Err("there is no folder"), &["notes"]);
+    assert!(stage.screen().contains("/home/me/notes/▏"), "{}", stage.screen());
+    let mut stage = without_run();
+    stage.keys("i/home/me/no<Tab>t");
+    answer(&mut stage, "/home/me/no", Err("there is no folder"), &["notes"]);
+    assert!(stage.screen().contains("/home/me/not▏"), "it was typed on:\n{}", stage.screen());
+    let mut stage = without_run();
+    stage.keys("i/home/me/no<Tab><Tab>");
+    assert!(stage.screen().contains("auto  typing replaces it"), "{}", stage.screen());
+}
+
+#[test]
+fn a_default_says_that_typing_replaces_it_and_an_arrow_keeps_it() {
+    for (keys, value) in [("ix", "x▏"), ("i<Right>/x", "/home/me/notes/x▏"), ("i<End>x", "/home/me/notesx▏")]
+    {
+        let mut stage = without_run();
+        stage.keys("i");
+        let screen = stage.screen();
+        assert!(screen.contains("/home/me/notes  typing replaces it, → edits it"), "{screen}");
+        stage.keys(&keys[1..]);
+        let screen = stage.screen();
+        assert!(screen.contains(&format!(" {value}")) && !screen.contains("typing replaces"), "{screen}");
+    }
 }

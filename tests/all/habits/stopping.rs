@@ -2,8 +2,11 @@
 
 use waltop::{
     act::{ActionOutcome, EffectReport, StopResult, reap::StopOutcome, signal::StopSignal},
-    console::app::{Message, Notice},
-    snapshot::{Database, LockHold},
+    console::{
+        app::{Message, Notice},
+        dialogs::DialogKind,
+    },
+    snapshot::{Database, Finding, LockHold, NotIdle, PastMaxAge, StaleVerdict},
 };
 
 use super::{pins, stage, target};
@@ -73,6 +76,24 @@ fn the_title_follows_the_signal_and_the_other_process_has_its_label() {
     assert!(stage.screen().contains(" Stop 71166"), "{}", stage.screen());
     stage.keys("c");
     assert!(stage.screen().contains(" Continue 71166"), "{}", stage.screen());
+}
+
+#[test]
+fn a_process_with_a_finding_of_its_own_is_not_called_another() {
+    let advice = |change: fn(&mut Vec<Finding>)| {
+        let mut sample = look(vec![contended()]);
+        change(&mut sample.snapshot.databases[0].findings);
+        let mut stage = Stage::new(sample, super::USUAL);
+        assert_eq!(pins(&stage.keys("2/71168<Enter>x")), [71168]);
+        stage.pinned(target(71168));
+        let Some(DialogKind::Stop(dialog)) = stage.app.dialog() else { panic!("{}", stage.screen()) };
+        dialog.advice.clone().expect("there is an error")
+    };
+    let own = advice(|_| ());
+    assert!(!own.is_warning && own.text.contains("pinned-wal"), "{own:?}");
+    // It keeps every waiting frame in the log.
+    let blocks = advice(|findings| findings.retain(|finding| finding.pid != Some(71168)));
+    assert!(!blocks.is_warning && blocks.text.starts_with("The log waits for it"), "{blocks:?}");
 }
 
 #[test]
@@ -195,4 +216,24 @@ fn the_last_line_shows_the_keys_of_what_lies_over_the_panels() {
         let last = screen.lines().last().expect("the key bar");
         assert!(last.contains(there) && !last.contains("quit"), "{keys}:\n{screen}");
     }
+}
+
+#[test]
+fn a_list_of_stale_processes_says_that_idleness_is_not_known_yet() {
+    let noticed = |not_idle: NotIdle| {
+        let mut sample = look(vec![contended()]);
+        for process in &mut sample.snapshot.databases[0].processes {
+            process.stale = None;
+        }
+        let past = PastMaxAge { rule: "report".to_owned(), age_ms: 1e8, limit_ms: 1e7, not_idle };
+        let verdict =
+            StaleVerdict { is_stale: false, causes: vec![], protected: None, past_max_age: Some(past) };
+        sample.snapshot.databases[0].processes[0].stale = Some(verdict);
+        let mut stage = Stage::new(sample, super::USUAL);
+        assert!(!super::acts(&stage.keys("X")));
+        stage.app.notice().cloned().expect("a notice")
+    };
+    let brief = noticed(NotIdle::BriefWatch { watched_ms: 7_000.0, least_ms: 30_000.0 });
+    assert!(matches!(brief, Notice::NotStaleYet { .. }), "{brief:?}");
+    assert_eq!(noticed(NotIdle::Work { idle_ms: 7_000.0 }), Notice::NothingStale);
 }

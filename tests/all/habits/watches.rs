@@ -101,3 +101,17 @@ fn enter_on_a_watch_shows_its_newest_run_and_its_pid_can_be_copied() {
     stage.keys("<Enter>");
     assert!(stage.app.overlay().is_some(), "{}", stage.screen());
 }
+
+#[test]
+fn x_in_another_panel_says_where_a_watch_is_stopped() {
+    for (keys, is_there) in [("3x", true), ("3x", false)] {
+        let mut database = watched();
+        if !is_there {
+            database.watchers.clear();
+        }
+        let mut stage = Stage::new(look(vec![database]), USUAL);
+        assert!(!acts(&stage.keys(keys)), "{}", stage.screen());
+        let is_named = matches!(stage.app.notice(), Some(Notice::WatchElsewhere { pid: WATCH, .. }));
+        assert_eq!(is_named, is_there, "{}", stage.screen());
+    }
+}
