@@ -89,6 +89,8 @@ pub enum Effect {
     Suspend,
     /// Ring the terminal's bell.
     Bell,
+    /// Record what happens from now on, or stop that.
+    Record(bool),
     /// Move in the recording that is played.
     Replay(ReplayCommand),
     /// Take clicks and the wheel from the terminal, or leave the mouse to it.

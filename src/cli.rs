@@ -75,6 +75,9 @@ pub struct Cli {
     /// Refuse every action; only observe.
     #[arg(long)]
     readonly: bool,
+    /// Record what happens while the console is open, as waltop record does.
+    #[arg(long)]
+    record: bool,
     /// Do not sample the locks between snapshots.
     #[arg(long)]
     no_sampling: bool,
@@ -337,6 +340,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             let mut config = config()?;
             config.readonly |= cli.readonly;
             config.sampling = !cli.no_sampling;
+            config.record = cli.record;
             config.mouse &= !cli.no_mouse;
             config.trace = cli.trace.unwrap_or(config.trace);
             let named = databases::named(&cli.databases, cli.recursive)?;

@@ -57,6 +57,8 @@ pub struct Config {
     pub sampling: bool,
     /// Whether the console reads every lock request from the kernel's trace.
     pub trace: TraceMode,
+    /// Whether the console records what happens while it is open.
+    pub record: bool,
     /// Whether every action outside waltop is refused.
     pub readonly: bool,
     /// Where the console also writes its log. `console/log_file` checks the path before it opens it.
@@ -155,6 +157,7 @@ impl Config {
             refresh: Duration::from_secs(1),
             sampling: true,
             trace: TraceMode::default(),
+            record: false,
             readonly: false,
             log_file: None,
             theme: Palette::default(),

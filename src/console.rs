@@ -33,7 +33,7 @@ use crate::{
 };
 
 use app::{App, AppSetup};
-use source::SampleSource;
+use source::{RecordingSetup, SampleSource};
 use widgets::theme::Theme;
 
 /// Why the console did not open, or ended.
@@ -106,8 +106,16 @@ pub fn run(
         log::warn!("{note}");
     }
     let histories = observer.histories();
+    let host = Monitor::recorder_host(&config, every);
+    let recording = RecordingSetup { folder: config.places.recordings(), host };
+    let is_recorded = config.record;
     let (sampler, looks) = Sampler::start(Monitor::new(observer, config), every)?;
-    show(app, theme, SampleSource::present(sampler, looks, histories), &places)
+    let source = SampleSource::present(sampler, looks, histories, databases, recording);
+    if is_recorded {
+        let outcome = source.origin.record(true);
+        log::log!(outcome.level, "{}", text::clean(&outcome.text));
+    }
+    show(app, theme, source, &places)
 }
 
 /// Opens the console on `recording`, at `at` or at its newest moment, and runs it until the user ends it; returns the

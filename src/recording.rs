@@ -31,7 +31,7 @@ pub use line::{
 };
 pub use moment::{PlayedMoment, RecordedNote};
 pub use reader::{FramePlace, RecordedFrame, RecordedText, Recording, RecordingError};
-pub use recorder::{Recorder, RecorderHost, RecorderState, RecorderTick};
+pub use recorder::{LONGEST_INTERVAL, Recorder, RecorderHost, RecorderState, RecorderTick};
 pub use redaction::Redaction;
 pub use retention::RetentionLimits;
 pub use spans::{Span, SpanKind, SpanReader};

@@ -5,6 +5,7 @@ mod cursor;
 mod frame;
 mod past;
 mod player;
+mod recorded_past;
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,6 +22,7 @@ use crate::{
 
 use cursor::RecordingCursor;
 use player::Player;
+pub use recorded_past::RecordedPast;
 
 /// A command to a running player.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -14,8 +14,8 @@ use crate::{
     config::Config,
     diagnose::{self, compliance, schedule, suspicion},
     history::DatabaseTrend,
-    observe::Observer,
-    recording::{PlayedMoment, Recorder, RecorderState},
+    observe::{self, Observer},
+    recording::{self, PlayedMoment, Recorder, RecorderHost, RecorderState},
     snapshot::{ConnectionFacts, Snapshot, Unseen},
     state::schedule_ledger::ScheduleLedger,
     threads,
@@ -59,6 +59,20 @@ impl Monitor {
         name_daemons(&mut observer, &config);
         let ledger = ScheduleLedger::new(&config.places);
         Self { observer, config, facts: Vec::new(), previous: None, ledger, since: None, recorder: None }
+    }
+
+    /// What a recording of samples that come `every` so often says of the machine.
+    pub fn recorder_host(config: &Config, every: Duration) -> RecorderHost {
+        let proc = &config.places.proc;
+        RecorderHost { boot_id: observe::boot_id(proc), pid_namespace: observe::pid_namespace(proc), every }
+    }
+
+    /// The time between two samples; `every` or, while they are recorded, the longest that a recording allows.
+    fn interval(&mut self, every: Duration) -> Duration {
+        let Some(recorder) = &mut self.recorder else { return every };
+        let every = every.min(recording::LONGEST_INTERVAL);
+        recorder.set_interval(every);
+        every
     }
 
     /// Records each sample from now on, or none.
@@ -236,7 +250,7 @@ fn keep_looking(
     publish: &watch::Sender<Option<Arc<Sample>>>,
 ) {
     loop {
-        let due = Instant::now() + every;
+        let due = Instant::now() + watch.interval(every);
         if publish.send(Some(watch.sample())).is_err() {
             return;
         }

@@ -9,8 +9,8 @@ use super::{databases, output::notice, sample_args::databases_to_sample};
 use crate::{
     config::{Config, TraceMode, duration_of, size_of},
     endings::{self, EndSignals},
-    observe::{self, Observer},
-    recording::{Recorder, RecorderHost, RetentionLimits},
+    observe::Observer,
+    recording::{LONGEST_INTERVAL, Recorder, RetentionLimits},
     sampler::{Monitor, Sample, Sampler, SamplerCommand},
     units,
 };
@@ -33,7 +33,7 @@ pub struct RecordArgs {
     /// Pause while the file system of the recordings has less than this free.
     #[arg(long, value_name = "SIZE", value_parser = size_of, default_value = "512MiB")]
     min_free: u64,
-    /// Time between two samples. Locks are sampled in between.
+    /// Time between two samples, at most 5 s. Locks are sampled in between.
     #[arg(long, value_name = "DURATION", value_parser = duration_of, default_value = "1s")]
     every: Duration,
     /// The folder of the recordings [default: `recordings` in waltop's state folder].
@@ -63,6 +63,12 @@ impl RecordArgs {
 ///
 /// The settings are invalid, a database cannot be sampled, or the folder cannot be written.
 pub fn run(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>) -> anyhow::Result<u8> {
+    if args.every > LONGEST_INTERVAL {
+        let longest = units::duration(units::milliseconds(LONGEST_INTERVAL));
+        anyhow::bail!(
+            "--every is longer than {longest}: give at most that, or the time between would not be watched"
+        );
+    }
     let config = load()?;
     let databases = args.databases(&config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -74,7 +80,8 @@ pub fn run(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>) -> anyh
     let mut observer = Observer::new(&config.places, databases);
     observer.watch_locks();
     let folder = args.dir.clone().unwrap_or_else(|| config.places.recordings());
-    let recorder = Recorder::start(&folder, args.limits(), host(&config, args.every))?;
+    let host = Monitor::recorder_host(&config, args.every);
+    let recorder = Recorder::start(&folder, args.limits(), host)?;
     let untraced = observer.trace_locks(args.trace.unwrap_or(config.trace));
     notice(&format!("records {} into {}", units::plural(count, "database"), folder.display()));
     if let Some(why) = untraced {
@@ -104,12 +111,6 @@ pub fn run(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>) -> anyh
         Some(Signal::TERM) => Ok(0),
         Some(signal) => Ok(endings::exit_code(signal)),
     }
-}
-
-/// What a recording says of the machine.
-fn host(config: &Config, every: Duration) -> RecorderHost {
-    let proc = &config.places.proc;
-    RecorderHost { boot_id: observe::boot_id(proc), pid_namespace: observe::pid_namespace(proc), every }
 }
 
 fn reload(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>, sampler: &Sampler) {

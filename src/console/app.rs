@@ -353,6 +353,7 @@ impl App {
         // While samples arrive in time, no tick does.
         self.drop_old_notice();
         let before = self.selected_process().map(|process| (process.pid, process.who()));
+        let trouble = self.recorder().and_then(|recorder| recorder.trouble.clone());
         let running = self.running_ingestion().map(|ingestion| (ingestion.run.clone(), ingestion.pid));
         if self.newest.replace(Arc::clone(look)).is_none() {
             self.open_on_many();
@@ -372,6 +373,7 @@ impl App {
             effects.retain(|effect| matches!(effect, Effect::Timeline { .. }));
             return effects;
         }
+        effects.extend(self.note_recorder(trouble.as_deref()));
         // No row is selected now. The user has to know before pressing a key.
         if let Some((pid, who)) = before
             && self.database().is_some_and(|database| database.process(pid).is_none())

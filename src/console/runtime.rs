@@ -137,6 +137,11 @@ impl ConsoleRuntime {
                 Effect::Quit(code) => return Ok(Some(code)),
                 Effect::Refresh => self.origin.order(SamplerCommand::Now),
                 Effect::Every(interval) => self.origin.order(SamplerCommand::Every(interval)),
+                Effect::Record(is_on) => {
+                    let outcome = self.origin.record(is_on);
+                    let report = Message::Report(EffectReport::Outcome(outcome));
+                    effects.extend(self.app.update(report));
+                }
                 Effect::Replay(command) => self.origin.replay(command),
                 Effect::Timeline { index, window } => {
                     if let TimelineAnswer::Now(timeline) = self.origin.timeline(index, window) {

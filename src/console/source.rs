@@ -1,6 +1,7 @@
 //! Where the samples of a console come from: the present, or a recording.
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -10,8 +11,10 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use crate::{
+    act::ActionOutcome,
     history::{LockHistory, TimeWindow, Timeline},
-    replay::{Replay, ReplayCommand, ReplayOutput, ReplayedTimeline},
+    recording::{Recorder, RecorderHost, RetentionLimits},
+    replay::{RecordedPast, Replay, ReplayCommand, ReplayOutput, ReplayedTimeline},
     sampler::{Sample, Sampler, SamplerCommand},
     threads,
 };
@@ -28,8 +31,21 @@ pub struct SampleSource {
 pub enum SampleOrigin {
     /// The source of the timeline of each database stands beside the sampler, which may be in the middle of a sample
     /// while a key waits for its answer.
-    Present(Sampler, Vec<Arc<Mutex<LockHistory>>>),
+    Present(Sampler, PresentPast, RecordingSetup),
     Recording(Replay),
+}
+
+/// The past of the present: what this process has sampled, and what a recorder beside it has recorded.
+pub struct PresentPast {
+    pub histories: Vec<Arc<Mutex<LockHistory>>>,
+    pub recorded: Option<RecordedPast>,
+}
+
+/// Where and how a console records.
+#[derive(Debug, Clone)]
+pub struct RecordingSetup {
+    pub folder: PathBuf,
+    pub host: RecorderHost,
 }
 
 /// A part of the past that was asked for.
@@ -45,9 +61,13 @@ impl SampleSource {
         sampler: Sampler,
         newest: watch::Receiver<Option<Arc<Sample>>>,
         histories: Vec<Arc<Mutex<LockHistory>>>,
+        databases: &[PathBuf],
+        recording: RecordingSetup,
     ) -> Self {
-        let (_, timelines) = mpsc::unbounded_channel();
-        Self { origin: SampleOrigin::Present(sampler, histories), samples: newest, timelines }
+        let (outbox, timelines) = mpsc::unbounded_channel();
+        let recorded = RecordedPast::of(&recording.folder, databases, outbox);
+        let past = PresentPast { histories, recorded };
+        Self { origin: SampleOrigin::Present(sampler, past, recording), samples: newest, timelines }
     }
 
     pub fn recording(replay: Replay, output: ReplayOutput) -> Self {
@@ -56,16 +76,55 @@ impl SampleSource {
     }
 }
 
+impl PresentPast {
+    /// What was sampled here, if that reaches far enough, else what was recorded.
+    fn timeline(&self, index: usize, window: TimeWindow) -> TimelineAnswer {
+        let now = Instant::now();
+        let sampled = self
+            .histories
+            .get(index)
+            .and_then(|history| threads::lock(history).timeline(window, (now, Timestamp::now())));
+        let Some(recorded) = &self.recorded else { return TimelineAnswer::Now(sampled.map(Arc::new)) };
+        let begins = window.end.unwrap_or(now).checked_sub(window.span);
+        let since = sampled.as_ref().map(|timeline| timeline.oldest);
+        if since.is_none_or(|since| begins.is_none_or(|begins| begins < since)) {
+            recorded.ask(index, window);
+            return TimelineAnswer::Later;
+        }
+        let older =
+            |timeline: Timeline| Timeline { oldest: timeline.oldest.min(recorded.first()), ..timeline };
+        TimelineAnswer::Now(sampled.map(older).map(Arc::new))
+    }
+}
+
 impl SampleOrigin {
     /// A recording has no sampler.
     pub fn order(&self, command: SamplerCommand) {
-        if let Self::Present(sampler, _) = self {
+        if let Self::Present(sampler, ..) = self {
             sampler.order(command);
         }
     }
 
     pub fn orders(&self) -> Option<Sender<SamplerCommand>> {
-        if let Self::Present(sampler, _) = self { Some(sampler.orders()) } else { None }
+        if let Self::Present(sampler, ..) = self { Some(sampler.orders()) } else { None }
+    }
+
+    /// Records what is sampled from now on, or stops that.
+    pub fn record(&self, is_on: bool) -> ActionOutcome {
+        let Self::Present(sampler, _, RecordingSetup { folder, host }) = self else {
+            return ActionOutcome::bad("a recording is not recorded again".to_owned());
+        };
+        if !is_on {
+            sampler.order(SamplerCommand::Record(None));
+            return ActionOutcome::good("recording has ended".to_owned());
+        }
+        match Recorder::start(folder, RetentionLimits::default(), host.clone()) {
+            Ok(recorder) => {
+                sampler.order(SamplerCommand::Record(Some(Box::new(recorder))));
+                ActionOutcome::good(format!("records into {}", folder.display()))
+            }
+            Err(error) => ActionOutcome::bad(error.to_string()),
+        }
     }
 
     /// The present has nothing to move in.
@@ -77,9 +136,7 @@ impl SampleOrigin {
 
     pub fn timeline(&self, index: usize, window: TimeWindow) -> TimelineAnswer {
         match self {
-            Self::Present(_, histories) => TimelineAnswer::Now(histories.get(index).and_then(|history| {
-                threads::lock(history).timeline(window, (Instant::now(), Timestamp::now())).map(Arc::new)
-            })),
+            Self::Present(_, past, _) => past.timeline(index, window),
             Self::Recording(replay) => {
                 replay.order(ReplayCommand::Timeline { index, window });
                 TimelineAnswer::Later

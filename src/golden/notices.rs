@@ -58,6 +58,8 @@ fn add_notices(lines: &mut Lines) {
         Notice::Copied(_) => [Notice::Copied("/srv/notes.db".to_owned())],
         Notice::UnknownKey { .. } => [Notice::UnknownKey { key: "F12".to_owned(), help: "?".to_owned() }],
         Notice::OnlyDatabase => [Notice::OnlyDatabase],
+        Notice::RecordingPauses { .. } => [Notice::RecordingPauses { why: "no storage space".to_owned() }],
+        Notice::RecordingGoesOn => [Notice::RecordingGoesOn],
         Notice::NoTime(_) => [Notice::NoTime(TimeError)],
         Notice::NotRecorded { .. } => [
             Notice::NotRecorded { from: "2026-11-29 14:00:00".to_owned(), to: "2026-11-30 03:12:07".to_owned() },

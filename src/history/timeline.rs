@@ -52,6 +52,8 @@ pub struct Timeline {
     pub log: Vec<Option<u64>>,
     /// Whether nothing was watched in a cell; empty if all of it was.
     pub unwatched: Vec<bool>,
+    /// Whether it comes from a recording.
+    pub is_recorded: bool,
 }
 
 /// One hold of the write lock.
@@ -191,6 +193,7 @@ impl LockHistory {
             holds: self.longest(&grid, self.micros(now.0)),
             log: self.log_past.sizes(from, to, Timeline::CELLS),
             unwatched: Vec::new(),
+            is_recorded: false,
             figures: self.figures(from, to, self.micros(now.0)),
             waits: DurationSpread::of(&waits).map(|spread| LockWaits { count: waits.len() as u64, spread }),
         })

@@ -64,6 +64,8 @@ pub enum Action {
     Slower,
     /// Writes the snapshot to a file.
     Export,
+    /// Records what happens, or stops that.
+    Record,
     Copy,
     CopyPid,
     /// Draws every cell again.
@@ -127,6 +129,7 @@ impl Action {
             | Self::Fix
             | Self::Health
             | Self::Documents
+            | Self::Record
             | Self::Export => KeyGroup::Database,
             Self::Timeline | Self::Earlier | Self::Later | Self::PreviousHold | Self::NextHold => {
                 KeyGroup::Timeline

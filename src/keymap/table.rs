@@ -293,6 +293,13 @@ pub const KEYMAP: &[KeyBinding] = &[
         help: "write the snapshot on the screen to a JSON file in the state folder, and say where",
     },
     KeyBinding {
+        name: "record",
+        keys: &["R"],
+        action: Action::Record,
+        label: "",
+        help: "record what happens, for waltop who, replay and report, or stop that",
+    },
+    KeyBinding {
         name: "copy",
         keys: &["y"],
         action: Action::Copy,

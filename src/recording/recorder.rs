@@ -25,6 +25,8 @@ use crate::{
     threads, units,
 };
 
+/// The longest time between two samples. With a longer one the time between them would not count as watched.
+pub const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
 /// While nothing happens, a snapshot is written this often: a longer time without a line was not watched.
 const QUIET: Duration = Duration::from_secs(5);
 /// A sample that comes this much later than it should leaves a gap.
@@ -127,6 +129,11 @@ impl Recorder {
             lost: 0,
             trouble: None,
         })
+    }
+
+    /// Samples come this often from now on.
+    pub fn set_interval(&mut self, every: Duration) {
+        self.host.every = every;
     }
 
     /// Sets other limits.

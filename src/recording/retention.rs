@@ -17,6 +17,12 @@ pub struct RetentionLimits {
     pub min_free: u64,
 }
 
+impl Default for RetentionLimits {
+    fn default() -> Self {
+        Self { keep: Duration::from_hours(24 * 7), max_size: 1 << 30, min_free: 512 << 20 }
+    }
+}
+
 impl RetentionLimits {
     /// A segment that is longer is followed by another of the same day, so that a part of a day can be removed.
     pub fn segment_size(&self) -> u64 {

@@ -52,7 +52,7 @@ fn finding() -> Finding {
 }
 
 /// A snapshot each 5 s; each 10 s a hold of 2 s; a warning from 70 s on; a pin from 200 s on.
-fn recorded() -> (TempDir, Recording) {
+pub fn recorded() -> (TempDir, Recording) {
     let dir = TempDir::new().expect("a folder");
     let (mut writer, _) = RecordingWriter::start(dir.path(), LIMITS).expect("a folder");
     let who = RecordedProcess { pid: Some(WRITER), start: Some(7), name: "bun".to_owned() };

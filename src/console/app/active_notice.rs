@@ -1,4 +1,4 @@
-//! The notice on the screen, and for how long it stays.
+//! The notice on the screen: it goes with the next key, or after some seconds.
 
 use std::time::Duration;
 

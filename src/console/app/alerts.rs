@@ -3,11 +3,12 @@
 use log::Level;
 
 use super::{
-    App,
+    App, Notice,
     findings::{FindingChange, ResolvedFinding, key},
 };
 use crate::{
     act::Effect,
+    recording::RecorderState,
     sampler::Sample,
     snapshot::{Finding, Severity},
     text, units,
@@ -40,6 +41,22 @@ impl App {
         }
         effects.extend((rings && self.setup.bell).then_some(Effect::Bell));
         effects
+    }
+
+    /// Where the samples are recorded; `None` if they are not.
+    pub fn recorder(&self) -> Option<&RecorderState> {
+        self.newest.as_ref()?.recorder.as_ref()
+    }
+
+    /// Says when the recorder can no longer write, and when it can again.
+    pub(super) fn note_recorder(&mut self, before: Option<&str>) -> Option<Effect> {
+        let now = self.recorder()?.trouble.clone();
+        let notice = match now {
+            now if now.as_deref() == before => return None,
+            Some(why) => Notice::RecordingPauses { why },
+            None => Notice::RecordingGoesOn,
+        };
+        Some(self.notify(notice))
     }
 
     /// The title of the terminal: the database and its worst finding. Of several databases, the one that is worst off;

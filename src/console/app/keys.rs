@@ -131,6 +131,7 @@ impl App {
             | Action::Tag
             | Action::Refresh
             | Action::Arm
+            | Action::Record
             | Action::Pause
                 if self.is_replay() =>
             {
@@ -151,7 +152,7 @@ impl App {
             Action::Stack => self.stack_program().is_some(),
             Action::Copy => self.selected_text().is_some(),
             Action::Sort | Action::Invert | Action::Tree => exists && self.shows(Panel::Processes),
-            Action::Export | Action::Timeline => database.is_some(),
+            Action::Export | Action::Timeline | Action::Record => database.is_some(),
             Action::Arm => !self.switch.is_read_only(),
             Action::Overview | Action::PreviousDatabase | Action::NextDatabase => self.databases().len() > 1,
             Action::Down
@@ -241,6 +242,7 @@ impl App {
             Action::Faster => return self.change_interval(-1),
             Action::Slower => return self.change_interval(1),
             Action::Export => return self.export(),
+            Action::Record => return vec![Effect::Record(self.recorder().is_none())],
             Action::Copy => return self.copy(),
             Action::CopyPid => return self.copy_pid(),
             Action::Tag => return self.toggle_tag(),

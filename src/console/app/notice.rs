@@ -29,6 +29,11 @@ pub enum Notice {
         help: String,
     },
     OnlyDatabase,
+    /// The recorder cannot write.
+    RecordingPauses {
+        why: String,
+    },
+    RecordingGoesOn,
     /// What was typed is no time.
     NoTime(TimeError),
     /// The recording does not have that time.
@@ -200,7 +205,10 @@ impl Notice {
     // The level, and whether it is a success if that is info.
     fn kind(&self) -> (Level, bool) {
         match self {
-            Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => (Level::Error, false),
+            Self::SamplerEnded
+            | Self::RecordingPauses { .. }
+            | Self::Hazard(_)
+            | Self::IngestionRefused(_) => (Level::Error, false),
             Self::NothingSelected
             | Self::NoProcessSelected { .. }
             | Self::UntaggableStart { .. }
@@ -238,6 +246,7 @@ impl Notice {
             | Self::IngestionStarts { .. }
             | Self::WatchEnded => (Level::Info, false),
             Self::Copied(_)
+            | Self::RecordingGoesOn
             | Self::Tree { .. }
             | Self::MouseFreed { .. }
             | Self::MouseTaken { .. }
@@ -275,6 +284,22 @@ impl Notice {
             _ => Ok(()),
         }
     }
+
+    /// The same about a recording.
+    fn recording_sentence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RecordingPauses { why } => {
+                write!(
+                    f,
+                    "nothing is recorded for now: {why}; free some space in the folder of the recordings"
+                )
+            }
+            Self::RecordingGoesOn => f.write_str("recording goes on"),
+            Self::NoTime(error) => write!(f, "{error}"),
+            Self::NotRecorded { from, to } => write!(f, "the recording reaches from {from} to {to}"),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl fmt::Display for Notice {
@@ -287,8 +312,10 @@ impl fmt::Display for Notice {
             Self::Copied(text) => write!(f, "copied: {text}"),
             Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),
             Self::OnlyDatabase => f.write_str("there is no other database; name several at the start"),
-            Self::NoTime(error) => write!(f, "{error}"),
-            Self::NotRecorded { from, to } => write!(f, "the recording reaches from {from} to {to}"),
+            Self::RecordingPauses { .. }
+            | Self::RecordingGoesOn
+            | Self::NoTime(_)
+            | Self::NotRecorded { .. } => self.recording_sentence(f),
             Self::NoTimeline { key } => write!(f, "no timeline is open: {key} opens it"),
             Self::NoStack => {
                 f.write_str("this shows the stack in the details of a Python process, if py-spy is installed")

@@ -61,7 +61,7 @@ impl App {
             Action::PlaySlower | Action::Slower => ReplayCommand::Speed { is_faster: false },
             Action::PlayFaster | Action::Faster => ReplayCommand::Speed { is_faster: true },
             Action::GoTo => return Some(self.go_to()),
-            Action::Documents | Action::Stack | Action::Refresh | Action::Arm => {
+            Action::Documents | Action::Stack | Action::Refresh | Action::Arm | Action::Record => {
                 let notice = self.not_armed(NotArmed::ReadOnly(ReadOnly::Replay));
                 return Some(vec![self.notify(notice)]);
             }

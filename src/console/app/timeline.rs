@@ -327,7 +327,10 @@ impl App {
     #[must_use]
     pub(super) fn zoom_in_time(&mut self, by: isize) -> Vec<Effect> {
         let Some(past) = self.timeline_mut() else { return Vec::new() };
-        let longest = if past.is_recorded { SPANS.len() } else { LIVE };
+        let is_long =
+            |known: &Timeline| known.newest.saturating_duration_since(known.oldest) > SPANS[LIVE - 1];
+        let is_recorded = past.is_recorded || past.known().is_some_and(is_long);
+        let longest = if is_recorded { SPANS.len() } else { LIVE };
         past.zoom(past.span.saturating_add_signed(by).min(longest - 1));
         self.ask_timeline()
     }

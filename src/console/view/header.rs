@@ -191,6 +191,10 @@ fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {
     if let Some(moment) = app.moment() {
         return replayed(app, moment, theme, wide);
     }
+    if let Some(recorder) = app.recorder() {
+        let style = if recorder.trouble.is_some() { theme.danger } else { theme.good };
+        spans.push(Span::styled("REC  ", style));
+    }
     if app.is_paused() {
         spans.push(Span::styled("PAUSED  ", theme.warning));
     }

@@ -68,8 +68,10 @@ pub fn render(
     let [shorter, longer, close, before, next] =
         [Action::Faster, Action::Slower, Action::Timeline, Action::PreviousHold, Action::NextHold]
             .map(|action| app.key_of(action));
+    let is_recorded = matches!(&past.shown, TimelineContent::Known(shown) if shown.is_recorded);
+    let origin = if is_recorded && !app.is_replay() { ", recorded" } else { "" };
     let title = format!(
-        " Write lock, {span}{stands}   {shorter} {longer} zoom  {before} {next} holds  {close} closes "
+        " Write lock, {span}{origin}{stands}   {shorter} {longer} zoom  {before} {next} holds  {close} closes "
     );
     let inner =
         framed(frame, area, theme.focus, Span::styled(text::fit(&title, area.width.into()), theme.title));

@@ -204,6 +204,7 @@ impl TimelineBuilder {
             holds: std::mem::take(&mut self.holds),
             log: self.filled_log(),
             unwatched: std::mem::take(&mut self.unwatched),
+            is_recorded: true,
             lanes: self.finished_lanes(),
         }
     }

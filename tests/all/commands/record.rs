@@ -198,6 +198,61 @@ fn a_replay_without_a_recording_or_of_another_time_is_refused() {
 }
 
 #[test]
+fn a_console_shows_what_a_recorder_saw_before_it_was_opened() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    let _recorder = Recorded::start(&home, &[]);
+    a_hold(&home, &mut holder);
+    let db = home.db();
+    let mut terminal = Terminal::open(&home.root(), &[db.to_str().expect("a path")], (120, 40));
+    terminal.shows("no writer");
+    terminal.keys("b");
+    terminal.shows("Write lock, 1 m, recorded");
+    terminal.shows(&format!("{} waltop", holder.pid()));
+    terminal.keys("qq");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
+fn a_console_records_by_key_or_option_and_says_so() {
+    for (option, key) in [(&["--record"][..], ""), (&[], "R")] {
+        let home = Home::with_wal();
+        let mut holder = home.actor();
+        let db = home.db();
+        let args: Vec<_> = option.iter().copied().chain(db.to_str()).collect();
+        let mut terminal = Terminal::open(&home.root(), &args, (120, 40));
+        terminal.shows("no writer");
+        terminal.keys(key);
+        terminal.shows("REC");
+        let middle = a_hold(&home, &mut holder);
+        terminal.keys("R");
+        terminal.shows_no_more("REC");
+        let (code, answer) = who(&home, middle);
+        assert_eq!(code, Some(0), "{answer}");
+        assert_eq!(answer["holds"][0]["process"]["pid"], holder.pid(), "{answer}");
+        terminal.keys("q");
+        assert_eq!(terminal.end(), 0);
+    }
+}
+
+#[test]
+fn a_folder_that_is_recorded_into_is_left_to_its_recorder_and_a_long_interval_is_refused() {
+    let home = Home::with_wal();
+    let mut holder = home.actor();
+    holder.sql("SELECT * FROM t");
+    let _recorder = Recorded::start(&home, &[]);
+    let db = home.db();
+    let mut terminal = Terminal::open(&home.root(), &[db.to_str().expect("a path")], (120, 40));
+    terminal.shows("no writer");
+    terminal.keys("R");
+    terminal.shows("is recorded into by PID");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    let said = home.run(&["record", "notes.db", "--every", "6s"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+}
+
+#[test]
 fn a_killed_recorder_loses_no_whole_line_and_the_next_one_records_the_gap() {
     let home = Home::with_wal();
     let mut holder = home.actor();

@@ -1,0 +1,134 @@
+//! The past of databases that a recorder records while a console shows their present.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crossbeam_channel::{Receiver, Sender};
+use jiff::Timestamp;
+use tokio::sync::mpsc;
+
+use crate::{
+    history::{TimeBase, TimeWindow},
+    recording::{LONGEST_SILENCE, Recording},
+    threads,
+};
+
+use super::{ReplayedTimeline, cursor::RecordingCursor, past};
+
+/// A window that follows the present is read again after this many times what reading it took.
+const REST: u32 = 10;
+
+/// A request for a part of the past: the index of a database, and the window.
+type PastRequest = (usize, TimeWindow);
+
+/// The recording of a recorder that runs beside the console.
+#[derive(Debug)]
+pub struct RecordedPast {
+    first: Timestamp,
+    requests: Sender<PastRequest>,
+}
+
+impl RecordedPast {
+    /// The recording in `folder`, if a recorder writes it now and all of `databases` are in it. `outbox` gets the answers.
+    pub fn of(
+        folder: &Path,
+        databases: &[PathBuf],
+        outbox: mpsc::UnboundedSender<ReplayedTimeline>,
+    ) -> Option<Self> {
+        let recording = Recording::open(folder).ok()?;
+        let (first, last) = recording.span().ok()??;
+        let recorded = recording.databases();
+        let has_all = databases.iter().all(|path| recorded.iter().any(|known| Path::new(known) == path));
+        if !has_all || Timestamp::now().duration_since(last) > LONGEST_SILENCE {
+            return None;
+        }
+        let (requests, inbox) = crossbeam_channel::unbounded();
+        let (folder, databases) = (folder.to_owned(), databases.to_owned());
+        let reader = PastReader { folder, databases, outbox };
+        threads::start("waltop-past", move || reader.run(&inbox)).ok()?;
+        Some(Self { first, requests })
+    }
+
+    /// Since when the recording reaches back.
+    pub fn first(&self) -> Instant {
+        base(self.first).instant
+    }
+
+    /// Asks for a part of the past. Its answer comes through the channel.
+    pub fn ask(&self, index: usize, window: TimeWindow) {
+        // A thread that has ended answers nothing.
+        let _ = self.requests.send((index, window));
+    }
+}
+
+struct PastReader {
+    folder: PathBuf,
+    databases: Vec<PathBuf>,
+    outbox: mpsc::UnboundedSender<ReplayedTimeline>,
+}
+
+impl PastReader {
+    // Until the console is gone.
+    fn run(&self, inbox: &Receiver<PastRequest>) {
+        let mut read: Option<(PastRequest, Instant)> = None;
+        while let Ok(mut request) = inbox.recv() {
+            // Only the newest counts.
+            while let Ok(newer) = inbox.try_recv() {
+                request = newer;
+            }
+            let is_early = read.is_some_and(|(last, until)| last == request && Instant::now() < until);
+            if request.1.end.is_none() && is_early {
+                continue;
+            }
+            let began = Instant::now();
+            let Some(timeline) = self.timeline(request, inbox) else { continue };
+            read = Some((request, Instant::now() + began.elapsed() * REST));
+            if self.outbox.send(timeline).is_err() {
+                return;
+            }
+        }
+    }
+
+    // `None` if a newer request came meanwhile.
+    fn timeline(
+        &self,
+        (index, window): PastRequest,
+        inbox: &Receiver<PastRequest>,
+    ) -> Option<ReplayedTimeline> {
+        let recording = Recording::open(&self.folder).ok();
+        let cursor = recording.and_then(|it| RecordingCursor::new(it, None).ok());
+        let (Some(cursor), Some(path)) = (cursor, self.databases.get(index)) else {
+            return Some((index, None));
+        };
+        let base = base(cursor.span().0);
+        let path = path.to_string_lossy();
+        let timeline = past::timeline(&cursor, base, &path, window, || inbox.is_empty())?;
+        Some((index, Some(Arc::new(timeline))))
+    }
+}
+
+// `at` on the clock of instants.
+fn base(at: Timestamp) -> TimeBase {
+    let (instant, now) = (Instant::now(), Timestamp::now());
+    let ago: Duration = now.duration_since(at).try_into().unwrap_or_default();
+    instant.checked_sub(ago).map_or(TimeBase { instant, at: now }, |instant| TimeBase { instant, at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::tests::recorded, *};
+
+    #[test]
+    fn a_recording_that_is_not_written_now_is_no_past_of_the_present() {
+        let (dir, _) = recorded();
+        let (outbox, _) = mpsc::unbounded_channel();
+        assert!(
+            RecordedPast::of(dir.path(), &["/srv/notes.db".into()], outbox.clone()).is_none(),
+            "it is old"
+        );
+        assert!(RecordedPast::of(&dir.path().join("missing"), &[], outbox).is_none());
+    }
+}
