@@ -12,6 +12,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::thread::{self, CapabilitySet};
+
 use crate::{
     observe::{
         files::BirthId,
@@ -60,6 +62,8 @@ pub struct OpenerFinder {
     // Open-file-description locks without a known process: after the last scan of all processes, and now.
     unattributed: [Vec<LockRow>; 2],
     trouble: Option<Unseen>,
+    // Whether this process has CAP_SYS_PTRACE. What a security module hides even so is left out.
+    may_follow: bool,
 }
 
 impl OpenerFinder {
@@ -77,6 +81,8 @@ impl OpenerFinder {
             wholesale: None,
             unattributed: [const { Vec::new() }; 2],
             trouble: None,
+            may_follow: thread::capabilities(None)
+                .is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_PTRACE)),
         }
     }
 
@@ -244,8 +250,15 @@ impl OpenerFinder {
             if count > MOST_DESCRIPTORS {
                 break;
             }
-            // A descriptor may be closed at any time.
-            let Ok(text) = descriptor.target() else { continue };
+            let text = match descriptor.target() {
+                Ok(text) => text,
+                // With CAP_DAC_READ_SEARCH alone they are listed, and lead nowhere.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !self.may_follow => {
+                    return Err(error);
+                }
+                // It may be closed at any time.
+                Err(_) => continue,
+            };
             let text = text.as_os_str().as_bytes();
             if !text.starts_with(b"/") {
                 continue;

@@ -14,6 +14,7 @@ use super::*;
 use crate::{support::eventually, terminal::Terminal};
 
 mod disk;
+mod units;
 
 /// A recorder of `notes.db`, which samples often.
 struct Recorded {
