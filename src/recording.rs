@@ -43,4 +43,6 @@ pub use writer::RecordingWriter;
 pub use writer::StartError;
 
 #[cfg(test)]
+mod committed;
+#[cfg(test)]
 mod tests;

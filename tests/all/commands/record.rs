@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::*;
 use crate::{support::eventually, terminal::Terminal};
 
+mod committed;
 mod disk;
 mod units;
 
