@@ -187,7 +187,7 @@ impl App {
             return vec![self.notify(Notice::ProcessesHidden { key })];
         }
         let needs_database = is_of_processes
-            || action == Action::Export
+            || matches!(action, Action::Export | Action::Record)
             || action == Action::Timeline && self.timeline().is_none();
         if needs_database && self.database().is_none() {
             return vec![self.notify(Notice::NothingSeen)];
