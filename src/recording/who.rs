@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     history::SampledLock,
-    snapshot::{Database, FindingKind, HolderActivity, Severity},
+    snapshot::{Database, FindingKind, HolderActivity, LogReader, Severity},
     units,
 };
 
@@ -39,6 +39,9 @@ pub struct WhoDatabase {
     pub waits: Vec<PastWait>,
     /// The readers that kept frames in the log.
     pub pins: Vec<PastPin>,
+    /// The readers of a database with a rollback journal: a commit waits until they have ended.
+    #[serde(default)]
+    pub readers: Vec<RecordedProcess>,
     pub findings: Vec<PastFinding>,
     /// The last hold of the write lock that ended before, within the time around.
     pub hold_before: Option<PastHold>,
@@ -128,7 +131,7 @@ impl WhoReport {
         databases: &[&Path],
         redaction: Redaction,
     ) -> Result<Self, RecordingError> {
-        let mut past = Past::default();
+        let mut past = Past { redaction, ..Past::default() };
         let reach = around.max(LONGEST_SILENCE);
         let (from, to) = reached(at, reach);
         let (mut spans, mut reader) = (Vec::new(), SpanReader::new(redaction));
@@ -180,6 +183,7 @@ impl WhoDatabase {
             holds: Vec::new(),
             waits: Vec::new(),
             pins: Vec::new(),
+            readers: Vec::new(),
             findings: Vec::new(),
             hold_before: None,
             hold_after: None,
@@ -194,12 +198,15 @@ impl WhoDatabase {
 /// What the lines around a moment say beside their spans.
 #[derive(Debug, Default)]
 struct Past {
+    redaction: Redaction,
     paths: Vec<Rc<str>>,
     /// The last line before the moment, and the first one after it.
     before: Option<Timestamp>,
     after: Option<Timestamp>,
     /// Of the last snapshot before it: path, size of the log, frames that are not moved.
     logs: Vec<(Rc<str>, Option<u64>, Option<u32>)>,
+    /// The readers without a log of that snapshot, and those that a later one has seen since before the moment.
+    readers: Vec<(Rc<str>, RecordedProcess)>,
     activities: Vec<(Rc<str>, i32, Timestamp, HolderActivity)>,
 }
 
@@ -223,11 +230,33 @@ impl Past {
         if written <= at || self.logs.is_empty() {
             self.logs = snapshot.databases.iter().map(log).collect();
         }
+        if written <= at {
+            self.readers.clear();
+        }
+        for database in &snapshot.databases {
+            self.add_readers(database, written, at);
+        }
         for database in snapshot.databases {
             let path: Rc<str> = Rc::from(database.path.to_string_lossy());
             let seen = database.processes.into_iter();
             let activities = seen.filter_map(|it| Some((Rc::clone(&path), it.pid, written, it.activity?)));
             self.activities.extend(activities);
+        }
+    }
+
+    fn add_readers(&mut self, database: &Database, written: Timestamp, at: Timestamp) {
+        let was_there = |reader: &&LogReader| {
+            let held = SignedDuration::try_from_secs_f64(reader.held_ms.unwrap_or(0.0) / 1e3);
+            let since = held.ok().and_then(|held| written.checked_sub(held).ok());
+            reader.slot.is_none() && since.is_some_and(|since| since <= at)
+        };
+        let path: Rc<str> = Rc::from(database.path.to_string_lossy());
+        for reader in database.locks.readers.iter().filter(was_there) {
+            let process = RecordedProcess::of(database, reader.pid, reader.label.as_deref());
+            let reader = (Rc::clone(&path), self.redaction.process(&process));
+            if !self.readers.contains(&reader) {
+                self.readers.push(reader);
+            }
         }
     }
 
@@ -248,6 +277,12 @@ impl Past {
             holds,
             waits: then().filter_map(wait).collect(),
             pins: then().filter_map(|span| pin(span, at)).collect(),
+            readers: self
+                .readers
+                .iter()
+                .filter(|(known, _)| known == path)
+                .map(|(_, it)| it.clone())
+                .collect(),
             findings: then().filter_map(finding).collect(),
             hold_before: writes()
                 .filter(|it| it.ended < at)

@@ -62,6 +62,9 @@ impl WhoDatabase {
             let length = units::duration(pin.pinned_ms);
             writeln!(f, "  {} had kept frames in the log for at least {length}", pin.process)?;
         }
+        for reader in &self.readers {
+            writeln!(f, "  {reader} was reading; with a rollback journal a commit waits until it has ended")?;
+        }
         for finding in &self.findings {
             writeln!(f, "  {} {}: {}", finding.severity, finding.kind, finding.message)?;
         }
