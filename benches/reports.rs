@@ -113,6 +113,10 @@ fn amalfa_rows(scale: Scale) -> Option<Vec<Row>> {
                 writes + refused
             ),
         ),
+        named_row(
+            lost.named.holder.is_some_and(|pid| lost.daemons.contains(&pid)),
+            "the daemon with the lock",
+        ),
         (
             "daemons left running",
             "2 for days, ended by hand",
@@ -136,6 +140,7 @@ fn connection_rows() -> Option<Vec<Row>> {
                 won.beside_a_writer.ingested, won.beside_a_writer.files_total, won.journal_mode
             ),
         ),
+        named_row(lost.named.holder == Some(lost.culprit), "the writer"),
         (
             "a read-only reader",
             "disk I/O error",
@@ -191,6 +196,10 @@ fn huey_rows() -> Option<Vec<Row>> {
             told(lost.queue.as_deref()),
             format!("{busy} of {} refused, with the profile's timeout", writes as u64 + busy),
         ),
+        named_row(
+            lost.named[0].readers == [lost.culprits[0]] && lost.named[1].holder == Some(lost.culprits[1]),
+            "the reader in DELETE mode, and the writer of the queue",
+        ),
         (
             "the log after three bursts",
             "grows; a checkpoint every 15 minutes",
@@ -213,6 +222,7 @@ fn haios_rows() -> Option<Vec<Row>> {
                 won.patient.ingested, won.documents, won.patient.retries
             ),
         ),
+        named_row(lost.named.holder == Some(lost.synthesis), "the synthesis"),
         (
             "one that will not wait for long",
             "–",
@@ -270,6 +280,7 @@ fn skillmeat_rows(scale: Scale) -> Option<Vec<Row>> {
             format!("{} of the bystander", lost.bystander.busy),
             format!("{} of the bystander; {} of 500 documents in", won.bystander.busy, won.rows),
         ),
+        named_row(lost.named.longest.is_some_and(|pid| lost.pids.contains(&pid)), "the import with the lock"),
         (
             "what is said of one transaction of 100",
             "wanted: a warning from 1 s on, an alarm from 2 s on",
@@ -277,6 +288,11 @@ fn skillmeat_rows(scale: Scale) -> Option<Vec<Row>> {
             slow,
         ),
     ])
+}
+
+fn named_row(is_named: bool, culprit: &str) -> Row {
+    let named = if is_named { format!("names {culprit}") } else { format!("does not name {culprit}") };
+    ("`waltop who --at` that moment, from a recording", "not known", "–".to_owned(), named)
 }
 
 fn told(refusal: Option<&str>) -> String {

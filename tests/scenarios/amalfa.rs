@@ -15,6 +15,7 @@ use waltop::ingest::RunSummary;
 use super::{
     cast::{Home, Imported, Importer, Program, Scale, Writer, Wrote, embedder, rows},
     corpus,
+    recorded::{Named, Recorder},
 };
 use crate::support::eventually;
 
@@ -44,6 +45,9 @@ pub struct Lost {
     pub busy_of_daemons: u64,
     /// The documents that the database has in the end.
     pub rows: u64,
+    /// The daemons, and whom a recording names for the moment of the error.
+    pub daemons: Vec<i32>,
+    pub named: Named,
 }
 
 /// How it was won.
@@ -119,16 +123,20 @@ pub fn lose(scale: Scale) -> Option<Lost> {
         pause: scale.ms(PAUSE),
         timeout: scene.timeout(),
     };
+    let recorder = Recorder::start(&scene.home, &[&scene.database]);
     let ingestion = importer.start("ingest", &scene.database)?.go();
     eventually("the ingestion has the write lock", || {
         (scene.home.status(&scene.database)["locks"]["writer"]["pid"] == ingestion.pid()).then_some(())
     });
     let daemons: Vec<Program> = daemons.into_iter().map(Program::go).collect();
     let ingestion = ingestion.imported();
+    let named = recorder.named(&scene.home, &scene.database, ingestion.error_time());
+    let pids = daemons.iter().map(Program::pid).collect();
     let busy_of_daemons = daemons.into_iter().map(|it| it.wrote().busy).sum();
     let rows = rows(&scene.database, "documents");
     let busy_timeout_ms = scene.timeout().as_secs_f64() * 1e3;
-    Some(Lost { documents: DOCUMENTS, busy_timeout_ms, ingestion, busy_of_daemons, rows })
+    let documents = DOCUMENTS;
+    Some(Lost { documents, busy_timeout_ms, ingestion, busy_of_daemons, rows, daemons: pids, named })
 }
 
 /// The same with waltop: it shows who is stale and ends them, and then takes the notes in beside the new daemons.
@@ -183,6 +191,7 @@ fn the_old_way_is_refused_and_ends_before_its_end() {
         lost.rows > 0 && lost.rows < lost.documents as u64 && lost.rows == lost.ingestion.ingested,
         "{lost:?}"
     );
+    assert!(lost.named.holder.is_some_and(|pid| lost.daemons.contains(&pid)), "{lost:?}");
 }
 
 #[test]

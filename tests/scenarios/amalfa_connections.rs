@@ -11,6 +11,7 @@ use std::{
     process::Child,
 };
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use waltop::{
     diagnose::health::HealthReport,
@@ -22,6 +23,7 @@ use waltop::{
 use super::{
     cast::{Home, Said, refusal, rows, text},
     corpus,
+    recorded::{Named, Recorder},
 };
 use crate::{
     python::Python,
@@ -55,6 +57,9 @@ pub struct Lost {
     pub left_behind: Vec<String>,
     /// What one is told that expects the tables of today in a database of before.
     pub old_schema: Option<String>,
+    /// The writer beside the first one, and whom a recording names for its moment.
+    pub culprit: i32,
+    pub named: Named,
 }
 
 /// How it was won.
@@ -127,9 +132,12 @@ pub fn lose() -> Option<Lost> {
     let path = scene.home.database("new.db", &["CREATE TABLE t (x)"]);
     let mut writer = Actor::open(&path);
     writer.sql("BEGIN IMMEDIATE").sql("INSERT INTO t VALUES (1)");
+    let recorder = Recorder::start(&scene.home, &[&path]);
     let mut opener = Python::open(&path)?;
     opener.run("import sqlite3; db = sqlite3.connect(path, timeout=0, isolation_level=None)");
     let wal_before_timeout = refusal(&mut opener, "PRAGMA journal_mode = WAL");
+    let named = recorder.named(&scene.home, &path, Timestamp::now());
+    let culprit = writer.pid();
 
     let path = scene.home.database("read.db", &["PRAGMA journal_mode = WAL", "CREATE TABLE t (x)"]);
     let mut writer = Actor::open(&path);
@@ -143,7 +151,7 @@ pub fn lose() -> Option<Lost> {
 
     let mut opener = Python::open(&scene.of_before())?;
     let old_schema = refusal(&mut opener, "SELECT count(*) FROM nodes_vectors");
-    Some(Lost { wal_before_timeout, read_only, left_behind, old_schema })
+    Some(Lost { wal_before_timeout, read_only, left_behind, old_schema, culprit, named })
 }
 
 /// The same with waltop's own connections; `None` where there is no Python to be the stranger among them.
@@ -192,6 +200,7 @@ pub fn win() -> Option<Won> {
 fn the_old_way_they_are_refused_and_leave_files_behind_and_miss_tables() {
     let Some(lost) = lose() else { return };
     assert_eq!(lost.wal_before_timeout.as_deref(), Some("database is locked"), "{lost:?}");
+    assert_eq!(lost.named.holder, Some(lost.culprit), "{lost:?}");
     assert_eq!(lost.read_only.as_deref(), Some("disk I/O error"), "{lost:?}");
     assert_eq!(lost.left_behind, ["-wal", "-shm"], "{lost:?}");
     assert_eq!(lost.old_schema.as_deref(), Some("no such table: nodes_vectors"), "{lost:?}");

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 use serde::Deserialize;
 use serde_json::Value;
@@ -80,6 +81,15 @@ pub struct Imported {
     pub elapsed_ms: f64,
     /// What SQLite said that ended it.
     pub error: Option<String>,
+    /// When, in ns since 1970.
+    pub error_at: Option<i128>,
+}
+
+impl Imported {
+    /// When it ended with an error; the beginning of time if it did not.
+    pub fn error_time(&self) -> Timestamp {
+        Timestamp::from_nanosecond(self.error_at.unwrap_or_default()).expect("a time")
+    }
 }
 
 /// Writes a row at a time until it is told to end.

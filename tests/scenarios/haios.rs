@@ -13,6 +13,7 @@ use waltop::ingest::RunSummary;
 use super::{
     cast::{Home, Imported, Importer, Said, refusal, rows, text},
     corpus,
+    recorded::{Named, Recorder},
 };
 use crate::{python::Python, support::eventually};
 
@@ -29,6 +30,9 @@ pub struct Lost {
     pub ingestion: Imported,
     /// The ingester's rows in the end.
     pub rows: u64,
+    /// The synthesis, and whom a recording names for the moment of the error.
+    pub synthesis: i32,
+    pub named: Named,
 }
 
 /// How it was won.
@@ -120,6 +124,7 @@ impl Scene {
 /// The ingester of the report beside the synthesis; `None` where there is no Python to play them.
 pub fn lose() -> Option<Lost> {
     let mut scene = Scene::new()?;
+    let recorder = Recorder::start(&scene.home, &[&scene.database]);
     scene.synthesis.sql("BEGIN IMMEDIATE");
     scene.synthesise(0, DONE);
     let importer = Importer {
@@ -130,9 +135,11 @@ pub fn lose() -> Option<Lost> {
         timeout: Duration::ZERO,
     };
     let ingestion = importer.start("ingester", &scene.database)?.go().imported();
+    let named = recorder.named(&scene.home, &scene.database, ingestion.error_time());
     scene.synthesise(DONE, WHOLE);
     scene.synthesis.sql("COMMIT");
-    Some(Lost { ingestion, rows: rows(&scene.database, "documents") })
+    let (rows, synthesis) = (rows(&scene.database, "documents"), scene.synthesis.pid());
+    Some(Lost { ingestion, rows, synthesis, named })
 }
 
 /// The same with waltop; `None` where there is no Python to play the synthesis.
@@ -174,6 +181,7 @@ fn the_old_way_the_ingester_dies_at_once_and_has_taken_nothing_in() {
     let Some(lost) = lose() else { return };
     assert_eq!(lost.ingestion.error.as_deref(), Some("database is locked"), "{lost:?}");
     assert_eq!((lost.ingestion.ingested, lost.rows), (0, 0), "{lost:?}");
+    assert_eq!(lost.named.holder, Some(lost.synthesis), "{lost:?}");
 }
 
 #[test]

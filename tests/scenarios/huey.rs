@@ -14,9 +14,13 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use waltop::snapshot::{Finding, FindingKind, LastCheckpoint};
 
-use super::cast::{Home, Program, Said, Writer, Wrote, refusal, text};
+use super::{
+    cast::{Home, Program, Said, Writer, Wrote, refusal, text},
+    recorded::{Named, Recorder},
+};
 use crate::{python::Python, support::eventually, terminal::Terminal};
 
 /// How often tasks come in a burst.
@@ -37,6 +41,9 @@ pub struct Lost {
     pub queue: Option<String>,
     /// Bytes of the log after each burst.
     pub log: Vec<u64>,
+    /// The reader of the one database and the writer of the other, and whom a recording names for their moments.
+    pub culprits: [i32; 2],
+    pub named: [Named; 2],
 }
 
 /// How it was won.
@@ -142,19 +149,29 @@ fn bare(database: &Path) -> Option<Python> {
 /// The tasks of the report; `None` where there is no Python to play them.
 pub fn lose() -> Option<Lost> {
     let mut scene = Scene::new()?;
+    let recorder = Recorder::start(&scene.home, &[&scene.system, &scene.queue]);
     scene.think();
+    // The report's reader reads for 300 s: a sample sees it.
+    eventually("the reader is recorded", || {
+        let named = recorder.named(&scene.home, &scene.system, Timestamp::now());
+        (!named.readers.is_empty()).then_some(())
+    });
     let one_row = "INSERT INTO tasks VALUES (2)";
     let system = refusal(&mut scene.task[0], one_row);
+    let at = Timestamp::now();
+    let of_system = recorder.named(&scene.home, &scene.system, at);
     let mut other = bare(&scene.queue)?;
     other.sql("BEGIN IMMEDIATE").sql(one_row);
     let queue = refusal(&mut scene.task[1], one_row);
+    let of_queue = recorder.named(&scene.home, &scene.queue, Timestamp::now());
     other.sql("COMMIT");
     let mut log = Vec::new();
     for _ in 0..BURSTS {
         scene.task[1].sql(BURST);
         log.push(scene.log());
     }
-    Some(Lost { system, queue, log })
+    let culprits = [scene.thinker[0].pid(), other.pid()];
+    Some(Lost { system, queue, log, culprits, named: [of_system, of_queue] })
 }
 
 /// The same with waltop, from what it finds to what it keeps in order; `None` where there is no Python.
@@ -228,6 +245,8 @@ fn the_old_way_tasks_are_refused_at_once_and_the_log_grows_without_end() {
     for told in [&lost.system, &lost.queue] {
         assert_eq!(told.as_deref(), Some("database is locked"), "{lost:?}");
     }
+    assert_eq!(lost.named[0].readers, [lost.culprits[0]], "{lost:?}");
+    assert_eq!(lost.named[1].holder, Some(lost.culprits[1]), "{lost:?}");
     for (number, bytes) in (1..).zip(&lost.log) {
         assert!(*bytes >= number * lost.log[0] * 9 / 10, "{lost:?}");
     }

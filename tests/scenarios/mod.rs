@@ -10,4 +10,5 @@ pub mod cast;
 mod corpus;
 pub mod haios;
 pub mod huey;
+pub mod recorded;
 pub mod skillmeat;

@@ -40,7 +40,7 @@ def importer(options, path):
     size, work, pause = int(options["batch"]), float(options["work"]), float(options["pause"])
     begin()
     threading.Thread(target=lambda: (sys.stdin.read(), os._exit(1)), daemon=True).start()
-    began, ingested, longest, error = time.monotonic(), 0, 0.0, None
+    began, ingested, longest, error, error_at = time.monotonic(), 0, 0.0, None, None
     try:
         for first in range(0, len(files), size):
             batch = files[first : first + size]
@@ -55,9 +55,10 @@ def importer(options, path):
             ingested += len(batch)
             time.sleep(pause)
     except sqlite3.OperationalError as refusal:
-        error = str(refusal)
+        error, error_at = str(refusal), time.time_ns()
     elapsed_ms = (time.monotonic() - began) * 1e3
-    say({"ingested": ingested, "longest_hold_ms": longest * 1e3, "elapsed_ms": elapsed_ms, "error": error})
+    result = {"ingested": ingested, "longest_hold_ms": longest * 1e3, "elapsed_ms": elapsed_ms}
+    say(result | {"error": error, "error_at": error_at})
 
 
 def writer(options, path):

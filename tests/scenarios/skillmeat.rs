@@ -16,11 +16,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
 use waltop::{ingest::RunSummary, snapshot::Finding};
 
 use super::{
     cast::{Home, Imported, Importer, Program, Said, Scale, Writer, Wrote, embedder, rows},
     corpus,
+    recorded::{Named, Recorder},
 };
 
 /// The scale of the test.
@@ -47,6 +49,9 @@ pub struct Lost {
     pub findings: Vec<Finding>,
     /// The shortest time for which an import can have had the lock, in ms.
     pub least_hold_ms: f64,
+    /// The processes of the imports, and whom a recording names for the middle of them.
+    pub pids: Vec<i32>,
+    pub named: Named,
 }
 
 /// How it was won.
@@ -132,15 +137,19 @@ pub fn lose(scale: Scale) -> Option<Lost> {
     };
     let imports: Vec<Program> = (0..IMPORTS).map(start).collect::<Option<_>>()?;
     let least_hold = scale.ms(WORK) * u32::try_from(DOCUMENTS).expect("small");
+    let recorder = Recorder::start(&scene.home, &[&scene.database]);
     // From before them until the last of them has the lock.
     let check = scene.home.check(&scene.database, least_hold * 5);
-    let began = Instant::now();
+    let (began, start) = (Instant::now(), Timestamp::now());
     let imports: Vec<Program> = imports.into_iter().map(Program::go).collect();
+    let pids = imports.iter().map(Program::pid).collect();
     let imports = imports.into_iter().map(Program::imported).collect();
-    let elapsed_ms = began.elapsed().as_secs_f64() * 1e3;
+    let elapsed = began.elapsed();
     let findings = Said::of(check).findings();
+    let named = recorder.named(&scene.home, &scene.database, start + elapsed / 2);
+    let elapsed_ms = elapsed.as_secs_f64() * 1e3;
     let least_hold_ms = least_hold.as_secs_f64() * 1e3;
-    Some(Lost { imports, elapsed_ms, bystander: bystander.wrote(), findings, least_hold_ms })
+    Some(Lost { imports, elapsed_ms, bystander: bystander.wrote(), findings, least_hold_ms, pids, named })
 }
 
 /// The same five folders by five ingestions at once; `None` where there is no Python to play the bystander.
@@ -191,6 +200,7 @@ fn the_old_way_they_come_one_after_another_and_everybody_waits() {
     }
     assert!(lost.elapsed_ms >= 5.0 * lost.least_hold_ms, "{lost:?}");
     assert!(lost.bystander.spread().is_some_and(|it| it.max >= lost.least_hold_ms / 2.0), "{lost:?}");
+    assert!(lost.named.longest.is_some_and(|pid| lost.pids.contains(&pid)), "{lost:?}");
     // Those that have ended by then are info.
     let is_told = |it: &Finding| it.kind == FindingKind::LongWriteLock && it.pid.is_some();
     assert!(lost.findings.iter().any(is_told), "{:?}", lost.findings);
