@@ -48,10 +48,14 @@ pub fn export(
 ) -> Result<u64, ExportError> {
     let mut trace = TraceWriter::new(out);
     trace.begin()?;
-    let (mut reader, mut spans) = (SpanReader::new(redaction), Vec::new());
+    let (mut reader, mut done) = (SpanReader::new(redaction), Vec::new());
+    let is_wanted = |span: &Span| span.overlaps(from, to);
     recording.for_each(from, to, |frame| {
         for line in frame.lines() {
-            reader.add(&line, &mut |span| spans.push(span));
+            reader.add(&line, &mut |span| done.push(span));
+            for span in done.drain(..).filter(is_wanted) {
+                trace.span(&span)?;
+            }
             if let RecordingEvent::Snapshot { snapshot } = &line.event {
                 for database in &snapshot.databases {
                     let bytes = database.files.wal.as_ref().map(|file| file.bytes);
@@ -64,12 +68,9 @@ pub fn export(
         }
         Ok::<_, ExportError>(())
     })?;
-    reader.finish(&mut |span| spans.push(span));
-    spans.retain(|span| span.overlaps(from, to));
-    // A viewer wants the slices of a track in the order of their starts.
-    spans.sort_by_key(|span| (span.began, span.ended));
-    for span in &spans {
-        trace.span(span)?;
+    reader.finish(&mut |span| done.push(span));
+    for span in done.drain(..).filter(is_wanted) {
+        trace.span(&span)?;
     }
     Ok(trace.end()?)
 }
@@ -162,7 +163,7 @@ impl<'a> TraceWriter<'a> {
         Ok(pid)
     }
 
-    // The number of a track on which `span` overlaps no other.
+    // The number of a track on which `span` overlaps no other. Spans come in the order of their ends, as they are read.
     fn track(&mut self, pid: u64, name: &str, span: &Span) -> io::Result<Option<u64>> {
         let key = (pid, Rc::from(name));
         let is_new = !self.tracks.contains_key(&key);
