@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    line::{RecordedProcess, RecordingEvent},
+    line::{LogLine, RecordedProcess},
     reader::{Recording, RecordingError},
     redaction::Redaction,
     spans::{Span, SpanKind, SpanReader},
@@ -51,19 +51,19 @@ pub fn export(
     let (mut reader, mut done) = (SpanReader::new(redaction), Vec::new());
     let is_wanted = |span: &Span| span.overlaps(from, to);
     recording.for_each(from, to, |frame| {
-        for line in frame.lines() {
+        for line in frame.events() {
             reader.add(&line, &mut |span| done.push(span));
             for span in done.drain(..).filter(is_wanted) {
                 trace.span(&span)?;
             }
-            if let RecordingEvent::Snapshot { snapshot } = &line.event {
-                for database in &snapshot.databases {
-                    let bytes = database.files.wal.as_ref().map(|file| file.bytes);
-                    let pending = database.wal.as_ref().and_then(|wal| wal.pending).map(u64::from);
-                    let name = database.name();
-                    trace.counter(line.stamp.at, &format!("{name}: -wal"), "bytes", bytes)?;
-                    trace.counter(line.stamp.at, &format!("{name}: waiting frames"), "frames", pending)?;
-                }
+        }
+        for LogLine { at, snapshot } in frame.logs() {
+            for database in &snapshot.databases {
+                let name = database.path.file_name().unwrap_or_default().to_string_lossy();
+                let bytes = database.files.wal.as_ref().map(|file| file.bytes);
+                let pending = database.wal.as_ref().and_then(|wal| wal.pending).map(u64::from);
+                trace.counter(at, &format!("{name}: -wal"), "bytes", bytes)?;
+                trace.counter(at, &format!("{name}: waiting frames"), "frames", pending)?;
             }
         }
         Ok::<_, ExportError>(())

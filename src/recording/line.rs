@@ -1,6 +1,6 @@
 //! The lines of a recording.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -62,6 +62,42 @@ pub enum LineKind {
     Ended,
     #[serde(other)]
     Other,
+}
+
+/// What a line with a snapshot says of the logs.
+#[derive(Debug, Deserialize)]
+pub struct LogLine {
+    pub at: Timestamp,
+    pub snapshot: LogSizes,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct LogSizes {
+    pub databases: Vec<LogSize>,
+}
+
+/// The log of a database, by the names of a snapshot.
+#[derive(Debug, Deserialize)]
+pub struct LogSize {
+    pub path: PathBuf,
+    pub files: LogFile,
+    pub wal: Option<LogFrames>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct LogFile {
+    pub wal: Option<LogBytes>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct LogBytes {
+    pub bytes: u64,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct LogFrames {
+    /// Frames that are not checkpointed.
+    pub pending: Option<u32>,
 }
 
 /// A time on two clocks.
@@ -263,6 +299,11 @@ mod tests {
         let borrowed = json::line(&line(SnapshotEvent { snapshot: &snapshot })).expect("JSON");
         let event = RecordingEvent::Snapshot { snapshot: Box::new(snapshot) };
         assert_eq!(borrowed, json::line(&line(event)).expect("JSON"));
+        let log: LogLine = serde_json::from_str(&borrowed).expect("a line");
+        let (read, live) = (&log.snapshot.databases[0], fixture::live());
+        assert_eq!(read.path, live.path);
+        assert_eq!(read.files.wal.as_ref().map(|it| it.bytes), live.files.wal.map(|it| it.bytes));
+        assert_eq!(read.wal.as_ref().map(|it| it.pending), live.wal.map(|it| it.pending));
         let read: RecordingLine = serde_json::from_str(&borrowed).expect("a line");
         assert!(matches!(read.event, RecordingEvent::Snapshot { .. }));
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     frame::MOST_CONTENT,
-    line::{FormatVersion, LineHead, RecordingEvent, RecordingHeader, RecordingLine},
+    line::{FormatVersion, LineHead, LogLine, RecordingEvent, RecordingHeader, RecordingLine},
     open_minute::{self, LineSpan},
     segment::{self, Segment},
 };
@@ -75,15 +75,21 @@ impl RecordedFrame {
         open_minute::parsed(&self.text)
     }
 
-    /// The same without the snapshots after the first one, which are most of the text.
+    /// The same with the first snapshot alone, and the first one behind each gap. Snapshots are most of the text.
     pub fn events(&self) -> impl Iterator<Item = RecordingLine> {
         let mut has_snapshot = false;
         let is_wanted = move |line: &&[u8]| {
             let is_repeated = is_snapshot(line) && has_snapshot;
-            has_snapshot |= is_snapshot(line);
+            has_snapshot = (has_snapshot || is_snapshot(line)) && !has_tag(line, br#""event":"gap""#);
             !is_repeated
         };
         let lines = self.text.split(|byte| *byte == b'\n').filter(is_wanted);
+        lines.filter_map(|line| serde_json::from_slice(line).ok())
+    }
+
+    /// The sizes of the logs in its snapshots. The rest of these is not kept.
+    pub fn logs(&self) -> impl Iterator<Item = LogLine> {
+        let lines = self.text.split(|byte| *byte == b'\n').filter(|line| is_snapshot(line));
         lines.filter_map(|line| serde_json::from_slice(line).ok())
     }
 

@@ -10,7 +10,7 @@ use super::{
     writer::RecordingWriter,
     *,
 };
-use crate::history::SampledLock;
+use crate::{diagnose::fixture, history::SampledLock};
 
 const LIMITS: RetentionLimits =
     RetentionLimits { keep: std::time::Duration::from_hours(24), max_size: 1 << 30, min_free: 0 };
@@ -289,6 +289,33 @@ fn a_hold_that_went_on_ends_with_the_last_line_of_its_boot() {
     let holds: Vec<_> =
         summary.databases[0].by_process.iter().map(|it| (it.name.as_str(), it.held_ms.round())).collect();
     assert_eq!(holds, [("importer", 2000.0), ("cron", 1000.0)]);
+}
+
+#[test]
+fn what_goes_on_behind_a_gap_is_known_from_the_sample_there() {
+    let sample = || {
+        let mut pinned = fixture::pinned();
+        pinned.path = "/x.db".into();
+        RecordingEvent::Snapshot { snapshot: Box::new(fixture::snapshot(vec![pinned])) }
+    };
+    let (from, to) = (stamp(4.0).at, stamp(6.0).at);
+    let events = |last: bool| {
+        let mut events =
+            vec![(1.0, sample()), (6.0, RecordingEvent::Gap { from, to, reason: GapReason::Suspended })];
+        events.extend(last.then(|| (6.0, sample())));
+        events.push((8.0, RecordingEvent::Ended));
+        events
+    };
+    for (has_sample, expected) in [(true, 2), (false, 1)] {
+        let (_dir, recording) = recorded(events(has_sample));
+        let mut trace = Vec::new();
+        export(&recording, stamp(0.0).at, stamp(9.0).at, Redaction::On, &mut trace).expect("exported");
+        let trace: serde_json::Value = serde_json::from_slice(&trace).expect("JSON");
+        let events = trace["traceEvents"].as_array().expect("a list");
+        let count = |name: &str| events.iter().filter(|event| event["name"] == name).count();
+        assert_eq!(count("keeps frames"), expected, "before the gap, and behind it if a sample says so");
+        assert_eq!(count("x.db: -wal"), expected, "a counter for each sample");
+    }
 }
 
 #[test]
