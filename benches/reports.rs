@@ -292,7 +292,7 @@ fn skillmeat_rows(scale: Scale) -> Option<Vec<Row>> {
 
 fn named_row(is_named: bool, culprit: &str) -> Row {
     let named = if is_named { format!("names {culprit}") } else { format!("does not name {culprit}") };
-    ("`waltop who --at` that moment, from a recording", "not known", "–".to_owned(), named)
+    ("`waltop who` of that moment, from a recording", "not known", "–".to_owned(), named)
 }
 
 fn told(refusal: Option<&str>) -> String {
