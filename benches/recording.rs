@@ -18,13 +18,14 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use waltop::{
     config::Config,
-    history::{LockHistory, LockOwner, SampledLock},
+    history::{LockHistory, LockOwner, SampledLock, TimeWindow},
     observe::Observer,
     recording::{
-        self, Recorder, RecorderHost, RecorderTick, Recording, RecordingError, RecordingEvent,
-        RecordingSummary, Redaction, RetentionLimits, Stamp, WhoReport,
+        self, Recorder, RecorderHost, RecorderTick, Recording, RecordingSummary, Redaction, RetentionLimits,
+        Stamp, WhoReport,
     },
-    sampler::Monitor,
+    replay::{Replay, ReplayCommand},
+    sampler::{Monitor, Sample},
     snapshot::Snapshot,
     state::places::Places,
 };
@@ -48,8 +49,6 @@ const HOUR: u32 = 3600;
 const DAY: u32 = 24 * HOUR;
 /// Times to which a reader goes.
 const SEEKS: usize = 20;
-/// Without a line for longer nothing was watched.
-const SILENCE: SignedDuration = SignedDuration::from_secs(15);
 /// What a seek, and the memory of each step, are to stay below.
 const SEEK: Duration = Duration::from_millis(200);
 const MEMORY_MB: f64 = 64.0;
@@ -103,7 +102,7 @@ fn main() -> Result<(), Failure> {
         println!("\n{name}");
         run("record-mixed", &folder, seconds)?;
         println!("{:<24}{:.1} MB", "on the disk", megabytes(size(&folder)?));
-        for step in ["open", "seek", "who", "report", "export"] {
+        for step in ["open", "seek", "timeline", "who", "report", "export"] {
             run(step, &folder, seconds)?;
         }
     }
@@ -130,6 +129,7 @@ fn step(name: &str, folder: &Path, seconds: u32) -> Result<(), Failure> {
             Recording::open(folder)?.span()?;
         }
         "seek" => detail = seek(folder, seconds)?,
+        "timeline" => detail = timeline(folder, seconds)?,
         "who" => {
             let at = from + SignedDuration::from_secs((seconds * 3 / 7).into());
             let around = SignedDuration::from_secs(30);
@@ -156,30 +156,44 @@ fn start() -> Timestamp {
     Timestamp::from_second(1_796_000_000).unwrap_or_default()
 }
 
-/// Goes to random times as a reader does that shows what was sampled then.
+/// Lets a replay go to random times, each until the sample of that moment is there.
 fn seek(folder: &Path, seconds: u32) -> Result<String, Failure> {
-    let recording = Recording::open(folder)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let (replay, mut output) = Replay::start(Recording::open(folder)?, None, 1.0)?;
     let mut dice = Dice(7);
     let mut longest = Duration::ZERO;
     for _ in 0..SEEKS {
         let second = i64::try_from(dice.below(u64::from(seconds)))?;
         let at = start() + SignedDuration::from_secs(second);
         let began = Instant::now();
-        let mut newest: Option<Timestamp> = None;
-        // Between two frames there may be no line for some seconds.
-        recording.for_each(at - SILENCE, at, |frame| {
-            let lines = frame.lines().take_while(|line| line.stamp.at <= at);
-            let samples = lines.filter(|line| matches!(line.event, RecordingEvent::Snapshot { .. }));
-            newest = samples.last().map(|line| line.stamp.at).or(newest);
-            Ok::<_, RecordingError>(())
-        })?;
+        replay.order(ReplayCommand::GoTo(at));
+        let is_there = |sample: &Option<Arc<Sample>>| {
+            sample.as_ref().and_then(|it| it.replay.as_ref()).is_some_and(|moment| moment.at == at)
+        };
+        let sample = runtime.block_on(output.samples.wait_for(is_there))?.clone();
         longest = longest.max(began.elapsed());
-        if newest.is_none_or(|newest| at.duration_since(newest) > SILENCE) {
+        if sample.is_none_or(|it| it.snapshot.databases.is_empty()) {
             return Err(format!("nothing was sampled at {at}").into());
         }
     }
     let is_within = if longest < SEEK { "" } else { " (over)" };
     Ok(format!("; {SEEKS} seeks, the longest {:.1} ms{is_within}", longest.as_secs_f64() * 1e3))
+}
+
+/// Asks a replay for the timeline of all of it, and for that of its last hour.
+fn timeline(folder: &Path, seconds: u32) -> Result<String, Failure> {
+    let (replay, mut output) = Replay::start(Recording::open(folder)?, None, 1.0)?;
+    let mut details = String::new();
+    for seconds in [seconds, HOUR.min(seconds)] {
+        let began = Instant::now();
+        let window = TimeWindow { end: None, span: Duration::from_secs(seconds.into()) };
+        replay.order(ReplayCommand::Timeline { index: 0, window });
+        let (_, timeline) = output.timelines.blocking_recv().ok_or("the replay ended")?;
+        let holds = timeline.map_or(0, |it| it.figures.count);
+        let took = began.elapsed().as_secs_f64() * 1e3;
+        details.push_str(&format!("; {seconds} s with {holds} holds in {took:.1} ms"));
+    }
+    Ok(details)
 }
 
 /// Records so many seconds, and prints the memory after each seventh.
