@@ -188,8 +188,8 @@ fn timeline(folder: &Path, seconds: u32) -> Result<String, Failure> {
         let began = Instant::now();
         let window = TimeWindow { end: None, span: Duration::from_secs(seconds.into()) };
         replay.order(ReplayCommand::Timeline { index: 0, window });
-        let (_, timeline) = output.timelines.blocking_recv().ok_or("the replay ended")?;
-        let holds = timeline.map_or(0, |it| it.figures.count);
+        let answer = output.timelines.blocking_recv().ok_or("the replay ended")?;
+        let holds = answer.timeline.map_or(0, |it| it.figures.count);
         let took = began.elapsed().as_secs_f64() * 1e3;
         details.push_str(&format!("; {seconds} s with {holds} holds in {took:.1} ms"));
     }

@@ -27,7 +27,7 @@ mod writer;
 pub use chrome_trace::{ExportError, export};
 pub use html::SummaryPage;
 pub use line::{
-    FormatVersion, GapReason, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine, Stamp,
+    FormatVersion, GapReason, LogLine, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine, Stamp,
 };
 pub use moment::{PlayedMoment, RecordedNote};
 pub use reader::{FramePlace, RecordedFrame, RecordedText, Recording, RecordingError};

@@ -49,8 +49,16 @@ pub enum ReplayCommand {
     },
 }
 
-/// A part of the past that was asked for, with the index of its database; `None` if the recording does not have it.
-pub type ReplayedTimeline = (usize, Option<Arc<Timeline>>);
+/// A part of the past that was asked for.
+#[derive(Debug, Clone)]
+pub struct ReplayedTimeline {
+    /// The database.
+    pub index: usize,
+    /// As it was asked for.
+    pub window: TimeWindow,
+    /// `None` if the recording does not have the database.
+    pub timeline: Option<Arc<Timeline>>,
+}
 
 /// A running player. It ends when this is dropped.
 #[derive(Debug)]

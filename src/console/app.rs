@@ -9,7 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     act::{Effect, EffectReport, gate::ActionGate},
     config::{Permit, ReadOnly, profile::Profile},
-    history::Timeline,
+    history::{TimeWindow, Timeline},
     keymap::{Action, Keymap, Panel},
     sampler::Sample,
     snapshot::{Database, Ingestion},
@@ -37,8 +37,10 @@ mod mouse;
 mod notice;
 mod overview;
 mod palette;
+mod possible;
 mod prompt;
 mod python;
+mod recording_notice;
 mod replay;
 mod rows;
 mod schedule;
@@ -60,6 +62,7 @@ pub use overview::Overview;
 pub use palette::CommandPalette;
 pub use prompt::{FilterTarget, TextExtent, TextSearch};
 pub use python::PythonStack;
+pub use recording_notice::RecordingNotice;
 pub use rows::{HolderLock, HolderRow, PragmaLine, TableOrder, TableRow};
 pub use selection::PanelCursors;
 use stopping::BackgroundStop;
@@ -85,6 +88,7 @@ pub enum Message {
     /// The requested period of the timeline; `None` if the locks are not sampled.
     Timeline {
         index: usize,
+        window: TimeWindow,
         timeline: Option<Arc<Timeline>>,
     },
     /// The lines logged since the last message, oldest first.
@@ -253,8 +257,8 @@ impl App {
                 self.pointer.drawn(drawn.map);
                 if self.recent_timeline().is_none() { self.ask_recent() } else { Vec::new() }
             }
-            Message::Timeline { index, timeline } => {
-                self.timeline_arrived(index, timeline);
+            Message::Timeline { index, window, timeline } => {
+                self.timeline_arrived(index, window, timeline);
                 Vec::new()
             }
             Message::Logged(lines) => {
@@ -345,7 +349,7 @@ impl App {
     #[must_use]
     fn sampled(&mut self, look: &Arc<Sample>) -> Vec<Effect> {
         if let Some(moment) = &look.replay {
-            self.replayed(moment, look.snapshot.taken_at);
+            self.replayed(moment, &look.snapshot);
         } else {
             self.now = self.now.max(look.snapshot.taken_at);
             self.clock = self.now;
@@ -369,9 +373,8 @@ impl App {
         effects.extend(self.close_dialog_of_ended());
         effects.extend(self.follow_timeline());
         effects.extend(self.ask_recent());
-        if self.is_replay() {
-            effects.retain(|effect| matches!(effect, Effect::Timeline { .. }));
-            return effects;
+        if let Some(moment) = &look.replay {
+            return self.effects_of_moment(moment, effects);
         }
         effects.extend(self.note_recorder(trouble.as_deref()));
         // No row is selected now. The user has to know before pressing a key.

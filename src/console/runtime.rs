@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     act::{ActionOutcome, Effect, EffectReport, executor::EffectExecutor},
     endings::{EndSignals, exit_code},
+    replay::ReplayedTimeline,
     sampler::SamplerCommand,
     state::places::Places,
     text, threads,
@@ -85,7 +86,9 @@ pub async fn run(app: App, theme: Theme, source: SampleSource, places: &Places) 
                 Some(look.map_or(Message::SamplerEnded, Message::Look))
             }
             Some(report) = inbox.recv() => Some(Message::Report(report)),
-            Some((index, timeline)) = timelines.recv() => Some(Message::Timeline { index, timeline }),
+            Some(ReplayedTimeline { index, window, timeline }) = timelines.recv() => {
+                Some(Message::Timeline { index, window, timeline })
+            }
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
             // The shell may have used the terminal in between.
             _ = continued.recv() => {
@@ -145,7 +148,7 @@ impl ConsoleRuntime {
                 Effect::Replay(command) => self.origin.replay(command),
                 Effect::Timeline { index, window } => {
                     if let TimelineAnswer::Now(timeline) = self.origin.timeline(index, window) {
-                        effects.extend(self.app.update(Message::Timeline { index, timeline }));
+                        effects.extend(self.app.update(Message::Timeline { index, window, timeline }));
                     }
                 }
                 Effect::Copy(text) => TerminalGuard::copy(&text)?,

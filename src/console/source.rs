@@ -65,7 +65,7 @@ impl SampleSource {
         recording: RecordingSetup,
     ) -> Self {
         let (outbox, timelines) = mpsc::unbounded_channel();
-        let recorded = RecordedPast::of(&recording.folder, databases, outbox);
+        let recorded = RecordedPast::of(&recording.folder, databases, recording.host.clone(), outbox);
         let past = PresentPast { histories, recorded };
         Self { origin: SampleOrigin::Present(sampler, past, recording), samples: newest, timelines }
     }

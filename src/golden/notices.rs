@@ -11,7 +11,7 @@ use crate::{
     },
     config::ReadOnly,
     console::{
-        app::{Notice, RowCover, StopReport, StopTally},
+        app::{Notice, RecordingNotice, RowCover, StopReport, StopTally},
         dialogs::StoppedProcess,
     },
     diagnose::{
@@ -27,6 +27,7 @@ use crate::{
 fn notices_read_as_in_their_file() {
     let mut lines = Lines::default();
     add_notices(&mut lines);
+    add_recordings(&mut lines);
     add_stops(&mut lines);
     compare("notices.txt", &lines);
 }
@@ -58,12 +59,7 @@ fn add_notices(lines: &mut Lines) {
         Notice::Copied(_) => [Notice::Copied("/srv/notes.db".to_owned())],
         Notice::UnknownKey { .. } => [Notice::UnknownKey { key: "F12".to_owned(), help: "?".to_owned() }],
         Notice::OnlyDatabase => [Notice::OnlyDatabase],
-        Notice::RecordingPauses { .. } => [Notice::RecordingPauses { why: "no storage space".to_owned() }],
-        Notice::RecordingGoesOn => [Notice::RecordingGoesOn],
-        Notice::NoTime(_) => [Notice::NoTime(TimeError)],
-        Notice::NotRecorded { .. } => [
-            Notice::NotRecorded { from: "2026-11-29 14:00:00".to_owned(), to: "2026-11-30 03:12:07".to_owned() },
-        ],
+        Notice::Recording(_) => [Notice::Recording(RecordingNotice::GoesOn)],
         Notice::NoTimeline { .. } => [Notice::NoTimeline { key: key() }],
         Notice::NoStack => [Notice::NoStack],
         Notice::HolderGone { .. } => [Notice::HolderGone { who: "7 (bun)".to_owned() }],
@@ -187,4 +183,20 @@ fn brief_watch() -> PastMaxAge {
         limit_ms: 86_400_000.0,
         not_idle: NotIdle::BriefWatch { watched_ms: 7_000.0, least_ms: 30_000.0 },
     }
+}
+
+fn add_recordings(lines: &mut Lines) {
+    examples!(*lines, RecordingNotice {
+        RecordingNotice::Pauses { .. } => [RecordingNotice::Pauses { why: "no storage space".to_owned() }],
+        RecordingNotice::GoesOn => [RecordingNotice::GoesOn],
+        RecordingNotice::Unwatched => [RecordingNotice::Unwatched],
+        RecordingNotice::NoOtherFinding => [RecordingNotice::NoOtherFinding],
+        RecordingNotice::NoTime(_) => [RecordingNotice::NoTime(TimeError)],
+        RecordingNotice::NotRecorded { .. } => [
+            RecordingNotice::NotRecorded {
+                from: "2026-11-29 14:00:00".to_owned(),
+                to: "2026-11-30 03:12:07".to_owned(),
+            },
+        ],
+    });
 }

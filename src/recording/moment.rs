@@ -23,6 +23,10 @@ pub struct PlayedMoment {
     /// Why nothing is known of the moment; `None` if it was watched.
     pub unwatched: Option<UnwatchedTime>,
     pub is_playing: bool,
+    /// Whether it follows the moment that was shown before it, so that what was seen then goes on.
+    pub follows: bool,
+    /// Whether a search for a finding has found none.
+    pub found_none: bool,
     /// Recorded seconds in a second.
     pub speed: f64,
     /// What happened before, the newest last.

@@ -47,6 +47,8 @@ pub struct RecorderHost {
 pub struct Recorder {
     writer: RecordingWriter,
     host: RecorderHost,
+    /// The longest interval that was set since the sample before.
+    longest_interval: Duration,
     databases: Vec<RecordedDatabase>,
     /// Whether the kernel's trace shows each request.
     exact: bool,
@@ -119,6 +121,7 @@ impl Recorder {
         let gap = last.map(|last| (last.at, reason(last)));
         Ok(Self {
             writer,
+            longest_interval: host.every,
             host,
             databases: Vec::new(),
             exact: false,
@@ -133,6 +136,7 @@ impl Recorder {
 
     /// Samples come this often from now on.
     pub fn set_interval(&mut self, every: Duration) {
+        self.longest_interval = self.longest_interval.max(self.host.every).max(every);
         self.host.every = every;
     }
 
@@ -220,7 +224,8 @@ impl Recorder {
     fn note_lateness(&mut self, now: RecorderTick) {
         let Some(last) = self.last_tick else { return };
         let passed = Duration::from_secs_f64((now.stamp.boot_ms - last.stamp.boot_ms).max(0.0) / 1e3);
-        if passed > self.host.every + LATE {
+        let every = std::mem::replace(&mut self.longest_interval, self.host.every);
+        if passed > every.max(self.host.every) + LATE {
             let slept = now.slept.saturating_sub(last.slept);
             let reason = if slept > LATE { GapReason::Suspended } else { GapReason::NotScheduled };
             self.gap.get_or_insert((last.stamp.at, reason));

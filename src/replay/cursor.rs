@@ -81,9 +81,12 @@ impl RecordingCursor {
         &self.recording
     }
 
-    /// The frames with lines between `from` and `to`.
-    pub fn places(&self, from: Timestamp, to: Timestamp) -> impl Iterator<Item = &FramePlace> {
-        self.places.iter().filter(move |place| place.first_at <= to && place.last_at >= from)
+    /// The frames with lines between `from` and `to`, and the one after them, which says whether the time before it was
+    /// watched.
+    pub fn places(&self, from: Timestamp, to: Timestamp) -> Vec<FramePlace> {
+        let is_in = |place: &&FramePlace| place.first_at <= to && place.last_at >= from;
+        let after = self.places.iter().find(|place| place.first_at > to);
+        self.places.iter().filter(is_in).chain(after).copied().collect()
     }
 
     /// The frame of `place`, and the one before.
@@ -117,13 +120,18 @@ impl RecordingCursor {
         self.unwatched = self.why_unwatched();
     }
 
+    /// Goes forward to `at`, but no farther than to the next time that was not watched.
+    pub fn advance_to(&mut self, at: Timestamp) {
+        while self.unwatched.is_none() && self.next().is_some_and(|next| next.at <= at) && self.step(true) {}
+        if self.unwatched.is_none() {
+            self.go_to(at);
+        }
+    }
+
     /// Goes to the next snapshot or the one before, and between two of them to the time that was not watched. Returns
     /// whether there is one.
     pub fn step(&mut self, is_later: bool) -> bool {
-        let next = match self.place {
-            Some(place) => self.after(place),
-            None => self.first(),
-        };
+        let next = self.next();
         let is_inside = self.unwatched.is_some();
         let wanted = if is_later { next } else { self.place.filter(|it| is_inside || it.at < self.at) };
         if is_later {
@@ -154,11 +162,14 @@ impl RecordingCursor {
     /// The end of the time that was not watched and in which the moment is.
     pub fn end_of_gap(&mut self) -> Option<Timestamp> {
         self.unwatched.as_ref()?;
-        let next = match self.place {
+        self.next().map(|next| next.at)
+    }
+
+    fn next(&mut self) -> Option<SnapshotPlace> {
+        match self.place {
             Some(place) => self.after(place),
-            None => self.first(),
-        };
-        next.map(|next| next.at)
+            None => self.first_from(0),
+        }
     }
 
     /// The beginning of the next warning or error, or of the one before. `is_wanted` is asked between two frames.
@@ -238,10 +249,6 @@ impl RecordingCursor {
             let index = played.last_until(at)?;
             Some(SnapshotPlace { frame, index, at: played.at(index)? })
         })
-    }
-
-    fn first(&mut self) -> Option<SnapshotPlace> {
-        self.first_from(0)
     }
 
     fn first_from(&mut self, from: usize) -> Option<SnapshotPlace> {

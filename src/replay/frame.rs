@@ -10,7 +10,7 @@ use crate::{
 /// A minute of a recording. Its snapshots are parsed as they are shown.
 #[derive(Debug, Default)]
 pub struct PlayedFrame {
-    /// All lines but the snapshots after the first one, in their order.
+    /// All lines in their order; of the snapshots the first one alone, and the first one behind each gap.
     pub lines: Vec<RecordingLine>,
     snapshots: Vec<(Timestamp, Vec<u8>)>,
 }
@@ -18,11 +18,15 @@ pub struct PlayedFrame {
 impl PlayedFrame {
     pub fn of(frame: &RecordedFrame) -> Self {
         let mut played = Self::default();
+        let mut has_snapshot = false;
         for text in frame.texts() {
             match text {
-                RecordedText::Event(line) => played.lines.push(*line),
+                RecordedText::Event(line) => {
+                    has_snapshot &= !matches!(line.event, RecordingEvent::Gap { .. });
+                    played.lines.push(*line);
+                }
                 RecordedText::Snapshot(head, text) => {
-                    if played.snapshots.is_empty() {
+                    if !std::mem::replace(&mut has_snapshot, true) {
                         played.lines.extend(serde_json::from_slice::<RecordingLine>(text));
                     }
                     played.snapshots.push((head.at, text.to_vec()));

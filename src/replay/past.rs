@@ -6,7 +6,10 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     history::{LaneSpan, LockOwner, SampledLock, TimeBase, TimeWindow, Timeline, TimelineBuilder, WriteLane},
-    recording::{RecordingEvent, RecordingLine, Span, SpanKind, SpanReader},
+    recording::{
+        LONGEST_SILENCE, LogLine, RecorderHost, RecordingEvent, RecordingLine, Redaction, Span, SpanKind,
+        SpanReader,
+    },
     snapshot::ActivityClass,
 };
 
@@ -22,36 +25,42 @@ const APART: SignedDuration = SignedDuration::from_millis(500);
 const STRIP: SignedDuration = SignedDuration::from_mins(1);
 
 /// Fills a timeline with the lines of one database.
-struct TimelineReader {
+struct TimelineReader<'a> {
     path: Rc<str>,
     builder: TimelineBuilder,
     spans: SpanReader,
     databases: Vec<String>,
+    /// The machine on which a process could still be the recorded one; `None` if none is compared.
+    here: Option<&'a RecorderHost>,
+    is_here: bool,
     /// The newest activity of each process, with its first and its last sample.
     doing: HashMap<Option<i32>, (Timestamp, Timestamp, ActivityClass, Arc<LockOwner>)>,
-    last_at: Option<Timestamp>,
 }
 
-impl TimelineReader {
-    fn new(path: Rc<str>, builder: TimelineBuilder) -> Self {
+impl<'a> TimelineReader<'a> {
+    fn new(path: Rc<str>, builder: TimelineBuilder, here: Option<&'a RecorderHost>) -> Self {
         Self {
             path,
             builder,
-            spans: SpanReader::default(),
+            spans: SpanReader::new(Redaction::Off),
             databases: Vec::new(),
+            here,
+            is_here: true,
             doing: HashMap::new(),
-            last_at: None,
         }
     }
 
     fn add(&mut self, line: &RecordingLine) {
-        let Self { path, builder, spans, .. } = self;
-        spans.add(line, &mut |span| draw(builder, path, &span));
+        let Self { path, builder, spans, is_here, .. } = self;
+        spans.add(line, &mut |span| draw(builder, path, *is_here, &span));
         match &line.event {
-            // The line after it says whether the time before was watched.
-            RecordingEvent::Header(header) => return self.databases.clone_from(&header.databases),
+            RecordingEvent::Header(header) => {
+                self.databases.clone_from(&header.databases);
+                self.is_here = self.here.is_none_or(|here| {
+                    (&here.boot_id, here.pid_namespace) == (&header.boot_id, header.pid_namespace)
+                });
+            }
             RecordingEvent::Snapshot { snapshot } => {
-                self.note_silence(line.stamp.at);
                 let database = snapshot.databases.iter().find(|it| it.path.as_os_str() == &*self.path);
                 if let Some(log) = database.and_then(|it| it.files.wal.as_ref()) {
                     self.builder.log_had(line.stamp.at, log.bytes);
@@ -60,24 +69,19 @@ impl TimelineReader {
             RecordingEvent::Activity { who, class } if self.is_its(line) => {
                 self.note_activity(line.stamp.at, &Arc::new(LockOwner::from(who)), *class);
             }
-            // The time before is told by the line itself.
-            RecordingEvent::Gap { .. } => {}
-            _ => self.note_silence(line.stamp.at),
+            _ => {}
         }
-        self.last_at = self.last_at.max(Some(line.stamp.at));
+    }
+
+    fn add_sizes(&mut self, line: LogLine) {
+        let its = line.snapshot.databases.into_iter().find(|it| it.path.as_os_str() == &*self.path);
+        if let Some(log) = its.and_then(|it| it.files.wal) {
+            self.builder.log_had(line.at, log.bytes);
+        }
     }
 
     fn is_its(&self, line: &RecordingLine) -> bool {
         line.db.and_then(|index| self.databases.get(index)).is_some_and(|path| **path == *self.path)
-    }
-
-    // A time without a line and without a reason.
-    fn note_silence(&mut self, at: Timestamp) {
-        let silence =
-            self.last_at.filter(|last| at.duration_since(*last) > crate::recording::LONGEST_SILENCE);
-        if let Some(last) = silence {
-            self.builder.unwatched(last, at);
-        }
     }
 
     fn note_activity(&mut self, at: Timestamp, who: &Arc<LockOwner>, class: ActivityClass) {
@@ -98,13 +102,14 @@ impl TimelineReader {
         for (began, last, class, who) in std::mem::take(&mut self.doing).into_values() {
             self.builder.add(LaneSpan::Activity(class), &who, began, last);
         }
-        let Self { path, mut builder, spans, .. } = self;
-        spans.finish(&mut |span| draw(&mut builder, &path, &span));
+        let Self { path, mut builder, spans, is_here, .. } = self;
+        spans.finish(&mut |span| draw(&mut builder, &path, is_here, &span));
         builder.finish()
     }
 }
 
-fn draw(builder: &mut TimelineBuilder, path: &Rc<str>, span: &Span) {
+// A process of another boot keeps no start: it is none of those that run now.
+fn draw(builder: &mut TimelineBuilder, path: &Rc<str>, is_here: bool, span: &Span) {
     if let SpanKind::Gap(reason) = span.kind {
         if reason.is_blind() {
             builder.unwatched(span.began, span.ended);
@@ -123,39 +128,64 @@ fn draw(builder: &mut TimelineBuilder, path: &Rc<str>, span: &Span) {
         SpanKind::Hold(SampledLock::Recover) | SpanKind::Finding(_) | SpanKind::Gap(_) => return,
     };
     if let Some(who) = &span.who {
-        builder.add(what, &Arc::new(LockOwner::from(who)), span.began, span.ended);
+        let who = LockOwner::from(who);
+        let start_ticks = who.start_ticks.filter(|_| is_here);
+        builder.add(what, &Arc::new(LockOwner { start_ticks, ..who }), span.began, span.ended);
     }
 }
 
-/// The part `window` of the past of the database at `path`. `is_wanted` is asked between two frames; `None` if it says
-/// no.
+/// A part of the past of a database.
+pub struct PastPart<'a> {
+    pub path: &'a str,
+    pub window: TimeWindow,
+    /// The end of a window without one.
+    pub newest: Timestamp,
+    /// The machine on which the processes could still run; `None` if none of them is to be found.
+    pub here: Option<&'a RecorderHost>,
+}
+
+/// `part` of the past of the recording of `cursor`. `is_wanted` is asked between two frames; `None` if it says no.
 pub fn timeline(
     cursor: &RecordingCursor,
     base: TimeBase,
-    path: &str,
-    window: TimeWindow,
+    part: &PastPart<'_>,
     mut is_wanted: impl FnMut() -> bool,
 ) -> Option<Timeline> {
-    let end = window.end.unwrap_or_else(|| base.instant_of(cursor.at()));
-    let window = TimeWindow { end: Some(end), ..window };
-    let builder = TimelineBuilder::new(base, cursor.span(), window);
+    let (first, last) = cursor.span();
+    let end = part.window.end.unwrap_or_else(|| base.instant_of(part.newest));
+    let window = TimeWindow { end: Some(end), ..part.window };
+    let builder = TimelineBuilder::new(base, (first, last.max(part.newest)), window);
     let (from, to) = builder.span();
     let is_fine = to.duration_since(from) <= FINE;
-    let mut reader = TimelineReader::new(Rc::from(path), builder);
+    let mut reader = TimelineReader::new(Rc::from(part.path), builder, part.here);
+    let mut watched_until = None;
     for place in cursor.places(from.checked_sub(BEFORE).unwrap_or(from), to) {
         if !is_wanted() {
             return None;
         }
+        note_silence(&mut reader, watched_until, place.first_at);
+        watched_until = watched_until.max(Some(place.last_at));
         // A frame that cannot be read was not watched.
-        let _ = cursor.recording().at(place, |frame| {
+        let read = cursor.recording().at(&place, |frame| {
+            frame.events().for_each(|line| reader.add(&line));
             if is_fine {
-                frame.lines().for_each(|line| reader.add(&line));
-            } else {
-                frame.events().for_each(|line| reader.add(&line));
+                frame.logs().for_each(|line| reader.add_sizes(line));
             }
         });
+        if !matches!(read, Ok(Some(()))) {
+            reader.builder.unwatched(place.first_at, place.last_at);
+        }
     }
+    note_silence(&mut reader, watched_until.or(Some(last)), to);
     Some(reader.finish())
+}
+
+// A time without a line, be there a reason or none.
+fn note_silence(reader: &mut TimelineReader<'_>, watched_until: Option<Timestamp>, until: Timestamp) {
+    let silence = watched_until.filter(|last| until.duration_since(*last) > LONGEST_SILENCE);
+    if let Some(last) = silence {
+        reader.builder.unwatched(last, until);
+    }
 }
 
 /// The strips of the minute before `at` of each of the databases at `paths`.
@@ -168,12 +198,12 @@ pub fn strips(
     let frames = cursor.frames(place);
     let (first, _) = cursor.span();
     let at = cursor.at();
-    let lines = || frames.iter().flat_map(|frame| &frame.lines).take_while(|line| line.stamp.at <= at);
+    let lines = || frames.iter().flat_map(|frame| &frame.lines).filter(|line| line.stamp.at <= at);
     let strip = |path: &String| {
         let window = TimeWindow { end: Some(base.instant_of(at)), span: STRIP.unsigned_abs() };
         let known = (first.min(at.checked_sub(STRIP).unwrap_or(first)), at);
         let mut reader =
-            TimelineReader::new(Rc::from(path.as_str()), TimelineBuilder::new(base, known, window));
+            TimelineReader::new(Rc::from(path.as_str()), TimelineBuilder::new(base, known, window), None);
         lines().for_each(|line| reader.add(line));
         let held = reader.finish().lanes.into_iter().filter(|lane| lane.shares.iter().any(|it| *it > 0.0));
         held.take(crate::history::LockHistory::LANES).map(lane).collect()

@@ -1,6 +1,7 @@
 //! The thread of a replay: it takes commands, advances the moment while it plays, and publishes samples.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -19,7 +20,7 @@ use crate::{
 use super::{
     Replay, ReplayCommand, ReplayedTimeline,
     cursor::{RecordingCursor, SnapshotPlace},
-    past,
+    past::{self, PastPart},
 };
 
 /// Time between two samples while it plays.
@@ -49,6 +50,8 @@ pub struct Player {
     in_gap_since: Option<Instant>,
     /// The request for a part of the past that is not answered yet.
     asked: Option<(usize, TimeWindow)>,
+    /// Commands that arrived during a search.
+    pending: VecDeque<ReplayCommand>,
     shown: Option<(SnapshotPlace, Arc<Sample>)>,
     publish: watch::Sender<Option<Arc<Sample>>>,
     outbox: mpsc::UnboundedSender<ReplayedTimeline>,
@@ -63,15 +66,18 @@ impl Player {
     ) -> Self {
         let base = TimeBase { instant: Instant::now(), at: cursor.span().0 };
         let (playing, asked, shown, in_gap_since) = (None, None, None, None);
-        Self { cursor, base, speed, playing, in_gap_since, asked, shown, publish, outbox }
+        let pending = VecDeque::new();
+        Self { cursor, base, speed, playing, in_gap_since, asked, pending, shown, publish, outbox }
     }
 
     /// Plays until the sender of commands is gone.
     pub fn run(mut self, inbox: &Receiver<ReplayCommand>) {
-        self.show();
+        self.show(false, false);
         loop {
             self.answer(inbox);
-            let command = if self.playing.is_some() {
+            let command = if let Some(command) = self.pending.pop_front() {
+                Some(command)
+            } else if self.playing.is_some() {
                 match inbox.recv_timeout(FRAME) {
                     Ok(command) => Some(command),
                     Err(RecvTimeoutError::Timeout) => None,
@@ -92,16 +98,25 @@ impl Player {
     }
 
     fn obey(&mut self, command: ReplayCommand, inbox: &Receiver<ReplayCommand>) {
+        let (mut follows, mut found_none) = (true, false);
         match command {
             ReplayCommand::Step { is_later } => {
                 self.playing = None;
+                follows = is_later && self.cursor.unwatched().is_none();
                 self.cursor.step(is_later);
             }
-            ReplayCommand::GoTo(at) => self.cursor.go_to(at),
+            ReplayCommand::GoTo(at) => {
+                follows = false;
+                self.cursor.go_to(at);
+            }
             ReplayCommand::Finding { is_later } => {
                 self.playing = None;
-                if let Some(at) = self.cursor.finding(is_later, || inbox.is_empty()) {
-                    self.cursor.go_to(at);
+                match self.find(is_later, inbox) {
+                    Some(at) => {
+                        follows = false;
+                        self.cursor.go_to(at);
+                    }
+                    None => found_none = true,
                 }
             }
             ReplayCommand::Play => {
@@ -119,7 +134,21 @@ impl Player {
         // The speed, or the moment, is another one.
         self.playing = self.playing.map(|_| self.playing_on());
         self.in_gap_since = None;
-        self.show();
+        self.show(follows, found_none);
+    }
+
+    // Only another movement ends the search.
+    fn find(&mut self, is_later: bool, inbox: &Receiver<ReplayCommand>) -> Option<Timestamp> {
+        let Self { cursor, asked, pending, .. } = self;
+        cursor.finding(is_later, || {
+            for command in inbox.try_iter() {
+                match command {
+                    ReplayCommand::Timeline { index, window } => *asked = Some((index, window)),
+                    command => pending.push_back(command),
+                }
+            }
+            pending.iter().all(|command| matches!(command, ReplayCommand::Finding { .. }))
+        })
     }
 
     fn playing_on(&self) -> Playing {
@@ -139,26 +168,28 @@ impl Player {
                 None => self.playing = None,
             }
             self.playing = self.playing.map(|_| self.playing_on());
-            return self.show();
+            return self.show(false, false);
         }
         let passed = playing.since.elapsed().as_secs_f64() * self.speed;
         let passed = SignedDuration::try_from_secs_f64(passed).unwrap_or(SignedDuration::MAX);
         let end = self.cursor.span().1;
         let at = playing.from.checked_add(passed).unwrap_or(end);
-        self.cursor.go_to(at);
-        if at >= end {
+        self.cursor.advance_to(at);
+        if at >= end && self.cursor.unwatched().is_none() {
             self.playing = None;
         }
-        self.show();
+        self.show(true, false);
     }
 
     // Publishes the moment.
-    fn show(&mut self) {
+    fn show(&mut self, follows: bool, found_none: bool) {
         let moment = PlayedMoment {
             at: self.cursor.at(),
             recorded: self.cursor.span(),
             unwatched: self.cursor.unwatched().cloned(),
             is_playing: self.playing.is_some(),
+            follows,
+            found_none,
             speed: self.speed,
             notes: self.notes(),
         };
@@ -233,7 +264,8 @@ impl Player {
         });
         let timeline = match path {
             Some(path) => {
-                let timeline = past::timeline(&self.cursor, self.base, &path, window, || inbox.is_empty());
+                let part = PastPart { path: &path, window, newest: self.cursor.at(), here: None };
+                let timeline = past::timeline(&self.cursor, self.base, &part, || inbox.is_empty());
                 // It is asked again after that command.
                 let Some(timeline) = timeline else { return };
                 Some(Arc::new(timeline))
@@ -242,6 +274,6 @@ impl Player {
         };
         self.asked = None;
         // A console that is gone asks for nothing.
-        let _ = self.outbox.send((index, timeline));
+        let _ = self.outbox.send(ReplayedTimeline { index, window, timeline });
     }
 }

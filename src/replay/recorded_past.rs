@@ -12,11 +12,15 @@ use tokio::sync::mpsc;
 
 use crate::{
     history::{TimeBase, TimeWindow},
-    recording::{LONGEST_SILENCE, Recording},
+    recording::{LONGEST_SILENCE, RecorderHost, Recording},
     threads,
 };
 
-use super::{ReplayedTimeline, cursor::RecordingCursor, past};
+use super::{
+    ReplayedTimeline,
+    cursor::RecordingCursor,
+    past::{self, PastPart},
+};
 
 /// A window that follows the present is read again after this many times what reading it took.
 const REST: u32 = 10;
@@ -36,6 +40,7 @@ impl RecordedPast {
     pub fn of(
         folder: &Path,
         databases: &[PathBuf],
+        here: RecorderHost,
         outbox: mpsc::UnboundedSender<ReplayedTimeline>,
     ) -> Option<Self> {
         let recording = Recording::open(folder).ok()?;
@@ -47,7 +52,7 @@ impl RecordedPast {
         }
         let (requests, inbox) = crossbeam_channel::unbounded();
         let (folder, databases) = (folder.to_owned(), databases.to_owned());
-        let reader = PastReader { folder, databases, outbox };
+        let reader = PastReader { folder, databases, here, outbox };
         threads::start("waltop-past", move || reader.run(&inbox)).ok()?;
         Some(Self { first, requests })
     }
@@ -67,28 +72,34 @@ impl RecordedPast {
 struct PastReader {
     folder: PathBuf,
     databases: Vec<PathBuf>,
+    here: RecorderHost,
     outbox: mpsc::UnboundedSender<ReplayedTimeline>,
 }
 
 impl PastReader {
     // Until the console is gone.
     fn run(&self, inbox: &Receiver<PastRequest>) {
-        let mut read: Option<(PastRequest, Instant)> = None;
+        let mut read: Option<(ReplayedTimeline, Instant)> = None;
         while let Ok(mut request) = inbox.recv() {
             // Only the newest counts.
             while let Ok(newer) = inbox.try_recv() {
                 request = newer;
             }
-            let is_early = read.is_some_and(|(last, until)| last == request && Instant::now() < until);
-            if request.1.end.is_none() && is_early {
-                continue;
-            }
-            let began = Instant::now();
-            let Some(timeline) = self.timeline(request, inbox) else { continue };
-            read = Some((request, Instant::now() + began.elapsed() * REST));
-            if self.outbox.send(timeline).is_err() {
+            let known = read.take().filter(|(last, until)| {
+                let is_same = (last.index, last.window) == request && request.1.end.is_none();
+                is_same && Instant::now() < *until
+            });
+            let (answer, until) = if let Some(known) = known {
+                known
+            } else {
+                let began = Instant::now();
+                let Some(answer) = self.timeline(request, inbox) else { continue };
+                (answer, Instant::now() + began.elapsed() * REST)
+            };
+            if self.outbox.send(answer.clone()).is_err() {
                 return;
             }
+            read = Some((answer, until));
         }
     }
 
@@ -101,12 +112,12 @@ impl PastReader {
         let recording = Recording::open(&self.folder).ok();
         let cursor = recording.and_then(|it| RecordingCursor::new(it, None).ok());
         let (Some(cursor), Some(path)) = (cursor, self.databases.get(index)) else {
-            return Some((index, None));
+            return Some(ReplayedTimeline { index, window, timeline: None });
         };
-        let base = base(cursor.span().0);
-        let path = path.to_string_lossy();
-        let timeline = past::timeline(&cursor, base, &path, window, || inbox.is_empty())?;
-        Some((index, Some(Arc::new(timeline))))
+        let (path, newest) = (path.to_string_lossy(), Timestamp::now());
+        let part = PastPart { path: &path, window, newest, here: Some(&self.here) };
+        let timeline = past::timeline(&cursor, base(cursor.span().0), &part, || inbox.is_empty())?;
+        Some(ReplayedTimeline { index, window, timeline: Some(Arc::new(timeline)) })
     }
 }
 
@@ -126,9 +137,12 @@ mod tests {
         let (dir, _) = recorded();
         let (outbox, _) = mpsc::unbounded_channel();
         assert!(
-            RecordedPast::of(dir.path(), &["/srv/notes.db".into()], outbox.clone()).is_none(),
+            RecordedPast::of(dir.path(), &["/srv/notes.db".into()], RecorderHost::default(), outbox.clone())
+                .is_none(),
             "it is old"
         );
-        assert!(RecordedPast::of(&dir.path().join("missing"), &[], outbox).is_none());
+        assert!(
+            RecordedPast::of(&dir.path().join("missing"), &[], RecorderHost::default(), outbox).is_none()
+        );
     }
 }

@@ -10,8 +10,8 @@ use crate::{
     diagnose::fixture::{self, WRITER},
     history::{SampledLock, TimeBase},
     recording::{
-        FormatVersion, GapReason, RecordedProcess, RecordingEvent, RecordingHeader, RecordingWriter,
-        RetentionLimits, Stamp,
+        FormatVersion, GapReason, RecordedProcess, RecorderHost, RecordingEvent, RecordingHeader,
+        RecordingWriter, RetentionLimits, Stamp,
     },
     snapshot::{DatabaseLocks, Finding, FindingKind, Remedy, Severity, Snapshot},
 };
@@ -53,10 +53,15 @@ fn finding() -> Finding {
 
 /// A snapshot each 5 s; each 10 s a hold of 2 s; a warning from 70 s on; a pin from 200 s on.
 pub fn recorded() -> (TempDir, Recording) {
+    recorded_for(0..300, |second| second % 10 == 0)
+}
+
+fn recorded_for(seconds: std::ops::Range<u32>, is_held: impl Fn(u32) -> bool) -> (TempDir, Recording) {
+    let has_gap = seconds.end == 300;
     let dir = TempDir::new().expect("a folder");
     let (mut writer, _) = RecordingWriter::start(dir.path(), LIMITS).expect("a folder");
     let who = RecordedProcess { pid: Some(WRITER), start: Some(7), name: "bun".to_owned() };
-    for second in (0..300_u32).step_by(5).filter(|second| !GAP.contains(second)) {
+    for second in seconds.step_by(5).filter(|second| !has_gap || !GAP.contains(second)) {
         let stamp = Stamp { at: at(second.into()), boot_ms: f64::from(second) * 1e3 };
         let write = |writer: &mut RecordingWriter, db, event| {
             writer.write(stamp, false, db, event).expect("written");
@@ -65,14 +70,14 @@ pub fn recorded() -> (TempDir, Recording) {
         if is_first {
             write(&mut writer, None, RecordingEvent::Header(header()));
         }
-        if second == GAP.end {
+        if has_gap && second == GAP.end {
             let (from, to) = (at(115.0), at(GAP.end.into()));
             write(&mut writer, None, RecordingEvent::Gap { from, to, reason: GapReason::Killed });
         }
         if second == 70 {
             write(&mut writer, Some(0), RecordingEvent::FindingOn { finding: Box::new(finding()) });
         }
-        if second % 10 == 0 && second > 0 && second != GAP.end {
+        if is_held(second) && second > 0 && second != GAP.end {
             let event = RecordingEvent::HoldEnded {
                 lock: SampledLock::Write,
                 who: who.clone(),
@@ -167,9 +172,7 @@ fn findings_are_found_in_both_directions_and_an_interrupted_search_finds_none() 
 #[test]
 fn a_timeline_of_a_recording_has_its_holds_and_marks_what_was_not_watched() {
     let (_dir, cursor) = cursor(240.0);
-    let base = TimeBase { instant: Instant::now(), at: cursor.span().0 };
-    let window = TimeWindow { end: None, span: Duration::from_mins(3) };
-    let timeline = past::timeline(&cursor, base, "/srv/notes.db", window, || true).expect("asked");
+    let timeline = past_of(&cursor, "/srv/notes.db", Duration::from_mins(3));
     assert_eq!(timeline.ends_at, at(240.0), "it ends at the moment");
     assert_eq!(timeline.lanes.iter().map(|lane| lane.who.pid).next(), Some(Some(WRITER)));
     // 70, 80, 90, 100, 110, then 190 to 240.
@@ -178,10 +181,71 @@ fn a_timeline_of_a_recording_has_its_holds_and_marks_what_was_not_watched() {
     assert!((210..=220).contains(&unwatched), "65 of 180 s: {unwatched} of 600 cells");
     let held = timeline.figures.held_ratio;
     assert!((held - 22.0 / 115.0).abs() < 0.01, "{held}");
-    assert_eq!(timeline.log[599], Some(240_000));
-    assert!(past::timeline(&cursor, base, "/srv/notes.db", window, || false).is_none());
-    let other = past::timeline(&cursor, base, "/srv/other.db", window, || true).expect("asked");
+    assert_eq!(timeline.log[599], Some(235_000));
+    let other = past_of(&cursor, "/srv/other.db", Duration::from_mins(3));
     assert_eq!((other.figures.count, other.lanes.len()), (0, 0));
+}
+
+#[test]
+fn a_timeline_that_ends_in_a_gap_or_lies_in_it_is_not_free_there() {
+    let (_dir, mut cursor) = cursor(145.0);
+    let unwatched = |cursor: &RecordingCursor, seconds| {
+        let timeline = past_of(cursor, "/srv/notes.db", Duration::from_secs(seconds));
+        timeline.unwatched.iter().filter(|is| **is).count()
+    };
+    assert_eq!(unwatched(&cursor, 60), 300, "the gap begins at 115 s");
+    assert_eq!(unwatched(&cursor, 20), 600, "all of it");
+    cursor.go_to(at(110.0));
+    assert_eq!(unwatched(&cursor, 60), 0);
+}
+
+#[test]
+fn a_long_timeline_of_a_database_at_rest_was_watched_all_the_time() {
+    let (_dir, recording) = recorded_for(0..1200, |_| false);
+    let cursor = RecordingCursor::new(recording, Some(at(1190.0))).expect("readable");
+    let timeline = past_of(&cursor, "/srv/notes.db", Duration::from_mins(15));
+    assert_eq!((timeline.unwatched.len(), timeline.figures.count), (0, 0));
+    // The present goes on after the recorder has ended.
+    let base = TimeBase { instant: Instant::now(), at: cursor.span().0 };
+    let window = TimeWindow { end: None, span: Duration::from_mins(10) };
+    let part = past::PastPart { path: "/srv/notes.db", window, newest: at(1495.0), here: None };
+    let timeline = past::timeline(&cursor, base, &part, || true).expect("asked");
+    assert_eq!(timeline.ends_at, at(1495.0));
+    let unwatched = timeline.unwatched.iter().filter(|is| **is).count();
+    assert!((299..=301).contains(&unwatched), "the second half: {unwatched}");
+}
+
+#[test]
+fn a_process_of_another_boot_is_none_that_runs_now() {
+    let (_dir, cursor) = cursor(240.0);
+    let base = TimeBase { instant: Instant::now(), at: cursor.span().0 };
+    let window = TimeWindow { end: None, span: Duration::from_mins(1) };
+    for (boot_id, start) in [("boot", Some(7)), ("another", None)] {
+        let here = RecorderHost { boot_id: boot_id.to_owned(), ..RecorderHost::default() };
+        let part = past::PastPart { path: "/srv/notes.db", window, newest: cursor.at(), here: Some(&here) };
+        let timeline = past::timeline(&cursor, base, &part, || true).expect("asked");
+        assert_eq!(timeline.holds[0].who.start_ticks, start, "{boot_id}");
+    }
+    let part = past::PastPart { path: "/srv/notes.db", window, newest: cursor.at(), here: None };
+    assert!(past::timeline(&cursor, base, &part, || false).is_none(), "another request has come");
+}
+
+#[test]
+fn playing_goes_no_farther_than_to_the_next_gap() {
+    let (_dir, mut cursor) = cursor(60.0);
+    cursor.advance_to(at(87.0));
+    assert_eq!((cursor.at(), gap(&cursor)), (at(87.0), None));
+    cursor.advance_to(at(290.0));
+    assert_eq!(gap(&cursor), Some(GapReason::Killed));
+    assert!(cursor.at() < at(116.0), "{}", cursor.at());
+}
+
+/// The window up to the moment.
+fn past_of(cursor: &RecordingCursor, path: &str, span: Duration) -> crate::history::Timeline {
+    let base = TimeBase { instant: Instant::now(), at: cursor.span().0 };
+    let window = TimeWindow { end: None, span };
+    let part = past::PastPart { path, window, newest: cursor.at(), here: None };
+    past::timeline(cursor, base, &part, || true).expect("asked")
 }
 
 /// What the player shows once `is_it` says so.
@@ -208,18 +272,20 @@ fn a_player_obeys_plays_skips_the_gap_and_stops_at_the_end() {
     let found = shown(&mut output, |moment| moment.at == at(70.0));
     let notes = &found.replay.as_ref().expect("of a recording").notes;
     assert!(notes.iter().any(|note| note.severity == Severity::Warning && note.at == at(70.0)));
+    replay.order(ReplayCommand::Finding { is_later: true });
+    shown(&mut output, |moment| moment.found_none);
     replay.order(ReplayCommand::Play);
-    shown(&mut output, |moment| moment.is_playing && moment.unwatched.is_some());
     shown(&mut output, |moment| moment.unwatched.is_none() && moment.at >= at(180.0));
     shown(&mut output, |moment| moment.at == at(295.0) && !moment.is_playing);
     replay.order(ReplayCommand::Speed { is_faster: false });
     shown(&mut output, |moment| (moment.speed - 32.0).abs() < 1e-9);
     let window = TimeWindow { end: None, span: Duration::from_mins(1) };
     replay.order(ReplayCommand::Timeline { index: 0, window });
-    let (index, timeline) = output.timelines.blocking_recv().expect("an answer");
-    assert_eq!((index, timeline.map(|it| it.ends_at)), (0, Some(at(295.0))));
+    let answer = output.timelines.blocking_recv().expect("an answer");
+    assert_eq!((answer.index, answer.window), (0, window));
+    assert_eq!(answer.timeline.map(|it| it.ends_at), Some(at(295.0)));
     replay.order(ReplayCommand::Timeline { index: 7, window });
-    assert!(output.timelines.blocking_recv().is_some_and(|(index, none)| index == 7 && none.is_none()));
+    assert!(output.timelines.blocking_recv().is_some_and(|it| it.index == 7 && it.timeline.is_none()));
     drop(replay);
     assert!(output.samples.has_changed().is_err(), "the thread has ended");
 }

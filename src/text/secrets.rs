@@ -48,7 +48,7 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-// Most labels and sentences have nothing to look at.
+// Most labels and sentences have none of it.
 fn may_have_secrets(text: &str) -> bool {
     let longest = text.split(|c: char| !is_of_random(c)).map(str::len).max();
     text.contains(['=', '@'])

@@ -5,7 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use waltop::{
     act::{Effect, gate::NotArmed},
     config::ReadOnly,
-    console::app::Notice,
+    console::app::{Notice, RecordingNotice},
     recording::{GapReason, PlayedMoment, RecordedNote, UnwatchedTime},
     replay::ReplayCommand,
     sampler::Sample,
@@ -28,6 +28,8 @@ fn moment(at: Timestamp) -> PlayedMoment {
         recorded: (at - hours(20), at + hours(2)),
         unwatched: None,
         is_playing: false,
+        follows: true,
+        found_none: false,
         speed: 1.0,
         notes: [
             note(9, Severity::Info, "71168 (amalfa) has it open"),
@@ -102,18 +104,22 @@ fn a_time_that_was_not_watched_shows_no_process_and_no_lock() {
     assert!(stage.app.overlay().is_none(), "the details of then would say that something is known");
     let screen = stage.screen();
     assert!(screen.contains("Not watched") && !screen.contains("71201"), "{screen}");
-    stage.keys("o");
-    assert!(!stage.screen().contains("71201"));
+    for keys in ["o", "<Esc><Enter>", "y", "Y", "e"] {
+        let effects = stage.keys(keys);
+        assert!(effects.iter().all(|effect| matches!(effect, Effect::Note(..))), "{keys}: {effects:?}");
+        assert!(!stage.screen().contains("71201"), "{keys}: {}", stage.screen());
+    }
+    assert!(stage.app.title().ends_with(": not watched"), "{}", stage.app.title());
 }
 
 #[test]
 fn a_time_is_typed_and_a_wrong_one_keeps_the_prompt() {
     let mut stage = stage(USUAL);
     assert!(stage.keys("t12:34x<Enter>").iter().all(|effect| matches!(effect, Effect::Note(..))));
-    assert!(matches!(stage.app.notice(), Some(Notice::NoTime(_))));
+    assert!(matches!(stage.app.notice(), Some(Notice::Recording(RecordingNotice::NoTime(_)))));
     assert!(stage.screen().contains("go to: 12:34x"), "{}", stage.screen());
     stage.keys("<Esc>t30 days ago<Enter>");
-    assert!(matches!(stage.app.notice(), Some(Notice::NotRecorded { .. })));
+    assert!(matches!(stage.app.notice(), Some(Notice::Recording(RecordingNotice::NotRecorded { .. }))));
     let effects = stage.keys("<Esc>t1 hour ago<Enter>");
     // Seen from the end of the recording.
     assert_eq!(commands(&effects), [ReplayCommand::GoTo(now() + SignedDuration::from_hours(1))]);
@@ -123,7 +129,10 @@ fn a_time_is_typed_and_a_wrong_one_keeps_the_prompt() {
 #[test]
 fn a_jump_forgets_what_the_samples_before_have_shown() {
     let mut stage = stage(USUAL);
-    let mut sample = replayed(|moment| moment.at -= SignedDuration::from_hours(3));
+    let mut sample = replayed(|moment| {
+        moment.at += SignedDuration::from_hours(1);
+        moment.follows = false;
+    });
     sample.snapshot.databases[0].findings.clear();
     stage.look(sample);
     assert!(stage.app.finding_rows().is_empty(), "they have not ended: they had not begun");

@@ -161,7 +161,7 @@ impl Stage {
                     let past = self.history.as_ref();
                     let timeline =
                         past.and_then(|(history, present)| history.timeline(*window, (*present, now())));
-                    Message::Timeline { index: *index, timeline: timeline.map(Arc::new) }
+                    Message::Timeline { index: *index, window: *window, timeline: timeline.map(Arc::new) }
                 }
                 Effect::Note(level, text) => {
                     Message::Logged(vec![LogLine { at: now(), level: *level, text: text.clone() }])

@@ -3,7 +3,7 @@
 use log::Level;
 
 use super::{
-    App, Notice,
+    App, RecordingNotice,
     findings::{FindingChange, ResolvedFinding, key},
 };
 use crate::{
@@ -53,8 +53,8 @@ impl App {
         let now = self.recorder()?.trouble.clone();
         let notice = match now {
             now if now.as_deref() == before => return None,
-            Some(why) => Notice::RecordingPauses { why },
-            None => Notice::RecordingGoesOn,
+            Some(why) => RecordingNotice::Pauses { why },
+            None => RecordingNotice::GoesOn,
         };
         Some(self.notify(notice))
     }
@@ -64,6 +64,10 @@ impl App {
     pub fn title(&self) -> String {
         let databases = self.newest.as_ref().map_or(&[][..], |look| &look.snapshot.databases);
         let shown = databases.get(self.current());
+        if self.unwatched().is_some() {
+            let name = shown.map_or_else(String::new, |it| format!(" {}", it.name()));
+            return text::fit(&format!("waltop{name}: not watched"), TITLE);
+        }
         // The last of several equals wins, so the one on the screen comes last.
         let worst =
             databases.iter().rev().chain(shown).max_by_key(|it| it.worst().map(|worst| worst.severity));

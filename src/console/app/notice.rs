@@ -4,12 +4,11 @@ use std::{fmt, path::PathBuf};
 
 use log::Level;
 
-use super::StopReport;
+use super::{RecordingNotice, StopReport};
 use crate::{
     act::{ActionOutcome, gate::NotArmed, signal::SignalRefusal, worker::IngestEnd},
     diagnose::guard::GuardRefusal,
     keymap::Panel,
-    recording::TimeError,
 };
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,18 +28,7 @@ pub enum Notice {
         help: String,
     },
     OnlyDatabase,
-    /// The recorder cannot write.
-    RecordingPauses {
-        why: String,
-    },
-    RecordingGoesOn,
-    /// What was typed is no time.
-    NoTime(TimeError),
-    /// The recording does not have that time.
-    NotRecorded {
-        from: String,
-        to: String,
-    },
+    Recording(RecordingNotice),
     /// `key` opens the timeline.
     NoTimeline {
         key: String,
@@ -205,10 +193,7 @@ impl Notice {
     // The level, and whether it is a success if that is info.
     fn kind(&self) -> (Level, bool) {
         match self {
-            Self::SamplerEnded
-            | Self::RecordingPauses { .. }
-            | Self::Hazard(_)
-            | Self::IngestionRefused(_) => (Level::Error, false),
+            Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => (Level::Error, false),
             Self::NothingSelected
             | Self::NoProcessSelected { .. }
             | Self::UntaggableStart { .. }
@@ -218,8 +203,6 @@ impl Notice {
             | Self::NoDatabase(_)
             | Self::DatabaseGone
             | Self::NotWal
-            | Self::NoTime(_)
-            | Self::NotRecorded { .. }
             | Self::NoProcessToStop { .. }
             | Self::WatchElsewhere { .. }
             | Self::UnknownStart { .. }
@@ -246,7 +229,6 @@ impl Notice {
             | Self::IngestionStarts { .. }
             | Self::WatchEnded => (Level::Info, false),
             Self::Copied(_)
-            | Self::RecordingGoesOn
             | Self::Tree { .. }
             | Self::MouseFreed { .. }
             | Self::MouseTaken { .. }
@@ -256,6 +238,7 @@ impl Notice {
             | Self::HealthCheckEnds
             | Self::StillWaiting { .. } => (Level::Info, true),
             Self::Ingested { end, .. } => (if end.is_partial { Level::Warn } else { Level::Info }, true),
+            Self::Recording(notice) => (notice.level(), false),
             Self::Stop(report) => (report.level(), true),
             Self::Outcome(outcome) => (outcome.level, true),
         }
@@ -284,22 +267,6 @@ impl Notice {
             _ => Ok(()),
         }
     }
-
-    /// The same about a recording.
-    fn recording_sentence(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RecordingPauses { why } => {
-                write!(
-                    f,
-                    "nothing is recorded for now: {why}; free some space in the folder of the recordings"
-                )
-            }
-            Self::RecordingGoesOn => f.write_str("recording goes on"),
-            Self::NoTime(error) => write!(f, "{error}"),
-            Self::NotRecorded { from, to } => write!(f, "the recording reaches from {from} to {to}"),
-            _ => Ok(()),
-        }
-    }
 }
 
 impl fmt::Display for Notice {
@@ -312,10 +279,7 @@ impl fmt::Display for Notice {
             Self::Copied(text) => write!(f, "copied: {text}"),
             Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),
             Self::OnlyDatabase => f.write_str("there is no other database; name several at the start"),
-            Self::RecordingPauses { .. }
-            | Self::RecordingGoesOn
-            | Self::NoTime(_)
-            | Self::NotRecorded { .. } => self.recording_sentence(f),
+            Self::Recording(notice) => notice.fmt(f),
             Self::NoTimeline { key } => write!(f, "no timeline is open: {key} opens it"),
             Self::NoStack => {
                 f.write_str("this shows the stack in the details of a Python process, if py-spy is installed")
@@ -404,6 +368,12 @@ impl fmt::Display for Notice {
             Self::Stop(report) => report.fmt(f),
             Self::Outcome(outcome) => f.write_str(&outcome.text),
         }
+    }
+}
+
+impl From<RecordingNotice> for Notice {
+    fn from(notice: RecordingNotice) -> Self {
+        Self::Recording(notice)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
+use tui_input::InputRequest;
+
 use super::{App, Mode, Overlay, Overview};
 use crate::keymap::{Action, Panel};
 
@@ -191,6 +193,12 @@ impl App {
     /// Inserts `text` into the open prompt, if any.
     pub(super) fn paste_into_prompt(&mut self, text: &str) {
         let typed = text.chars().filter(|character| !character.is_control());
+        if let (Mode::GoTo(time), None) = (&mut self.mode, &self.overlay) {
+            for character in typed {
+                time.handle(InputRequest::InsertChar(character));
+            }
+            return;
+        }
         if self.search.is_typed {
             self.search.query.extend(typed);
         } else if let (Mode::Filter(target), None) = (&self.mode, &self.overlay) {

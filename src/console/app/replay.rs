@@ -1,20 +1,18 @@
 //! A console that shows a recording instead of the present: its keys move in time, and nothing acts.
 
 use crossterm::event::{Event, KeyCode, KeyEvent};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tui_input::{Input, backend::crossterm::EventHandler};
 
-use super::{App, LogLine, Mode, Notice, Overlay, alerts};
+use super::{App, LogLine, Mode, Overlay, RecordingNotice, alerts};
 use crate::{
     act::{Effect, gate::NotArmed},
     config::ReadOnly,
     keymap::Action,
     recording::{PlayedMoment, RecordedNote, UnwatchedTime, time_of},
     replay::ReplayCommand,
+    snapshot::{Database, Snapshot},
 };
-
-/// A larger step forward leads to a moment of its own: what began meanwhile is not known.
-const STEP: SignedDuration = SignedDuration::from_secs(15);
 
 impl App {
     /// Whether the console shows a recording.
@@ -32,18 +30,36 @@ impl App {
         self.moment()?.unwatched.as_ref()
     }
 
-    /// Takes the time and the log of `moment`, whose sample was taken at `taken_at`. A moment that does not follow the one
-    /// before has no past here.
-    pub(super) fn replayed(&mut self, moment: &PlayedMoment, taken_at: Timestamp) {
-        let step = moment.at.duration_since(self.now);
-        if self.newest.is_none() || step.is_negative() || step > STEP && !moment.is_playing {
-            self.states.iter_mut().for_each(|state| state.forget_past(taken_at));
+    /// Takes the time and the log of `moment`, whose sample is `snapshot`. A moment that does not follow the one before,
+    /// or has other databases, has no past here.
+    pub(super) fn replayed(&mut self, moment: &PlayedMoment, snapshot: &Snapshot) {
+        let paths = |databases: &[Database]| databases.iter().map(|it| it.path.clone()).collect::<Vec<_>>();
+        let is_same = self
+            .newest
+            .as_ref()
+            .is_some_and(|before| paths(&before.snapshot.databases) == paths(&snapshot.databases));
+        if !is_same || !moment.follows {
+            self.states.iter_mut().for_each(|state| state.forget_past(snapshot.taken_at));
         }
         self.now = moment.at;
         self.log.replace(moment.notes.iter().map(log_line));
         if moment.unwatched.is_some() && !matches!(self.overlay, Some(Overlay::Help)) {
             self.close_overlay();
         }
+    }
+
+    /// Of `effects` of a sample, those that ask the recording. The others ask the present, or report it.
+    #[must_use]
+    pub(super) fn effects_of_moment(
+        &mut self,
+        moment: &PlayedMoment,
+        mut effects: Vec<Effect>,
+    ) -> Vec<Effect> {
+        effects.retain(|effect| matches!(effect, Effect::Timeline { .. }));
+        if moment.found_none {
+            effects.push(self.notify(RecordingNotice::NoOtherFinding));
+        }
+        effects
     }
 
     /// What `action` does in a replay; `None`: the same as elsewhere, or this is none.
@@ -61,6 +77,11 @@ impl App {
             Action::PlaySlower | Action::Slower => ReplayCommand::Speed { is_faster: false },
             Action::PlayFaster | Action::Faster => ReplayCommand::Speed { is_faster: true },
             Action::GoTo => return Some(self.go_to()),
+            Action::Details | Action::Copy | Action::CopyPid | Action::Export
+                if self.unwatched().is_some() =>
+            {
+                return Some(vec![self.notify(RecordingNotice::Unwatched)]);
+            }
             Action::Documents | Action::Stack | Action::Refresh | Action::Arm | Action::Record => {
                 let notice = self.not_armed(NotArmed::ReadOnly(ReadOnly::Replay));
                 return Some(vec![self.notify(notice)]);
@@ -105,13 +126,13 @@ impl App {
         match time_of(text, &recorded.1.to_zoned(self.setup.time_zone.clone())) {
             Ok(at) if at < recorded.0 || at > recorded.1 => {
                 let [from, to] = [recorded.0, recorded.1].map(|at| self.date_time(at));
-                vec![self.notify(Notice::NotRecorded { from, to })]
+                vec![self.notify(RecordingNotice::NotRecorded { from, to })]
             }
             Ok(at) => {
                 self.mode = Mode::Panels;
                 vec![Effect::Replay(ReplayCommand::GoTo(at))]
             }
-            Err(error) => vec![self.notify(Notice::NoTime(error))],
+            Err(error) => vec![self.notify(RecordingNotice::NoTime(error))],
         }
     }
 

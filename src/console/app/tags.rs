@@ -133,8 +133,8 @@ impl App {
         Ok(StopRequest { protected, ..request })
     }
 
-    /// What to know before `processes` are stopped, as a sentence: that the worst error is about another process. If a
-    /// finding is about one of them, or one of them blocks the log, it says that instead.
+    /// What to know before `processes` are stopped: first that the worst error is about another process, unless an error
+    /// is about one of them; then that a finding is about one of them, or that one of them blocks the log.
     pub(super) fn stop_advice(&self, processes: &[Process]) -> Option<StopAdvice> {
         let database = self.database()?;
         let it = if processes.len() == 1 { "it" } else { "one of them" };
@@ -146,18 +146,21 @@ impl App {
             finding.severity == Severity::Error || finding.severity == Severity::Warning && is_signal
         };
         let mut findings = database.findings.iter().filter(calls_for_it);
-        if let Some(own) = findings.find(|finding| is_meant(finding.pid)) {
-            let text = format!("The {} {} is about {it}", own.severity, own.kind);
-            return Some(StopAdvice { is_warning: false, text });
-        }
+        let own = findings.find(|finding| is_meant(finding.pid));
         let blocks = obstacle(database).filter(|obstacle| is_meant(obstacle.pid()));
-        if blocks.is_some() {
-            let text =
-                format!("The log waits for {it}: no frame can be moved before its read or checkpoint ends");
-            return Some(StopAdvice { is_warning: false, text });
-        }
-        let (finding, other) = self.worst_error()?;
-        let text = format!("The error {} is about another process: {}", finding.kind, other.who());
-        Some(StopAdvice { is_warning: true, text })
+        let about_it = match own {
+            Some(own) => Some(format!("The {} {} is about {it}", own.severity, own.kind)),
+            None => blocks.map(|_| {
+                format!("The log waits for {it}: no frame can be moved before its read or checkpoint ends")
+            }),
+        };
+        let is_own_error = own.is_some_and(|own| own.severity == Severity::Error);
+        let other = self.worst_error().filter(|_| !is_own_error);
+        let about_other = other.map(|(finding, other)| {
+            format!("The error {} is about another process: {}", finding.kind, other.who())
+        });
+        let is_warning = about_other.is_some();
+        let text = about_other.into_iter().chain(about_it).collect::<Vec<_>>().join(". ");
+        (!text.is_empty()).then_some(StopAdvice { is_warning, text })
     }
 }

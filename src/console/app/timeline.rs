@@ -72,6 +72,10 @@ impl TimelineView {
         SPANS[self.span]
     }
 
+    fn window(&self) -> TimeWindow {
+        TimeWindow { end: self.end, span: self.span() }
+    }
+
     /// Whether it is fixed at a point in the past.
     pub fn is_held(&self) -> bool {
         self.end.is_some()
@@ -200,8 +204,7 @@ impl App {
     #[must_use]
     pub(super) fn ask_timeline(&self) -> Vec<Effect> {
         let Some(past) = self.timeline() else { return Vec::new() };
-        let window = TimeWindow { end: past.end, span: past.span() };
-        vec![Effect::Timeline { index: self.current(), window }]
+        vec![Effect::Timeline { index: self.current(), window: past.window() }]
     }
 
     /// The same after a sample; a fixed timeline is not requested again.
@@ -226,13 +229,22 @@ impl App {
         self.recent.as_ref().filter(|(index, _)| *index == self.current()).map(|(_, timeline)| &**timeline)
     }
 
-    pub(super) fn timeline_arrived(&mut self, index: usize, timeline: Option<Arc<Timeline>>) {
+    /// Takes the part `window` of the past. What is no longer asked for is dropped.
+    pub(super) fn timeline_arrived(
+        &mut self,
+        index: usize,
+        window: TimeWindow,
+        timeline: Option<Arc<Timeline>>,
+    ) {
         let is_shown = index == self.current();
         if self.timeline().is_none() {
-            self.recent = timeline.filter(|_| is_shown).map(|timeline| (index, timeline));
+            if window.span == RECENT {
+                self.recent = timeline.filter(|_| is_shown).map(|timeline| (index, timeline));
+            }
             return;
         }
-        if let Some(past) = self.timeline_mut().filter(|_| is_shown) {
+        let is_asked = |past: &&mut TimelineView| is_shown && window == past.window();
+        if let Some(past) = self.timeline_mut().filter(is_asked) {
             past.shown = timeline.map_or(TimelineContent::Unsampled, TimelineContent::Known);
         }
     }

@@ -18,10 +18,8 @@ use crate::snapshot::{ActivityClass, DurationSpread};
 
 /// Processes with a lane of their own while the spans arrive; the others share one.
 const DRAFTS: usize = 256;
-/// Different lengths of holds that are kept; of more, some are rounded to half an octave.
+/// Different lengths that are kept; of more, all are rounded to half an octave.
 const LENGTHS: usize = 65_536;
-/// Lengths of waits that are kept.
-const WAITS: usize = 65_536;
 
 /// What a process did for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,13 +70,52 @@ pub struct TimelineBuilder {
     lanes: HashMap<LaneKey, LaneDraft>,
     others: Option<LaneDraft>,
     figures: HoldFigures,
-    lengths: BTreeMap<Micros, u64>,
-    waits: Vec<f64>,
-    wait_count: u64,
+    lengths: LengthCounts,
+    waits: LengthCounts,
     holds: Vec<TimelineHold>,
     log: Vec<Option<u64>>,
+    /// The newest size before it.
+    log_before: Option<u64>,
     unwatched: Vec<bool>,
-    unwatched_time: Micros,
+}
+
+/// How often each length occurred.
+#[derive(Debug, Default)]
+struct LengthCounts {
+    counts: BTreeMap<Micros, u64>,
+    longest: Micros,
+}
+
+impl LengthCounts {
+    fn add(&mut self, length: Micros) {
+        self.longest = self.longest.max(length);
+        *self.counts.entry(length).or_default() += 1;
+        if self.counts.len() > LENGTHS {
+            for (length, count) in std::mem::take(&mut self.counts) {
+                *self.counts.entry(coarse::rounded(length)).or_default() += count;
+            }
+        }
+    }
+
+    fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// In ms; `None` if there is none.
+    fn percentile(&self, percent: u64) -> Option<f64> {
+        let mut left = (self.total() * percent).div_ceil(100).max(1);
+        let found = self.counts.iter().find(|(_, count)| {
+            let is_in = left <= **count;
+            left = left.saturating_sub(**count);
+            is_in
+        });
+        found.map(|(length, _)| milliseconds(*length))
+    }
+
+    fn spread(&self) -> Option<DurationSpread> {
+        let (p50, p99) = self.percentile(50).zip(self.percentile(99))?;
+        Some(DurationSpread { p50, p99, max: milliseconds(self.longest) })
+    }
 }
 
 #[derive(Debug)]
@@ -108,13 +145,12 @@ impl TimelineBuilder {
             lanes: HashMap::new(),
             others: None,
             figures: HoldFigures::default(),
-            lengths: BTreeMap::new(),
-            waits: Vec::new(),
-            wait_count: 0,
+            lengths: LengthCounts::default(),
+            waits: LengthCounts::default(),
             holds: Vec::new(),
             log: vec![None; Timeline::CELLS],
+            log_before: None,
             unwatched: Vec::new(),
-            unwatched_time: 0,
         }
     }
 
@@ -137,10 +173,7 @@ impl TimelineBuilder {
             return;
         }
         if matches!(what, LaneSpan::Wait { .. }) {
-            self.wait_count += 1;
-            if self.waits.len() < WAITS {
-                self.waits.push(milliseconds(end - start));
-            }
+            self.waits.add(end - start);
         }
         let lane = &mut self.draft(who).lane;
         match what {
@@ -164,35 +197,40 @@ impl TimelineBuilder {
     /// The log had this many bytes at `at`.
     pub fn log_had(&mut self, at: Timestamp, bytes: u64) {
         let at = at.as_microsecond();
-        if at < self.to {
-            let cell = self.grid().range(at.max(self.from), at.max(self.from), Timeline::CELLS).start;
+        if at < self.from {
+            self.log_before = Some(bytes);
+        } else if at < self.to {
+            let cell = self.grid().range(at, at, Timeline::CELLS).start;
             self.log[cell] = self.log[cell].max(Some(bytes));
         }
     }
 
-    /// Nothing was watched from `began` to `ended`. These times do not overlap.
+    /// Nothing was watched from `began` to `ended`.
     pub fn unwatched(&mut self, began: Timestamp, ended: Timestamp) {
         let (start, end) = (began.as_microsecond().max(self.from), ended.as_microsecond().min(self.to));
         if start < end {
             let grid = self.grid();
             grid.mark(&mut self.unwatched, start, end);
-            self.unwatched_time += end - start;
         }
     }
 
     pub fn finish(mut self) -> Timeline {
-        let watched = self.to - self.from.max(self.known.0.as_microsecond()) - self.unwatched_time;
+        let marked = self.unwatched.iter().filter(|is| **is).count();
+        let cells = Micros::try_from(Timeline::CELLS).unwrap_or(1);
+        let unwatched = (self.to - self.from) * Micros::try_from(marked).unwrap_or(0) / cells;
+        let watched = self.to - self.from.max(self.known.0.as_microsecond()) - unwatched;
         let held = self.lanes.values().chain(&self.others).map(|draft| draft.held).sum::<Micros>();
         if watched > 0 {
             self.figures.held_ratio = (milliseconds(held) / milliseconds(watched)).min(1.0);
         }
-        (self.figures.p50_ms, self.figures.p99_ms) = (self.percentile(50), self.percentile(99));
+        (self.figures.p50_ms, self.figures.p99_ms) =
+            (self.lengths.percentile(50), self.lengths.percentile(99));
         let longest = self.holds.iter().map(|hold| hold.length_ms).fold(0.0, f64::max);
         let shortest = (longest / 10.0).min(Timeline::LISTED.as_secs_f64() * 1e3);
         self.holds.retain(|hold| hold.length_ms >= shortest);
         self.keep_longest(Timeline::HOLDS);
         self.holds.sort_by_key(|hold| hold.start);
-        let spread = DurationSpread::of(&self.waits);
+        let count = self.waits.total();
         Timeline {
             end: self.base.instant_of(timestamp(self.to)),
             ends_at: timestamp(self.to),
@@ -200,7 +238,7 @@ impl TimelineBuilder {
             oldest: self.base.instant_of(self.known.0),
             newest: self.base.instant_of(self.known.1),
             figures: self.figures,
-            waits: spread.map(|spread| LockWaits { count: self.wait_count, spread }),
+            waits: self.waits.spread().map(|spread| LockWaits { count, spread }),
             holds: std::mem::take(&mut self.holds),
             log: self.filled_log(),
             unwatched: std::mem::take(&mut self.unwatched),
@@ -238,8 +276,7 @@ impl TimelineBuilder {
         draft.held += piece.held;
         grid.draw(&mut draft.lane, &piece);
         if !goes_on {
-            *self.lengths.entry(length).or_default() += 1;
-            self.round_lengths();
+            self.lengths.add(length);
         }
         self.holds.push(hold);
         if self.holds.len() >= 4 * Timeline::HOLDS {
@@ -254,31 +291,11 @@ impl TimelineBuilder {
         }
     }
 
-    fn round_lengths(&mut self) {
-        if self.lengths.len() > LENGTHS {
-            for (length, count) in std::mem::take(&mut self.lengths) {
-                *self.lengths.entry(coarse::rounded(length)).or_default() += count;
-            }
-        }
-    }
-
-    fn percentile(&self, percent: u64) -> Option<f64> {
-        let all = self.lengths.values().sum::<u64>();
-        let mut left = (all * percent).div_ceil(100).max(1);
-        let found = self.lengths.iter().find(|(_, count)| {
-            let is_in = left <= **count;
-            left = left.saturating_sub(**count);
-            is_in
-        });
-        found.map(|(length, _)| milliseconds(*length))
-    }
-
-    /// A cell without a size has that of the one before; after the last one nothing is known.
+    /// A cell without a size has that of the one before, unless nothing was watched.
     fn filled_log(&mut self) -> Vec<Option<u64>> {
         let mut log = std::mem::take(&mut self.log);
-        let end = log.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
-        let mut last = None;
-        for (cell, size) in log[..end].iter_mut().enumerate() {
+        let mut last = self.log_before;
+        for (cell, size) in log.iter_mut().enumerate() {
             let is_watched = !self.unwatched.get(cell).is_some_and(|is| *is);
             last = size.or(last.filter(|_| is_watched));
             *size = last;
@@ -337,96 +354,4 @@ fn timestamp(at: Micros) -> Timestamp {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millisecond(1_700_000_000_000 + ms).expect("a time")
-    }
-
-    fn builder(seconds: u64) -> TimelineBuilder {
-        let base = TimeBase { instant: Instant::now(), at: at(0) };
-        let window =
-            TimeWindow { end: Some(base.instant_of(at(600_000))), span: Duration::from_secs(seconds) };
-        TimelineBuilder::new(base, (at(0), at(3_600_000)), window)
-    }
-
-    fn who(pid: i32) -> Arc<LockOwner> {
-        Arc::new(LockOwner { pid: Some(pid), start_ticks: Some(7), name: format!("name{pid}") })
-    }
-
-    const HOLD: LaneSpan = LaneSpan::Hold { goes_on: false };
-
-    #[test]
-    fn a_hold_of_a_recording_fills_its_cells_and_counts_with_its_whole_length() {
-        let mut builder = builder(60);
-        assert_eq!(builder.span(), (at(540_000), at(600_000)));
-        builder.add(HOLD, &who(1), at(530_000), at(546_000));
-        builder.add(HOLD, &who(2), at(590_000), at(591_000));
-        builder.add(HOLD, &who(3), at(100_000), at(101_000));
-        builder.add(LaneSpan::Wait { got: false }, &who(3), at(541_000), at(546_000));
-        builder.add(LaneSpan::Pin, &who(4), at(0), at(700_000));
-        let timeline = builder.finish();
-        let pids: Vec<_> = timeline.lanes.iter().map(|lane| lane.who.pid).collect();
-        assert_eq!(pids, [Some(1), Some(2), Some(3), Some(4)]);
-        assert!(timeline.lanes[0].shares[..60].iter().all(|share| *share > 0.99));
-        assert!(timeline.lanes[0].shares[60] < 0.01);
-        let figures = timeline.figures;
-        assert_eq!((figures.count, figures.max_ms), (2, 16_000.0));
-        assert_eq!((figures.p50_ms, figures.p99_ms), (Some(1000.0), Some(16_000.0)));
-        assert!((figures.held_ratio - 7.0 / 60.0).abs() < 1e-9);
-        let marked = |marks: &[bool]| (marks.iter().position(|it| *it), marks.iter().rposition(|it| *it));
-        assert_eq!(marked(&timeline.lanes[2].refused), (Some(59), Some(59)));
-        assert_eq!(marked(&timeline.lanes[2].waited), (Some(10), Some(59)));
-        assert_eq!(marked(&timeline.lanes[3].pinned), (Some(0), Some(599)));
-        assert_eq!(timeline.waits.map(|waits| waits.count), Some(1));
-        assert_eq!(timeline.holds.iter().map(|hold| hold.who.pid).collect::<Vec<_>>(), [Some(1), Some(2)]);
-        assert_eq!((timeline.holds[0].began, timeline.ends_at), (at(530_000), at(600_000)));
-    }
-
-    #[test]
-    fn a_time_that_was_not_watched_is_neither_free_nor_part_of_the_share() {
-        let mut builder = builder(60);
-        builder.add(HOLD, &who(1), at(540_000), at(555_000));
-        builder.unwatched(at(570_000), at(900_000));
-        builder.log_had(at(541_000), 100);
-        builder.log_had(at(569_000), 900);
-        let timeline = builder.finish();
-        assert!((timeline.figures.held_ratio - 0.5).abs() < 1e-9, "15 s of the 30 s watched");
-        assert!(!timeline.unwatched[299] && timeline.unwatched[300..].iter().all(|is| *is));
-        assert_eq!((timeline.log[9], timeline.log[10], timeline.log[289]), (None, Some(100), Some(100)));
-        assert_eq!((timeline.log[290], timeline.log[300]), (Some(900), None));
-    }
-
-    #[test]
-    fn many_processes_share_the_last_lane_and_no_time_is_lost() {
-        let mut builder = builder(60);
-        for pid in 1..=1000 {
-            let start = 540_000 + i64::from(pid) * 50;
-            builder.add(HOLD, &who(pid), at(start), at(start + 30 + i64::from(pid % 7)));
-        }
-        let timeline = builder.finish();
-        assert_eq!(timeline.lanes.len(), Timeline::LANES);
-        assert_eq!(timeline.lanes[Timeline::LANES - 1].who.name, LockOwner::OTHERS);
-        let counted = timeline.lanes.iter().flat_map(|lane| &lane.moments).flatten();
-        assert!(counted.map(|step| step.count).sum::<u64>() >= 1000);
-        assert_eq!((timeline.figures.count, timeline.holds.len()), (1000, Timeline::HOLDS));
-        let shares = timeline.lanes.iter().flat_map(|lane| &lane.shares).sum::<f32>();
-        assert!((f64::from(shares) / 600.0 - timeline.figures.held_ratio).abs() < 0.01, "{shares}");
-    }
-
-    #[test]
-    fn lengths_of_more_holds_than_are_kept_are_right_within_a_fifth() {
-        let mut builder = builder(60);
-        for n in 0..200_000_i64 {
-            let start = Timestamp::from_microsecond(at(540_000).as_microsecond() + n).expect("a time");
-            let end = Timestamp::from_microsecond(start.as_microsecond() + 1000 + n).expect("a time");
-            builder.add(HOLD, &who(1), start, end);
-        }
-        assert!(builder.lengths.len() <= LENGTHS);
-        let p50 = builder.finish().figures.p50_ms.expect("holds");
-        assert!((p50 - 101.0).abs() < 21.0, "{p50}");
-    }
-}
+mod tests;

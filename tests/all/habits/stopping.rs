@@ -79,7 +79,7 @@ fn the_title_follows_the_signal_and_the_other_process_has_its_label() {
 }
 
 #[test]
-fn a_process_with_a_finding_of_its_own_is_not_called_another() {
+fn an_error_about_another_process_comes_first_unless_one_is_about_the_selected_one() {
     let advice = |change: fn(&mut Vec<Finding>)| {
         let mut sample = look(vec![contended()]);
         change(&mut sample.snapshot.databases[0].findings);
@@ -93,7 +93,8 @@ fn a_process_with_a_finding_of_its_own_is_not_called_another() {
     assert!(!own.is_warning && own.text.contains("pinned-wal"), "{own:?}");
     // It keeps every waiting frame in the log.
     let blocks = advice(|findings| findings.retain(|finding| finding.pid != Some(71168)));
-    assert!(!blocks.is_warning && blocks.text.starts_with("The log waits for it"), "{blocks:?}");
+    assert!(blocks.is_warning && blocks.text.starts_with("The error "), "{blocks:?}");
+    assert!(blocks.text.contains(". The log waits for it"), "{blocks:?}");
 }
 
 #[test]

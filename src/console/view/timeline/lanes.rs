@@ -28,7 +28,11 @@ impl TimelinePanel<'_> {
     pub(super) fn lanes(&self, height: usize) -> Vec<Line<'static>> {
         let lanes = &self.timeline.lanes;
         if lanes.is_empty() {
-            let sentence = format!("{:LABEL$}no process held the write lock", "");
+            let unknown = self.timeline.unknown_cells();
+            let known = self.timeline.unwatched.get(unknown..).unwrap_or_default();
+            let is_unwatched = !known.is_empty() && known.iter().all(|is| *is);
+            let sentence = if is_unwatched { "not watched" } else { "no process held the write lock" };
+            let sentence = format!("{:LABEL$}{sentence}", "");
             return vec![Line::styled(text::fit(&sentence, self.width), self.theme.muted)];
         }
         let strips = if self.shows_strips() { self.strips().count() } else { 0 };
