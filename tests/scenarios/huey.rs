@@ -246,7 +246,9 @@ fn the_old_way_tasks_are_refused_at_once_and_the_log_grows_without_end() {
         assert_eq!(told.as_deref(), Some("database is locked"), "{lost:?}");
     }
     assert_eq!(lost.named[0].readers, [lost.culprits[0]], "{lost:?}");
-    assert_eq!(lost.named[1].holder, Some(lost.culprits[1]), "{lost:?}");
+    // Refused at once, it can be before the first sample of the hold.
+    let culprit = lost.named[1].holder.or(lost.named[1].longest);
+    assert_eq!(culprit, Some(lost.culprits[1]), "{lost:?}");
     for (number, bytes) in (1..).zip(&lost.log) {
         assert!(*bytes >= number * lost.log[0] * 9 / 10, "{lost:?}");
     }
