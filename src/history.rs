@@ -90,6 +90,11 @@ impl LockOwner {
     /// Heap bytes of one owner, the two counters of its `Arc` included.
     const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>() + Self::NAME;
 
+    /// The sum of all other processes.
+    fn others() -> Self {
+        Self { name: Self::OTHERS.to_owned(), ..Self::default() }
+    }
+
     fn key(&self) -> (Option<i32>, Option<u64>, bool) {
         (self.pid, self.start_ticks, self.pid.is_none() && !self.name.is_empty())
     }

@@ -36,6 +36,7 @@ pub use redaction::Redaction;
 pub use retention::RetentionLimits;
 pub use spans::{Span, SpanKind, SpanReader};
 pub use summary::{DatabaseSummary, RecordingSummary};
+pub use summary_text::local_time;
 pub use when::{TimeError, time_of};
 pub use who::{LONGEST_SILENCE, UnwatchedTime, WhoDatabase, WhoReport};
 #[cfg(test)]

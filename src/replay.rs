@@ -64,6 +64,7 @@ pub struct ReplayedTimeline {
 #[derive(Debug)]
 pub struct Replay {
     commands: Option<Sender<ReplayCommand>>,
+    // Closes with the thread.
     done: Receiver<()>,
 }
 
@@ -104,13 +105,9 @@ impl Replay {
         let (commands, inbox) = crossbeam_channel::unbounded();
         let (publish, samples) = watch::channel(None);
         let (outbox, timelines) = mpsc::unbounded_channel();
-        let (working, done) = crossbeam_channel::bounded::<()>(0);
         let cursor = RecordingCursor::new(recording, at)?;
         let player = Player::new(cursor, speed, publish, outbox);
-        threads::start("waltop-player", move || {
-            let _working: Sender<()> = working;
-            player.run(&inbox);
-        })?;
+        let done = threads::start_watched("waltop-player", move || player.run(&inbox))?;
         Ok((Self { commands: Some(commands), done }, ReplayOutput { samples, timelines }))
     }
 

@@ -210,7 +210,8 @@ impl Sampler {
     ) -> std::io::Result<(Self, watch::Receiver<Option<Arc<Sample>>>)> {
         let (orders, inbox) = crossbeam_channel::unbounded();
         let (publish, looks) = watch::channel(None);
-        let done = spawn(move || keep_looking(watch, every, &inbox, &publish))?;
+        let done =
+            threads::start_watched("waltop-sampler", move || keep_looking(watch, every, &inbox, &publish))?;
         Ok((Self { orders, done }, looks))
     }
 
@@ -231,16 +232,6 @@ impl Drop for Sampler {
         // Done, ended by a panic, or still in a sample: do not wait any longer.
         let _ = self.done.recv_timeout(PATIENCE);
     }
-}
-
-// Returns a channel that closes once `work` is done and everything it owned is dropped.
-fn spawn(work: impl FnOnce() + Send + 'static) -> std::io::Result<Receiver<()>> {
-    let (working, done) = crossbeam_channel::bounded(0);
-    threads::start("waltop-sampler", move || {
-        let _working: Sender<()> = working;
-        work();
-    })?;
-    Ok(done)
 }
 
 fn keep_looking(
@@ -322,7 +313,7 @@ mod tests {
     fn an_end_does_not_wait_for_a_sample_that_hangs() {
         let (release, hung) = crossbeam_channel::bounded::<()>(0);
         let (orders, _inbox) = crossbeam_channel::unbounded();
-        let done = spawn(move || {
+        let done = threads::start_watched("waltop-sampler", move || {
             let _ = hung.recv();
         });
         let done = done.expect("a thread");

@@ -7,6 +7,8 @@ use std::{
     thread::{Builder, JoinHandle, Scope, ScopedJoinHandle},
 };
 
+use crossbeam_channel::{Receiver, Sender};
+
 /// Starts `work` on a thread of that name.
 ///
 /// # Errors
@@ -19,7 +21,22 @@ pub fn start<T: Send + 'static>(
     Builder::new().name(name.to_owned()).spawn(work).map_err(|error| refused(&error))
 }
 
-/// The same inside `scope`.
+/// Starts `work` on a thread of that name. The channel closes once it is done and everything it owned is dropped.
+///
+/// # Errors
+///
+/// As [`start`].
+pub fn start_watched(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<Receiver<()>> {
+    let (working, done) = crossbeam_channel::bounded(0);
+    start(name, move || {
+        // Nothing is ever sent.
+        let _working: Sender<()> = working;
+        work();
+    })?;
+    Ok(done)
+}
+
+/// As [`start`], inside `scope`.
 ///
 /// # Errors
 ///

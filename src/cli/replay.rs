@@ -8,7 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use crate::{
     config::Config,
     console,
-    recording::{Recording, time_of},
+    recording::{Recording, local_time, time_of},
     replay::Replay,
 };
 
@@ -38,11 +38,9 @@ pub fn run(args: &ReplayArgs, config: &Config) -> anyhow::Result<u8> {
 
 fn moment(text: &str, recording: &Recording) -> anyhow::Result<Timestamp> {
     let Some((first, last)) = recording.span()? else { bail!("the recording has no line") };
-    let zone = TimeZone::system();
-    let at = time_of(text, &last.to_zoned(zone.clone()))?;
+    let at = time_of(text, &last.to_zoned(TimeZone::system()))?;
     if at < first || at > last {
-        let [first, last] =
-            [first, last].map(|at| at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string());
+        let [first, last] = [first, last].map(local_time);
         bail!("--at {text} is not in the recording: it reaches from {first} to {last}");
     }
     Ok(at)

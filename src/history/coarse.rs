@@ -144,9 +144,7 @@ impl CoarseHistory {
     }
 
     fn others(&mut self) -> &Arc<LockOwner> {
-        self.others.get_or_insert_with(|| {
-            Arc::new(LockOwner { name: LockOwner::OTHERS.to_owned(), ..LockOwner::default() })
-        })
+        self.others.get_or_insert_with(|| Arc::new(LockOwner::others()))
     }
 
     fn count_length(&mut self, hold: &TimedHold) {

@@ -119,15 +119,7 @@ impl LockHistory {
         }
         lengths.sort_unstable();
         let all = lengths.iter().map(|(_, count)| count).sum::<u64>();
-        let percentile = |percent: u64| {
-            let mut left = (all * percent).div_ceil(100).max(1);
-            let found = lengths.iter().find(|(_, count)| {
-                let is_in = left <= *count;
-                left = left.saturating_sub(*count);
-                is_in
-            });
-            found.map(|(length, _)| milliseconds(*length))
-        };
+        let percentile = |percent| weighted_percentile(lengths.iter().copied(), all, percent);
         (figures.p50_ms, figures.p99_ms) = (percentile(50), percentile(99));
         let known = to - from.max(self.oldest());
         if known > 0 {
@@ -158,6 +150,22 @@ impl LockHistory {
             .map(move |hold| HoldPiece::of(&hold.who, hold.start, hold.length, false, from, to));
         self.past.pieces(from, to).chain(ring).chain(open)
     }
+}
+
+/// A percentile in ms of `lengths`, each with how often it occurred, the shortest first; they occurred `all` times
+/// together. `None` if there is none.
+pub(super) fn weighted_percentile(
+    mut lengths: impl Iterator<Item = (Micros, u64)>,
+    all: u64,
+    percent: u64,
+) -> Option<f64> {
+    let mut left = (all * percent).div_ceil(100).max(1);
+    let found = lengths.find(|(_, count)| {
+        let is_in = left <= *count;
+        left = left.saturating_sub(*count);
+        is_in
+    });
+    found.map(|(length, _)| milliseconds(length))
 }
 
 impl<'a> HoldPiece<'a> {

@@ -166,8 +166,7 @@ impl LockHistory {
         let mut lanes: Vec<TimelineLane> = chosen.iter().map(|who| TimelineLane::of(who)).collect();
         let index: HashMap<_, _> = chosen.iter().enumerate().map(|(at, who)| (who.key(), at)).collect();
         if rest {
-            let name = LockOwner::OTHERS.to_owned();
-            lanes.push(TimelineLane::of(&Arc::new(LockOwner { name, ..LockOwner::default() })));
+            lanes.push(TimelineLane::of(&LockOwner::others()));
         }
         let last = lanes.len().saturating_sub(1);
         for piece in self.pieces(from, to, self.micros(now.0)) {
@@ -284,9 +283,9 @@ impl LockHistory {
 }
 
 impl TimelineLane {
-    fn of(who: &Arc<LockOwner>) -> Self {
+    fn of(who: &LockOwner) -> Self {
         Self {
-            who: who.as_ref().clone(),
+            who: who.clone(),
             shares: vec![0.0; Timeline::CELLS],
             waited: Vec::new(),
             may_have_waited: Vec::new(),

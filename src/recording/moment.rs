@@ -1,6 +1,6 @@
 //! One moment of a recording that is played, as a console shows it.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -8,11 +8,7 @@ use super::{
     line::{GapReason, RecordingEvent, RecordingLine},
     who::{PastHold, PastWait, UnwatchedTime},
 };
-use crate::{
-    history::SampledLock,
-    snapshot::{Finding, Severity},
-    units,
-};
+use crate::{history::SampledLock, snapshot::Severity, units};
 
 /// What a player shows beside the sample of the moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,9 +44,7 @@ impl RecordedNote {
     /// The note that `line` is worth; `None` if the log leaves it out.
     pub fn of(line: &RecordingLine) -> Option<Self> {
         let (severity, text) = match &line.event {
-            RecordingEvent::FindingOn { finding } => {
-                (finding.severity, format!("{} began", Subject(finding)))
-            }
+            RecordingEvent::FindingOn { finding } => (finding.severity, format!("{} began", finding.title())),
             RecordingEvent::FindingOff { kind, pid, lasted_ms } => {
                 let pid = pid.map_or_else(String::new, |pid| format!(" {pid}"));
                 (Severity::Info, format!("{kind}{pid} ended after {}", units::duration(*lasted_ms)))
@@ -89,18 +83,6 @@ impl RecordedNote {
             _ => return None,
         };
         Some(Self { at: line.stamp.at, severity, text })
-    }
-}
-
-/// The kind of a finding, and its process.
-struct Subject<'a>(&'a Finding);
-
-impl fmt::Display for Subject<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { kind, pid, label, .. } = self.0;
-        write!(f, "{kind}")?;
-        pid.map_or(Ok(()), |pid| write!(f, " {pid}"))?;
-        label.as_ref().map_or(Ok(()), |label| write!(f, " ({label})"))
     }
 }
 

@@ -25,6 +25,18 @@ pub struct Finding {
     pub remedy: Remedy,
 }
 
+impl Finding {
+    /// `pinned-wal 4826 (report)`: the kind and the process.
+    pub fn title(&self) -> String {
+        let kind = self.kind;
+        match (self.pid, &self.label) {
+            (Some(pid), Some(label)) => format!("{kind} {pid} ({label})"),
+            (Some(pid), None) => format!("{kind} {pid}"),
+            (None, _) => kind.to_string(),
+        }
+    }
+}
+
 macro_rules! finding_kinds {
     ($($kind:ident = $name:literal,)*) => {
         /// The kinds of problems. Among findings of equal severity, those of an earlier kind come first, and the

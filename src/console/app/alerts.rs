@@ -81,12 +81,9 @@ impl App {
 
 /// `pinned-wal 4826 (report)`: the kind, and whom or what it is about.
 fn subject(finding: &Finding) -> String {
-    let kind = finding.kind;
-    match (finding.pid, &finding.label, key(finding).subject) {
-        (Some(pid), Some(label), _) => format!("{kind} {pid} ({label})"),
-        (Some(pid), None, _) => format!("{kind} {pid}"),
-        (None, _, Some(subject)) => format!("{kind} {subject}"),
-        (None, _, None) => kind.to_string(),
+    match (finding.pid, key(finding).subject) {
+        (None, Some(subject)) => format!("{} {subject}", finding.kind),
+        _ => finding.title(),
     }
 }
 

@@ -11,7 +11,10 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    super::{HoldFigures, HoldPiece, LockOwner, Micros, coarse, grid::TimelineGrid, micros, milliseconds},
+    super::{
+        HoldFigures, HoldPiece, LockOwner, Micros, coarse, grid::TimelineGrid, holds::weighted_percentile,
+        micros, milliseconds,
+    },
     LaneKey, LockWaits, TimeWindow, Timeline, TimelineHold, TimelineLane,
 };
 use crate::snapshot::{ActivityClass, DurationSpread};
@@ -103,13 +106,11 @@ impl LengthCounts {
 
     /// In ms; `None` if there is none.
     fn percentile(&self, percent: u64) -> Option<f64> {
-        let mut left = (self.total() * percent).div_ceil(100).max(1);
-        let found = self.counts.iter().find(|(_, count)| {
-            let is_in = left <= **count;
-            left = left.saturating_sub(**count);
-            is_in
-        });
-        found.map(|(length, _)| milliseconds(*length))
+        weighted_percentile(
+            self.counts.iter().map(|(length, count)| (*length, *count)),
+            self.total(),
+            percent,
+        )
     }
 
     fn spread(&self) -> Option<DurationSpread> {
@@ -125,7 +126,7 @@ struct LaneDraft {
 }
 
 impl LaneDraft {
-    fn of(who: &Arc<LockOwner>) -> Self {
+    fn of(who: &LockOwner) -> Self {
         Self { lane: TimelineLane::of(who), held: 0 }
     }
 }
@@ -256,7 +257,7 @@ impl TimelineBuilder {
         if has_room || self.lanes.contains_key(&who.key()) {
             return self.lanes.entry(who.key()).or_insert_with(|| LaneDraft::of(who));
         }
-        self.others.get_or_insert_with(|| LaneDraft::of(&others()))
+        self.others.get_or_insert_with(|| LaneDraft::of(&LockOwner::others()))
     }
 
     fn add_hold(&mut self, who: &Arc<LockOwner>, start: Micros, length: Micros, goes_on: bool) {
@@ -308,7 +309,7 @@ impl TimelineBuilder {
         drafts.sort_by_key(|draft| (Reverse(draft.held), draft.lane.who.key()));
         let mut rest = self.others;
         if drafts.len() + usize::from(rest.is_some()) > Timeline::LANES {
-            let mut sum = rest.take().unwrap_or_else(|| LaneDraft::of(&others()));
+            let mut sum = rest.take().unwrap_or_else(|| LaneDraft::of(&LockOwner::others()));
             for draft in drafts.drain(Timeline::LANES - 1..) {
                 sum.lane.add(&draft.lane);
             }
@@ -343,10 +344,6 @@ impl TimelineLane {
             };
         }
     }
-}
-
-fn others() -> Arc<LockOwner> {
-    Arc::new(LockOwner { name: LockOwner::OTHERS.to_owned(), ..LockOwner::default() })
 }
 
 fn timestamp(at: Micros) -> Timestamp {
