@@ -37,8 +37,8 @@ pub enum SampleOrigin {
 
 /// The past of the present: what this process has sampled, and what a recorder beside it has recorded.
 pub struct PresentPast {
-    pub histories: Vec<Arc<Mutex<LockHistory>>>,
-    pub recorded: Option<RecordedPast>,
+    histories: Vec<Arc<Mutex<LockHistory>>>,
+    recorded: Option<RecordedPast>,
 }
 
 /// Where and how a console records.
@@ -65,7 +65,7 @@ impl SampleSource {
         recording: RecordingSetup,
     ) -> Self {
         let (outbox, timelines) = mpsc::unbounded_channel();
-        let recorded = RecordedPast::of(&recording.folder, databases, recording.host.clone(), outbox);
+        let recorded = RecordedPast::find(&recording.folder, databases, recording.host.clone(), outbox);
         let past = PresentPast { histories, recorded };
         Self { origin: SampleOrigin::Present(sampler, past, recording), samples: newest, timelines }
     }
@@ -80,20 +80,21 @@ impl PresentPast {
     /// What was sampled here, if that reaches far enough, else what was recorded.
     fn timeline(&self, index: usize, window: TimeWindow) -> TimelineAnswer {
         let now = Instant::now();
-        let sampled = self
-            .histories
-            .get(index)
-            .and_then(|history| threads::lock(history).timeline(window, (now, Timestamp::now())));
-        let Some(recorded) = &self.recorded else { return TimelineAnswer::Now(sampled.map(Arc::new)) };
-        let begins = window.end.unwrap_or(now).checked_sub(window.span);
-        let since = sampled.as_ref().map(|timeline| timeline.oldest);
-        if since.is_none_or(|since| begins.is_none_or(|begins| begins < since)) {
-            recorded.ask(index, window);
-            return TimelineAnswer::Later;
+        let history = self.histories.get(index).map(|history| threads::lock(history));
+        let recorded = self.recorded.as_ref().and_then(|recorded| Some((recorded, recorded.first()?)));
+        if let Some((recorded, _)) = recorded {
+            let begins = window.end.unwrap_or(now).checked_sub(window.span);
+            let sampled_since = history.as_ref().and_then(|history| history.begins());
+            if sampled_since.is_none_or(|since| begins.is_none_or(|begins| begins < since)) {
+                recorded.ask(index, window);
+                return TimelineAnswer::Later;
+            }
         }
-        let older =
-            |timeline: Timeline| Timeline { oldest: timeline.oldest.min(recorded.first()), ..timeline };
-        TimelineAnswer::Now(sampled.map(older).map(Arc::new))
+        let mut timeline = history.and_then(|history| history.timeline(window, (now, Timestamp::now())));
+        if let (Some(timeline), Some((_, first))) = (&mut timeline, recorded) {
+            timeline.oldest = timeline.oldest.min(first);
+        }
+        TimelineAnswer::Now(timeline.map(Arc::new))
     }
 }
 

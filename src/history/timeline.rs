@@ -147,10 +147,15 @@ impl Timeline {
 type LaneKey = (Option<i32>, Option<u64>, bool);
 
 impl LockHistory {
+    /// The oldest known moment; `None` if nothing was sampled.
+    pub fn begins(&self) -> Option<Instant> {
+        Some(self.since? + Duration::from_micros(self.oldest().unsigned_abs()))
+    }
+
     /// The range of the past in `window`, with `now` as the present on both clocks; `None` if nothing was sampled.
     pub fn timeline(&self, window: TimeWindow, now: (Instant, Timestamp)) -> Option<Timeline> {
         let since = self.since?;
-        let oldest = since + Duration::from_micros(self.oldest().unsigned_abs());
+        let oldest = self.begins()?;
         let span = window.span.max(Duration::from_millis(1));
         let end = window.end.unwrap_or(now.0).max(oldest + span).min(now.0);
         let to = self.micros(end);

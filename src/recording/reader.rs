@@ -58,7 +58,12 @@ pub struct FramePlace {
 /// A line of a frame. Snapshots, which are most of the text, are left as they are.
 #[derive(Debug)]
 pub enum RecordedText<'a> {
-    Snapshot(LineHead, &'a [u8]),
+    Snapshot {
+        head: LineHead,
+        text: &'a [u8],
+        /// Whether it is the first one, or the first one behind a gap.
+        is_first: bool,
+    },
     Event(Box<RecordingLine>),
 }
 
@@ -77,13 +82,8 @@ impl RecordedFrame {
 
     /// The same with the first snapshot alone, and the first one behind each gap. Snapshots are most of the text.
     pub fn events(&self) -> impl Iterator<Item = RecordingLine> {
-        let mut has_snapshot = false;
-        let is_wanted = move |line: &&[u8]| {
-            let is_repeated = is_snapshot(line) && has_snapshot;
-            has_snapshot = (has_snapshot || is_snapshot(line)) && !has_tag(line, br#""event":"gap""#);
-            !is_repeated
-        };
-        let lines = self.text.split(|byte| *byte == b'\n').filter(is_wanted);
+        let mut repeated = RepeatedSnapshots::default();
+        let lines = self.text.split(|byte| *byte == b'\n').filter(move |line| !repeated.has(line));
         lines.filter_map(|line| serde_json::from_slice(line).ok())
     }
 
@@ -95,9 +95,12 @@ impl RecordedFrame {
 
     /// All its lines, the snapshots not parsed.
     pub fn texts(&self) -> impl Iterator<Item = RecordedText<'_>> {
-        self.text.split(|byte| *byte == b'\n').filter_map(|line| {
+        let mut repeated = RepeatedSnapshots::default();
+        self.text.split(|byte| *byte == b'\n').filter_map(move |line| {
+            let is_first = !repeated.has(line);
             if is_snapshot(line) {
-                Some(RecordedText::Snapshot(serde_json::from_slice(line).ok()?, line))
+                let head = serde_json::from_slice(line).ok()?;
+                Some(RecordedText::Snapshot { head, text: line, is_first })
             } else {
                 Some(RecordedText::Event(serde_json::from_slice(line).ok()?))
             }
@@ -124,6 +127,21 @@ impl OpenFrame {
     fn of(text: Vec<u8>) -> Option<Self> {
         let lines = LineSpan::of(open_minute::heads(&text))?;
         Some(Self { frame: RecordedFrame::of(text)?, lines })
+    }
+}
+
+/// Finds the snapshots that follow another one without a gap between them.
+#[derive(Debug, Default)]
+struct RepeatedSnapshots {
+    has_snapshot: bool,
+}
+
+impl RepeatedSnapshots {
+    /// Whether the next line is one.
+    fn has(&mut self, line: &[u8]) -> bool {
+        let is_repeated = is_snapshot(line) && self.has_snapshot;
+        self.has_snapshot = (self.has_snapshot || is_snapshot(line)) && !has_tag(line, br#""event":"gap""#);
+        is_repeated
     }
 }
 

@@ -18,15 +18,11 @@ pub struct PlayedFrame {
 impl PlayedFrame {
     pub fn of(frame: &RecordedFrame) -> Self {
         let mut played = Self::default();
-        let mut has_snapshot = false;
         for text in frame.texts() {
             match text {
-                RecordedText::Event(line) => {
-                    has_snapshot &= !matches!(line.event, RecordingEvent::Gap { .. });
-                    played.lines.push(*line);
-                }
-                RecordedText::Snapshot(head, text) => {
-                    if !std::mem::replace(&mut has_snapshot, true) {
+                RecordedText::Event(line) => played.lines.push(*line),
+                RecordedText::Snapshot { head, text, is_first } => {
+                    if is_first {
                         played.lines.extend(serde_json::from_slice::<RecordingLine>(text));
                     }
                     played.snapshots.push((head.at, text.to_vec()));

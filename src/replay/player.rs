@@ -91,7 +91,6 @@ impl Player {
             };
             match command {
                 None => self.advance(),
-                Some(ReplayCommand::Timeline { index, window }) => self.asked = Some((index, window)),
                 Some(command) => self.obey(command, inbox),
             }
         }
@@ -129,7 +128,8 @@ impl Player {
                 let factor = if is_faster { 2.0 } else { 0.5 };
                 self.speed = (self.speed * factor).clamp(*Replay::SPEEDS.start(), *Replay::SPEEDS.end());
             }
-            ReplayCommand::Timeline { .. } => {}
+            // It is answered once no other command waits.
+            ReplayCommand::Timeline { index, window } => return self.asked = Some((index, window)),
         }
         // The speed, or the moment, is another one.
         self.playing = self.playing.map(|_| self.playing_on());
@@ -251,8 +251,8 @@ impl Player {
         let at = self.cursor.at();
         let frames = self.cursor.frames(place);
         let lines = frames.iter().flat_map(|frame| &frame.lines).filter(|line| line.stamp.at <= at);
-        let mut notes: Vec<_> = lines.filter_map(RecordedNote::of).collect();
-        notes.drain(..notes.len().saturating_sub(NOTES));
+        let mut notes: Vec<_> = lines.rev().filter_map(RecordedNote::of).take(NOTES).collect();
+        notes.reverse();
         notes.into()
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -31,35 +31,42 @@ type PastRequest = (usize, TimeWindow);
 /// The recording of a recorder that runs beside the console.
 #[derive(Debug)]
 pub struct RecordedPast {
-    first: Timestamp,
+    /// Since when it reaches back, once it is found.
+    first: Arc<OnceLock<Timestamp>>,
     requests: Sender<PastRequest>,
 }
 
 impl RecordedPast {
-    /// The recording in `folder`, if a recorder writes it now and all of `databases` are in it. `outbox` gets the answers.
-    pub fn of(
+    /// Searches `folder` for the recording of a recorder that writes it now, with all of `databases` in it. A thread of
+    /// its own does that, so that the start of a console does not wait for it. `outbox` gets the answers. `None` if there
+    /// is no such folder, or the system refuses a thread.
+    pub fn find(
         folder: &Path,
         databases: &[PathBuf],
         here: RecorderHost,
         outbox: mpsc::UnboundedSender<ReplayedTimeline>,
     ) -> Option<Self> {
-        let recording = Recording::open(folder).ok()?;
-        let (first, last) = recording.span().ok()??;
-        let recorded = recording.databases();
-        let has_all = databases.iter().all(|path| recorded.iter().any(|known| Path::new(known) == path));
-        if !has_all || Timestamp::now().duration_since(last) > LONGEST_SILENCE {
+        if !folder.is_dir() {
             return None;
         }
         let (requests, inbox) = crossbeam_channel::unbounded();
         let (folder, databases) = (folder.to_owned(), databases.to_owned());
         let reader = PastReader { folder, databases, here, outbox };
-        threads::start("waltop-past", move || reader.run(&inbox)).ok()?;
+        let first = Arc::new(OnceLock::new());
+        let found = Arc::clone(&first);
+        threads::start("waltop-past", move || {
+            if let Some(since) = recorded_since(&reader.folder, &reader.databases) {
+                found.get_or_init(|| since);
+                reader.run(&inbox);
+            }
+        })
+        .ok()?;
         Some(Self { first, requests })
     }
 
-    /// Since when the recording reaches back.
-    pub fn first(&self) -> Instant {
-        base(self.first).instant
+    /// Since when the recording reaches back; `None` if there is none, or it is not found yet.
+    pub fn first(&self) -> Option<Instant> {
+        self.first.get().map(|first| base(*first).instant)
     }
 
     /// Asks for a part of the past. Its answer comes through the channel.
@@ -67,6 +74,15 @@ impl RecordedPast {
         // A thread that has ended answers nothing.
         let _ = self.requests.send((index, window));
     }
+}
+
+/// Since when the recording in `folder` reaches back, if it is written now and has all of `databases`.
+fn recorded_since(folder: &Path, databases: &[PathBuf]) -> Option<Timestamp> {
+    let recording = Recording::open(folder).ok()?;
+    let (first, last) = recording.span().ok()??;
+    let recorded = recording.databases();
+    let has_all = databases.iter().all(|path| recorded.iter().any(|known| Path::new(known) == path));
+    (has_all && Timestamp::now().duration_since(last) <= LONGEST_SILENCE).then_some(first)
 }
 
 struct PastReader {
@@ -135,14 +151,10 @@ mod tests {
     #[test]
     fn a_recording_that_is_not_written_now_is_no_past_of_the_present() {
         let (dir, _) = recorded();
+        assert_eq!(recorded_since(dir.path(), &["/srv/notes.db".into()]), None, "it is old");
+        assert_eq!(recorded_since(&dir.path().join("missing"), &[]), None);
         let (outbox, _) = mpsc::unbounded_channel();
-        assert!(
-            RecordedPast::of(dir.path(), &["/srv/notes.db".into()], RecorderHost::default(), outbox.clone())
-                .is_none(),
-            "it is old"
-        );
-        assert!(
-            RecordedPast::of(&dir.path().join("missing"), &[], RecorderHost::default(), outbox).is_none()
-        );
+        let missing = dir.path().join("missing");
+        assert!(RecordedPast::find(&missing, &[], RecorderHost::default(), outbox).is_none());
     }
 }

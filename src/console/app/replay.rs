@@ -11,7 +11,7 @@ use crate::{
     keymap::Action,
     recording::{PlayedMoment, RecordedNote, UnwatchedTime, time_of},
     replay::ReplayCommand,
-    snapshot::{Database, Snapshot},
+    snapshot::Snapshot,
 };
 
 impl App {
@@ -33,11 +33,10 @@ impl App {
     /// Takes the time and the log of `moment`, whose sample is `snapshot`. A moment that does not follow the one before,
     /// or has other databases, has no past here.
     pub(super) fn replayed(&mut self, moment: &PlayedMoment, snapshot: &Snapshot) {
-        let paths = |databases: &[Database]| databases.iter().map(|it| it.path.clone()).collect::<Vec<_>>();
-        let is_same = self
-            .newest
-            .as_ref()
-            .is_some_and(|before| paths(&before.snapshot.databases) == paths(&snapshot.databases));
+        let is_same = self.newest.as_ref().is_some_and(|before| {
+            let (before, now) = (before.snapshot.databases.iter(), snapshot.databases.iter());
+            before.map(|it| &it.path).eq(now.map(|it| &it.path))
+        });
         if !is_same || !moment.follows {
             self.states.iter_mut().for_each(|state| state.forget_past(snapshot.taken_at));
         }
