@@ -21,8 +21,8 @@ use waltop::{
     history::{LockHistory, LockOwner, SampledLock, TimeWindow},
     observe::Observer,
     recording::{
-        self, Recorder, RecorderHost, RecorderTick, Recording, RecordingSummary, Redaction, RetentionLimits,
-        Stamp, WhoReport,
+        PerfettoExport, PerfettoFormat, Recorder, RecorderHost, RecorderTick, Recording, RecordingSummary,
+        Redaction, RetentionLimits, Stamp, WhoReport,
     },
     replay::{Replay, ReplayCommand},
     sampler::{Monitor, Sample},
@@ -140,8 +140,9 @@ fn step(name: &str, folder: &Path, seconds: u32) -> Result<(), Failure> {
             detail = format!("; {} holds", summary.databases.iter().map(|it| it.holds).sum::<u64>());
         }
         "export" => {
-            let recording = Recording::open(folder)?;
-            let events = recording::export(&recording, from, to, Redaction::On, &mut io::sink())?;
+            let (redaction, format) = (Redaction::On, PerfettoFormat::Json);
+            let export = PerfettoExport { from, to, redaction, format };
+            let events = export.write(&Recording::open(folder)?, &mut io::sink())?;
             detail = format!("; {events} events");
         }
         _ => return Err("no such step".into()),

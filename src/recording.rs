@@ -4,12 +4,12 @@
 //! minute. `docs/recording.md` describes the format. Nothing here opens a SQLite connection.
 
 mod changes;
-mod chrome_trace;
 mod frame;
 mod html;
 mod line;
 mod moment;
 mod open_minute;
+mod perfetto;
 mod reader;
 mod recorder;
 mod redaction;
@@ -24,12 +24,12 @@ mod who;
 mod who_text;
 mod writer;
 
-pub use chrome_trace::{ExportError, export};
 pub use html::SummaryPage;
 pub use line::{
     FormatVersion, GapReason, LogLine, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine, Stamp,
 };
 pub use moment::{PlayedMoment, RecordedNote};
+pub use perfetto::{ExportError, PerfettoExport, PerfettoFormat};
 pub use reader::{FramePlace, RecordedFrame, RecordedText, Recording, RecordingError};
 pub use recorder::{LONGEST_INTERVAL, Recorder, RecorderHost, RecorderState, RecorderTick};
 pub use redaction::Redaction;

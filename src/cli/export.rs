@@ -10,13 +10,20 @@ use super::{
     recorded_time::RecordedTimeArgs,
     recording_dir::{RecordingDir, RedactionArgs},
 };
-use crate::{config::Config, recording, text, units};
+use crate::{
+    config::Config,
+    recording::{PerfettoExport, PerfettoFormat},
+    text, units,
+};
 
 #[derive(Debug, clap::Args)]
 pub struct ExportArgs {
     /// Write a trace that Perfetto (<https://ui.perfetto.dev>) opens.
     #[arg(long, value_name = "FILE")]
     perfetto: PathBuf,
+    /// Format of the trace [default: protobuf if FILE ends in .pftrace or .perfetto-trace, else json].
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<PerfettoFormat>,
     #[command(flatten)]
     time: RecordedTimeArgs,
     #[command(flatten)]
@@ -30,8 +37,9 @@ pub fn run(args: &ExportArgs, config: &Config) -> anyhow::Result<u8> {
     let recording = args.dir.open(config)?;
     let name = text::clean(&args.perfetto.display().to_string());
     let file = File::create(&args.perfetto).with_context(|| format!("cannot write {name}"))?;
-    let events =
-        recording::export(&recording, from, to, args.redaction.redaction(), &mut BufWriter::new(file))?;
+    let format = args.format.unwrap_or_else(|| PerfettoFormat::of_file(&args.perfetto));
+    let export = PerfettoExport { from, to, redaction: args.redaction.redaction(), format };
+    let events = export.write(&recording, &mut BufWriter::new(file))?;
     print_line(&format!("{name} written: {}", units::plural(events, "event")))?;
     Ok(0)
 }

@@ -366,6 +366,12 @@ fn a_recording_is_summarized_as_text_json_and_a_page_and_exported() {
     let trace: Value = serde_json::from_slice(&trace).expect("JSON");
     let slices = trace["traceEvents"].as_array().expect("a list").iter().filter(|it| it["ph"] == "X");
     assert!(slices.count() >= 1, "{trace}");
+    for args in [&["trace.pftrace"][..], &["trace.bin", "--format", "protobuf"]] {
+        let said = home.run(&[&["export", "--since", "1h", "--perfetto"], args].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let trace = fs::read(home.at(args[0])).expect("there");
+        assert!(trace.starts_with(&[0x0a]) && trace.windows(5).any(|it| it == b"write"), "packets: {args:?}");
+    }
     for args in [
         &["report", "--since", "now", "--until", "1h"][..],
         &["report", "--since", "0s"],
