@@ -26,9 +26,10 @@ mod writer;
 
 pub use html::SummaryPage;
 pub use line::{
-    FormatVersion, GapReason, LogLine, RecordedProcess, RecordingEvent, RecordingHeader, RecordingLine, Stamp,
+    FormatVersion, GapReason, LineHead, LogLine, RecordedProcess, RecordingEvent, RecordingHeader,
+    RecordingLine, Stamp,
 };
-pub use moment::{PlayedMoment, RecordedNote};
+pub use moment::{PlayedMoment, RecordedNote, ReplayRemark};
 pub use perfetto::{ExportError, PerfettoExport, PerfettoFormat};
 pub use reader::{FramePlace, RecordedFrame, RecordedText, Recording, RecordingError};
 pub use recorder::{LONGEST_INTERVAL, Recorder, RecorderHost, RecorderState, RecorderTick};

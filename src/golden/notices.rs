@@ -19,7 +19,7 @@ use crate::{
         guard::{ForbiddingFact, GuardRefusal},
     },
     keymap::Panel,
-    recording::TimeError,
+    recording::{ReplayRemark, TimeError},
     snapshot::{FindingKind, NotIdle, PastMaxAge, ProcessState},
 };
 
@@ -190,7 +190,10 @@ fn add_recordings(lines: &mut Lines) {
         RecordingNotice::Pauses { .. } => [RecordingNotice::Pauses { why: "no storage space".to_owned() }],
         RecordingNotice::GoesOn => [RecordingNotice::GoesOn],
         RecordingNotice::Unwatched => [RecordingNotice::Unwatched],
-        RecordingNotice::NoOtherFinding => [RecordingNotice::NoOtherFinding],
+        RecordingNotice::Remark(_) => [
+            RecordingNotice::Remark(ReplayRemark::NoOtherFinding),
+            RecordingNotice::Remark(ReplayRemark::RepeatedTime)
+        ],
         RecordingNotice::NoTime(_) => [RecordingNotice::NoTime(TimeError)],
         RecordingNotice::NotRecorded { .. } => [
             RecordingNotice::NotRecorded {

@@ -48,10 +48,11 @@ pub struct SnapshotEvent<'a> {
 }
 
 /// What finding a line takes, so that the rest of it need not be parsed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct LineHead {
     pub seq: u64,
     pub at: Timestamp,
+    pub boot_ms: f64,
     pub event: LineKind,
 }
 
@@ -316,7 +317,7 @@ mod tests {
             let whole = line(event);
             let text = json::line(&whole).expect("JSON");
             let head: LineHead = serde_json::from_str(&text).expect("a head");
-            assert_eq!(head, LineHead { seq: whole.seq, at: whole.stamp.at, event: kind });
+            assert_eq!(head, LineHead { seq: whole.seq, at: whole.stamp.at, boot_ms: 2.5, event: kind });
         }
     }
 }

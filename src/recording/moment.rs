@@ -21,12 +21,22 @@ pub struct PlayedMoment {
     pub is_playing: bool,
     /// Whether it follows the moment that was shown before it, so that what was seen then goes on.
     pub follows: bool,
-    /// Whether a search for a finding has found none.
-    pub found_none: bool,
+    /// What the last command has not done as one may think.
+    pub remark: Option<ReplayRemark>,
     /// Recorded seconds in a second.
     pub speed: f64,
     /// What happened before, the newest last.
     pub notes: Arc<[RecordedNote]>,
+}
+
+/// What a console reports about a command to a player.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplayRemark {
+    /// The search for a finding has found none.
+    NoOtherFinding,
+    /// The clock was set back, so that the recording has the time more than once. Going to it again leads to the other
+    /// moment.
+    RepeatedTime,
 }
 
 /// An event of a recording as a line of the log.

@@ -8,6 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 
+use self::growth::GrowthMark;
 use super::{
     frame::MOST_CONTENT,
     line::{FormatVersion, LineHead, LogLine, RecordingEvent, RecordingHeader, RecordingLine},
@@ -15,9 +16,15 @@ use super::{
     segment::{self, Segment},
 };
 
+mod growth;
+
 /// A recording that can be read. Segments are opened as they are needed.
 #[derive(Debug)]
 pub struct Recording {
+    /// `None`: it is one file, to which nothing is added.
+    folder: Option<PathBuf>,
+    /// The state of the open minute when it was read.
+    mark: GrowthMark,
     /// The segments, the oldest first.
     segments: Vec<PathBuf>,
     open: Option<OpenFrame>,
@@ -169,6 +176,8 @@ impl Recording {
             }
             metadata => metadata.map_err(failed)?,
         };
+        let folder = metadata.is_dir().then(|| path.to_owned());
+        let mark = folder.as_deref().map(GrowthMark::of).unwrap_or_default();
         let (segments, lines) = if metadata.is_dir() {
             // The open minute first: if it becomes a frame meanwhile, its lines are in both.
             let lines = open_minute::lines(path).map_err(failed)?;
@@ -189,7 +198,7 @@ impl Recording {
         if header.format.major > FormatVersion::CURRENT.major {
             return Err(RecordingError::Newer(header.format));
         }
-        Ok(Self { segments, open, databases: header.databases })
+        Ok(Self { folder, mark, segments, open, databases: header.databases })
     }
 
     /// The time of its first line, and of its last.
@@ -221,14 +230,22 @@ impl Recording {
     ///
     /// A segment cannot be read.
     pub fn places(&self) -> Result<Vec<FramePlace>, RecordingError> {
+        self.places_from(0, 0)
+    }
+
+    // Those from `position` in the segment `first` on.
+    fn places_from(&self, first: usize, position: usize) -> Result<Vec<FramePlace>, RecordingError> {
         let (mut places, mut last_seq) = (Vec::new(), 0);
-        for (number, path) in self.segments.iter().enumerate() {
+        for (number, path) in self.segments.iter().enumerate().skip(first) {
             let Some(segment) = open(path)? else { continue };
+            let skipped = if number == first { position } else { 0 };
             for (position, index) in segment.frames().enumerate() {
-                let [first_at, last_at] = [index.first_at, index.last_at]
-                    .map(|at| Timestamp::from_microsecond(at).unwrap_or_default());
-                places.push(FramePlace { segment: Some((number, position)), first_at, last_at });
                 last_seq = last_seq.max(index.last_seq);
+                if position >= skipped {
+                    let [first_at, last_at] = [index.first_at, index.last_at]
+                        .map(|at| Timestamp::from_microsecond(at).unwrap_or_default());
+                    places.push(FramePlace { segment: Some((number, position)), first_at, last_at });
+                }
             }
         }
         let open = self.open.as_ref().map(|open| open.lines).filter(|lines| lines.first_seq > last_seq);

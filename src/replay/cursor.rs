@@ -14,6 +14,9 @@ use super::frame::PlayedFrame;
 /// Frames that stay in memory: those of the last minutes, and the next one.
 const KEPT: usize = 4;
 
+/// The most frames in which one time is searched.
+const MOST_MOMENTS: usize = 16;
+
 /// A snapshot of a recording: its frame, and its index there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SnapshotPlace {
@@ -43,19 +46,25 @@ impl RecordingCursor {
     /// It cannot be read.
     pub fn new(recording: Recording, at: Option<Timestamp>) -> Result<Self, RecordingError> {
         let places = recording.places()?;
-        let first = places.iter().map(|place| place.first_at).min().unwrap_or_default();
-        let last = places.iter().map(|place| place.last_at).max().unwrap_or_default();
-        let mut cursor = Self {
-            recording,
-            places,
-            span: (first, last),
-            kept: VecDeque::new(),
-            place: None,
-            at: last,
-            unwatched: None,
-        };
-        cursor.go_to(at.unwrap_or(last));
+        let span = span_of(&places);
+        let (kept, place, at_end, unwatched) = (VecDeque::new(), None, span.1, None);
+        let mut cursor = Self { recording, places, span, kept, place, at: at_end, unwatched };
+        cursor.go_to(at.unwrap_or(at_end));
         Ok(cursor)
+    }
+
+    /// Takes what was recorded meanwhile; the moment stays. Returns whether there was anything.
+    ///
+    /// # Errors
+    ///
+    /// The recording cannot be read.
+    pub fn follow(&mut self) -> Result<bool, RecordingError> {
+        let Some(changed) = self.recording.follow(&mut self.places)? else { return Ok(false) };
+        self.kept.retain(|(number, _)| *number < changed);
+        self.span = span_of(&self.places);
+        // What was the end may have a time behind it now that was not watched.
+        self.unwatched = self.why_unwatched();
+        Ok(true)
     }
 
     /// The first and the last time of the recording.
@@ -113,19 +122,34 @@ impl RecordingCursor {
         Some(found)
     }
 
-    /// Goes to `at`, or to the end of the recording that is nearer.
-    pub fn go_to(&mut self, at: Timestamp) {
-        self.at = at.clamp(self.span.0, self.span.1.max(self.span.0));
-        self.place = self.newest_until(self.at);
+    /// Goes to `at`, or to the end of the recording that is nearer. Of several moments with that time, to the one that was
+    /// recorded last, and from there to the one before. Returns how many there are.
+    pub fn go_to(&mut self, at: Timestamp) -> usize {
+        let at = at.clamp(self.span.0, self.span.1.max(self.span.0));
+        let moments = self.moments_at(at);
+        let shown = moments.iter().position(|place| self.at == at && self.place == Some(*place));
+        let next = shown.map_or(0, |shown| (shown + 1) % moments.len());
+        self.place = moments.get(next).copied().or_else(|| self.newest_until(at));
+        self.at = at;
         self.unwatched = self.why_unwatched();
+        moments.len()
     }
 
-    /// Goes forward to `at`, but no farther than to the next time that was not watched.
+    /// Goes forward to `at`, but no farther than to the next time that was not watched, or to where the clock was set
+    /// back.
     pub fn advance_to(&mut self, at: Timestamp) {
-        while self.unwatched.is_none() && self.next().is_some_and(|next| next.at <= at) && self.step(true) {}
-        if self.unwatched.is_none() {
-            self.go_to(at);
+        while let Some(next) = self.next().filter(|next| next.at <= at) {
+            let is_back = next.at < self.at;
+            self.step(true);
+            if self.unwatched.is_some() || is_back {
+                return;
+            }
         }
+        // After the clock was set back, the last line may not have the latest time.
+        let has_more = self.has_more();
+        let last = self.places.last().filter(|_| !has_more).map(|place| place.last_at);
+        self.at = at.min(last.unwrap_or(self.span.1)).max(self.at);
+        self.unwatched = self.why_unwatched();
     }
 
     /// Goes to the next snapshot or the one before, and between two of them to the time that was not watched. Returns
@@ -159,10 +183,9 @@ impl RecordingCursor {
         true
     }
 
-    /// The end of the time that was not watched and in which the moment is.
-    pub fn end_of_gap(&mut self) -> Option<Timestamp> {
-        self.unwatched.as_ref()?;
-        self.next().map(|next| next.at)
+    /// Whether there is a snapshot behind the moment.
+    pub fn has_more(&mut self) -> bool {
+        self.next().is_some()
     }
 
     fn next(&mut self) -> Option<SnapshotPlace> {
@@ -244,11 +267,41 @@ impl RecordingCursor {
 
     fn newest_until(&mut self, at: Timestamp) -> Option<SnapshotPlace> {
         let last = self.places.iter().rposition(|place| place.first_at <= at)?;
-        (0..=last).rev().find_map(|frame| {
+        (0..=last).rev().find_map(|frame| self.newest_in(frame, at))
+    }
+
+    fn newest_in(&mut self, frame: usize, at: Timestamp) -> Option<SnapshotPlace> {
+        let played = self.frame(frame);
+        let index = played.last_until(at)?;
+        Some(SnapshotPlace { frame, index, at: played.at(index)? })
+    }
+
+    // The newest snapshot before each moment with the time `at`, the one that was recorded last first.
+    fn moments_at(&mut self, at: Timestamp) -> Vec<SnapshotPlace> {
+        let is_before = |last: Timestamp| at.duration_since(last) <= LONGEST_SILENCE;
+        let has_it = |place: &FramePlace| place.first_at <= at && is_before(place.last_at);
+        let frames = (0..self.places.len()).rev().filter(|frame| has_it(&self.places[*frame]));
+        let frames: Vec<_> = frames.take(MOST_MOMENTS).collect();
+        let mut moments: Vec<(SnapshotPlace, f64)> = Vec::new();
+        let places = frames.into_iter().flat_map(|frame| {
             let played = self.frame(frame);
-            let index = played.last_until(at)?;
-            Some(SnapshotPlace { frame, index, at: played.at(index)? })
-        })
+            let place = move |index| {
+                Some((SnapshotPlace { frame, index, at: played.at(index)? }, played.boot_ms(index)?))
+            };
+            self.frame(frame).all_until(at).into_iter().filter_map(place)
+        });
+        for (place, boot_ms) in places {
+            // Neighbouring frames overlap by a sample. The clock since boot is never set.
+            let is_same = |(known, known_ms): &(SnapshotPlace, f64)| {
+                let apart = known.at.duration_since(place.at).as_millis_f64();
+                (known_ms - boot_ms - apart).abs() < LONGEST_SILENCE.as_millis_f64()
+            };
+            let is_near = at.duration_since(place.at) <= LONGEST_SILENCE;
+            if is_near && !moments.iter().any(is_same) {
+                moments.push((place, boot_ms));
+            }
+        }
+        moments.into_iter().map(|(place, _)| place).collect()
     }
 
     fn first_from(&mut self, from: usize) -> Option<SnapshotPlace> {
@@ -289,4 +342,10 @@ impl RecordingCursor {
         self.kept.push_back((number, Arc::clone(&frame)));
         frame
     }
+}
+
+fn span_of(places: &[FramePlace]) -> (Timestamp, Timestamp) {
+    let first = places.iter().map(|place| place.first_at).min().unwrap_or_default();
+    let last = places.iter().map(|place| place.last_at).max().unwrap_or_default();
+    (first, last)
 }

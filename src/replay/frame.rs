@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::{
-    recording::{RecordedFrame, RecordedText, RecordingEvent, RecordingLine},
+    recording::{LineHead, RecordedFrame, RecordedText, RecordingEvent, RecordingLine},
     snapshot::Snapshot,
 };
 
@@ -12,7 +12,7 @@ use crate::{
 pub struct PlayedFrame {
     /// All lines in their order; of the snapshots the first one alone, and the first one behind each gap.
     pub lines: Vec<RecordingLine>,
-    snapshots: Vec<(Timestamp, Vec<u8>)>,
+    snapshots: Vec<(LineHead, Vec<u8>)>,
 }
 
 impl PlayedFrame {
@@ -25,7 +25,7 @@ impl PlayedFrame {
                     if is_first {
                         played.lines.extend(serde_json::from_slice::<RecordingLine>(text));
                     }
-                    played.snapshots.push((head.at, text.to_vec()));
+                    played.snapshots.push((head, text.to_vec()));
                 }
             }
         }
@@ -39,12 +39,27 @@ impl PlayedFrame {
 
     /// The time of the snapshot `index`.
     pub fn at(&self, index: usize) -> Option<Timestamp> {
-        self.snapshots.get(index).map(|(at, _)| *at)
+        self.snapshots.get(index).map(|(head, _)| head.at)
+    }
+
+    /// The time since boot of the snapshot `index`, in ms.
+    pub fn boot_ms(&self, index: usize) -> Option<f64> {
+        self.snapshots.get(index).map(|(head, _)| head.boot_ms)
     }
 
     /// The index of the last snapshot at `at` or before.
     pub fn last_until(&self, at: Timestamp) -> Option<usize> {
-        self.snapshots.iter().rposition(|(taken, _)| *taken <= at)
+        self.snapshots.iter().rposition(|(head, _)| head.at <= at)
+    }
+
+    /// The indices of the snapshots at `at` or before that no such one follows, the last one first. There are several if
+    /// the clock was set back.
+    pub fn all_until(&self, at: Timestamp) -> Vec<usize> {
+        let is_last = |index: usize| {
+            let [taken, next] = [index, index + 1].map(|index| self.at(index));
+            taken.is_some_and(|taken| taken <= at && !next.is_some_and(|next| (taken..=at).contains(&next)))
+        };
+        (0..self.count()).rev().filter(|index| is_last(*index)).collect()
     }
 
     /// The snapshot `index`; `None` if there is none, or if its line is damaged.

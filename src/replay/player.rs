@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     history::{DatabaseTrend, TimeBase, TimeWindow},
-    recording::{PlayedMoment, RecordedNote},
+    recording::{LONGEST_SILENCE, PlayedMoment, RecordedNote, ReplayRemark},
     sampler::Sample,
     snapshot::Snapshot,
 };
@@ -27,6 +27,8 @@ use super::{
 const FRAME: Duration = Duration::from_millis(200);
 /// How long a time that was not watched is shown before it is skipped.
 const GAP: Duration = Duration::from_secs(1);
+/// How often a player that waits for commands follows a recording that is still written.
+const FOLLOWED: Duration = Duration::from_secs(2);
 /// The notes that a sample carries.
 const NOTES: usize = 200;
 /// The growth of the log is measured over at least this time.
@@ -72,32 +74,39 @@ impl Player {
 
     /// Plays until the sender of commands is gone.
     pub fn run(mut self, inbox: &Receiver<ReplayCommand>) {
-        self.show(false, false);
+        self.show(false, None);
         loop {
             self.answer(inbox);
-            let command = if let Some(command) = self.pending.pop_front() {
-                Some(command)
-            } else if self.playing.is_some() {
-                match inbox.recv_timeout(FRAME) {
-                    Ok(command) => Some(command),
-                    Err(RecvTimeoutError::Timeout) => None,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-            } else {
-                match inbox.recv() {
-                    Ok(command) => Some(command),
-                    Err(_) => return,
-                }
+            let patience = if self.playing.is_some() { FRAME } else { FOLLOWED };
+            let command = match self.pending.pop_front() {
+                Some(command) => Ok(command),
+                None => inbox.recv_timeout(patience),
             };
             match command {
-                None => self.advance(),
-                Some(command) => self.obey(command, inbox),
+                Ok(command) => self.obey(command, inbox),
+                Err(RecvTimeoutError::Timeout) if self.playing.is_some() => self.advance(),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.follow() {
+                        self.show(true, None);
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
+    // Takes what a recorder has written meanwhile. A recording that cannot be read any more stays as it is.
+    fn follow(&mut self) -> bool {
+        self.cursor.follow().unwrap_or(false)
+    }
+
     fn obey(&mut self, command: ReplayCommand, inbox: &Receiver<ReplayCommand>) {
-        let (mut follows, mut found_none) = (true, false);
+        // It is answered once no other command waits.
+        if let ReplayCommand::Timeline { index, window } = command {
+            return self.asked = Some((index, window));
+        }
+        self.follow();
+        let (mut follows, mut remark) = (true, None);
         match command {
             ReplayCommand::Step { is_later } => {
                 self.playing = None;
@@ -106,7 +115,8 @@ impl Player {
             }
             ReplayCommand::GoTo(at) => {
                 follows = false;
-                self.cursor.go_to(at);
+                let is_repeated = self.cursor.go_to(at) > 1;
+                remark = is_repeated.then_some(ReplayRemark::RepeatedTime);
             }
             ReplayCommand::Finding { is_later } => {
                 self.playing = None;
@@ -115,7 +125,7 @@ impl Player {
                         follows = false;
                         self.cursor.go_to(at);
                     }
-                    None => found_none = true,
+                    None => remark = Some(ReplayRemark::NoOtherFinding),
                 }
             }
             ReplayCommand::Play => {
@@ -128,13 +138,12 @@ impl Player {
                 let factor = if is_faster { 2.0 } else { 0.5 };
                 self.speed = (self.speed * factor).clamp(*Replay::SPEEDS.start(), *Replay::SPEEDS.end());
             }
-            // It is answered once no other command waits.
-            ReplayCommand::Timeline { index, window } => return self.asked = Some((index, window)),
+            ReplayCommand::Timeline { .. } => {}
         }
         // The speed, or the moment, is another one.
         self.playing = self.playing.map(|_| self.playing_on());
         self.in_gap_since = None;
-        self.show(follows, found_none);
+        self.show(follows, remark);
     }
 
     // Only another movement ends the search.
@@ -158,38 +167,49 @@ impl Player {
     fn advance(&mut self) {
         let Some(playing) = self.playing else { return };
         if self.cursor.unwatched().is_some() {
-            let since = *self.in_gap_since.get_or_insert_with(Instant::now);
-            if since.elapsed() < GAP {
-                return;
-            }
-            self.in_gap_since = None;
-            match self.cursor.end_of_gap() {
-                Some(end) => self.cursor.go_to(end),
-                None => self.playing = None,
-            }
-            self.playing = self.playing.map(|_| self.playing_on());
-            return self.show(false, false);
+            return self.leave_gap();
         }
         let passed = playing.since.elapsed().as_secs_f64() * self.speed;
         let passed = SignedDuration::try_from_secs_f64(passed).unwrap_or(SignedDuration::MAX);
-        let end = self.cursor.span().1;
-        let at = playing.from.checked_add(passed).unwrap_or(end);
-        self.cursor.advance_to(at);
-        if at >= end && self.cursor.unwatched().is_none() {
-            self.playing = None;
+        let at = playing.from.checked_add(passed).unwrap_or(Timestamp::MAX);
+        if at >= self.cursor.span().1 {
+            self.follow();
         }
-        self.show(true, false);
+        self.cursor.advance_to(at);
+        let is_past = self.cursor.at() < at && self.cursor.unwatched().is_none();
+        // At the end of what is recorded it waits for more, if there is a recorder.
+        if is_past && !self.cursor.has_more() && !self.is_written_now() {
+            self.playing = None;
+        } else if is_past {
+            self.playing = Some(self.playing_on());
+        }
+        self.show(true, None);
+    }
+
+    fn leave_gap(&mut self) {
+        let since = *self.in_gap_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < GAP {
+            return;
+        }
+        self.in_gap_since = None;
+        self.playing = self.cursor.step(true).then(|| self.playing_on());
+        self.show(false, None);
+    }
+
+    fn is_written_now(&self) -> bool {
+        let silence = Timestamp::now().duration_since(self.cursor.span().1);
+        silence.abs() <= LONGEST_SILENCE
     }
 
     // Publishes the moment.
-    fn show(&mut self, follows: bool, found_none: bool) {
+    fn show(&mut self, follows: bool, remark: Option<ReplayRemark>) {
         let moment = PlayedMoment {
             at: self.cursor.at(),
             recorded: self.cursor.span(),
             unwatched: self.cursor.unwatched().cloned(),
             is_playing: self.playing.is_some(),
             follows,
-            found_none,
+            remark,
             speed: self.speed,
             notes: self.notes(),
         };

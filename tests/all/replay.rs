@@ -29,7 +29,7 @@ fn moment(at: Timestamp) -> PlayedMoment {
         unwatched: None,
         is_playing: false,
         follows: true,
-        found_none: false,
+        remark: None,
         speed: 1.0,
         notes: [
             note(9, Severity::Info, "71168 (amalfa) has it open"),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use log::Level;
 
-use crate::recording::TimeError;
+use crate::recording::{ReplayRemark, TimeError};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordingNotice {
@@ -15,8 +15,8 @@ pub enum RecordingNotice {
     GoesOn,
     /// The time on the screen was not watched.
     Unwatched,
-    /// There is no further warning or error.
-    NoOtherFinding,
+    /// Of the player.
+    Remark(ReplayRemark),
     /// What was typed is no time.
     NoTime(TimeError),
     /// The recording does not have that time.
@@ -31,7 +31,7 @@ impl RecordingNotice {
         match self {
             Self::Pauses { .. } => Level::Error,
             Self::NoTime(_) | Self::NotRecorded { .. } => Level::Warn,
-            Self::GoesOn | Self::Unwatched | Self::NoOtherFinding => Level::Info,
+            Self::GoesOn | Self::Unwatched | Self::Remark(_) => Level::Info,
         }
     }
 }
@@ -47,7 +47,12 @@ impl fmt::Display for RecordingNotice {
             }
             Self::GoesOn => f.write_str("recording goes on"),
             Self::Unwatched => f.write_str("nothing is known of this time: it was not watched"),
-            Self::NoOtherFinding => f.write_str("no further warning or error in this direction"),
+            Self::Remark(ReplayRemark::NoOtherFinding) => {
+                f.write_str("no further warning or error in this direction")
+            }
+            Self::Remark(ReplayRemark::RepeatedTime) => f.write_str(
+                "the recording has this time twice, since the clock was set back; go to it again for the other one",
+            ),
             Self::NoTime(error) => error.fmt(f),
             Self::NotRecorded { from, to } => write!(f, "the recording reaches from {from} to {to}"),
         }

@@ -55,8 +55,8 @@ impl App {
         mut effects: Vec<Effect>,
     ) -> Vec<Effect> {
         effects.retain(|effect| matches!(effect, Effect::Timeline { .. }));
-        if moment.found_none {
-            effects.push(self.notify(RecordingNotice::NoOtherFinding));
+        if let Some(remark) = moment.remark {
+            effects.push(self.notify(RecordingNotice::Remark(remark)));
         }
         effects
     }

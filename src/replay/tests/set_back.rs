@@ -1,0 +1,67 @@
+//! A recording in which the clock was set back.
+
+use super::*;
+
+/// Two minutes; then the clock is set back to the first minute, and two and a half more follow.
+fn set_back() -> (TempDir, RecordingCursor) {
+    let dir = TempDir::new().expect("a folder");
+    let (mut writer, _) = RecordingWriter::start(dir.path(), LIMITS).expect("a folder");
+    for second in (0..=120).step_by(5) {
+        write(&mut writer, second, at(second.into()));
+    }
+    for second in (125..=215).step_by(5) {
+        write(&mut writer, second, at(f64::from(second) - 65.0));
+    }
+    drop(writer);
+    let recording = Recording::open(dir.path()).expect("a recording");
+    let cursor = RecordingCursor::new(recording, None).expect("readable");
+    (dir, cursor)
+}
+
+/// The second since boot of the sample on the screen.
+fn second(cursor: &mut RecordingCursor) -> Option<u64> {
+    let place = cursor.place()?;
+    let log = cursor.snapshot(place)?.databases[0].files.wal.as_ref().map(|log| log.bytes);
+    log.map(|bytes| bytes / 1000)
+}
+
+#[test]
+fn a_time_that_is_there_twice_leads_to_each_of_its_moments_in_turn() {
+    let (_dir, mut cursor) = set_back();
+    for (time, expected) in [(90.0, [155, 90, 155]), (62.0, [125, 60, 125]), (119.9, [180, 115, 180])] {
+        for expected in expected {
+            assert_eq!((cursor.go_to(at(time)), second(&mut cursor)), (2, Some(expected)), "{time}");
+            assert_eq!((cursor.at(), gap(&cursor)), (at(time), None));
+        }
+    }
+    for (time, expected) in [(30.0, 30), (57.0, 55), (140.0, 205)] {
+        assert_eq!((cursor.go_to(at(time)), second(&mut cursor)), (1, Some(expected)), "{time}");
+    }
+}
+
+#[test]
+fn playing_stays_in_its_hour_and_goes_back_with_the_clock() {
+    let (_dir, mut cursor) = set_back();
+    cursor.go_to(at(90.0));
+    cursor.go_to(at(90.0));
+    cursor.advance_to(at(101.0));
+    assert_eq!((cursor.at(), second(&mut cursor)), (at(101.0), Some(100)));
+    cursor.advance_to(at(130.0));
+    assert_eq!((cursor.at(), second(&mut cursor)), (at(60.0), Some(125)), "as far as the clock went back");
+    cursor.advance_to(at(500.0));
+    assert_eq!((cursor.at(), second(&mut cursor)), (at(150.0), Some(215)), "the end");
+}
+
+#[test]
+fn a_player_says_that_a_time_is_there_twice() {
+    let (dir, _) = set_back();
+    let recording = Recording::open(dir.path()).expect("a recording");
+    let (replay, mut output) = Replay::start(recording, Some(at(10.0)), 1.0).expect("a player");
+    replay.order(ReplayCommand::GoTo(at(90.0)));
+    let is_it = |moment: &crate::recording::PlayedMoment| moment.at == at(90.0);
+    let sample = shown(&mut output, is_it);
+    assert_eq!(sample.replay.as_ref().and_then(|it| it.remark), Some(ReplayRemark::RepeatedTime));
+    replay.order(ReplayCommand::GoTo(at(30.0)));
+    let sample = shown(&mut output, |moment| moment.at == at(30.0));
+    assert_eq!(sample.replay.as_ref().and_then(|it| it.remark), None);
+}
