@@ -7,6 +7,7 @@ mod changes;
 mod frame;
 mod html;
 mod line;
+mod line_text;
 mod moment;
 mod open_minute;
 mod perfetto;

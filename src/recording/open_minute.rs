@@ -8,11 +8,11 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::de::DeserializeOwned;
 
 use super::{
     frame::{self, FrameIndex, MOST_CONTENT},
     line::{LineHead, RecordingLine},
+    line_text,
 };
 use crate::state::folder;
 
@@ -172,14 +172,10 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
 
 /// The lines in `bytes` that this program understands.
 pub fn parsed(bytes: &[u8]) -> impl Iterator<Item = RecordingLine> {
-    parsed_as(bytes)
+    line_text::split(bytes).filter_map(line_text::parse)
 }
 
 /// The heads of the lines in `bytes`.
 pub fn heads(bytes: &[u8]) -> impl Iterator<Item = LineHead> {
-    parsed_as(bytes)
-}
-
-fn parsed_as<T: DeserializeOwned>(bytes: &[u8]) -> impl Iterator<Item = T> {
-    bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
+    line_text::split(bytes).filter_map(|line| serde_json::from_slice(line).ok())
 }

@@ -12,6 +12,7 @@ use self::growth::GrowthMark;
 use super::{
     frame::MOST_CONTENT,
     line::{FormatVersion, LineHead, LogLine, RecordingEvent, RecordingHeader, RecordingLine},
+    line_text,
     open_minute::{self, LineSpan},
     segment::{self, Segment},
 };
@@ -90,40 +91,39 @@ impl RecordedFrame {
     /// The same with the first snapshot alone, and the first one behind each gap. Snapshots are most of the text.
     pub fn events(&self) -> impl Iterator<Item = RecordingLine> {
         let mut repeated = RepeatedSnapshots::default();
-        let lines = self.text.split(|byte| *byte == b'\n').filter(move |line| !repeated.has(line));
-        lines.filter_map(|line| serde_json::from_slice(line).ok())
+        line_text::split(&self.text).filter(move |line| !repeated.has(line)).filter_map(line_text::parse)
     }
 
     /// The sizes of the logs in its snapshots. The rest of these is not kept.
     pub fn logs(&self) -> impl Iterator<Item = LogLine> {
-        let lines = self.text.split(|byte| *byte == b'\n').filter(|line| is_snapshot(line));
+        let lines = line_text::split(&self.text).filter(|line| is_snapshot(line));
         lines.filter_map(|line| serde_json::from_slice(line).ok())
     }
 
     /// All its lines, the snapshots not parsed.
     pub fn texts(&self) -> impl Iterator<Item = RecordedText<'_>> {
         let mut repeated = RepeatedSnapshots::default();
-        self.text.split(|byte| *byte == b'\n').filter_map(move |line| {
+        line_text::split(&self.text).filter_map(move |line| {
             let is_first = !repeated.has(line);
             if is_snapshot(line) {
                 let head = serde_json::from_slice(line).ok()?;
                 Some(RecordedText::Snapshot { head, text: line, is_first })
             } else {
-                Some(RecordedText::Event(serde_json::from_slice(line).ok()?))
+                Some(RecordedText::Event(Box::new(line_text::parse(line)?)))
             }
         })
     }
 
     /// The lines about the beginning of a finding.
     pub fn findings(&self) -> impl DoubleEndedIterator<Item = RecordingLine> {
-        const TAG: &[u8] = br#""event":"finding-on""#;
-        let lines = self.text.split(|byte| *byte == b'\n').filter(|line| has_tag(line, TAG));
-        lines.filter_map(|line| serde_json::from_slice(line).ok())
+        let lines: Vec<_> =
+            line_text::split(&self.text).filter(|line| line_text::kind(line) == b"finding-on").collect();
+        lines.into_iter().filter_map(line_text::parse)
     }
 
     /// `None` if its first line is no header.
     fn of(text: Vec<u8>) -> Option<Self> {
-        let first = text.split(|byte| *byte == b'\n').next()?;
+        let first = line_text::split(&text).next()?;
         let line: RecordingLine = serde_json::from_slice(first).ok()?;
         let RecordingEvent::Header(header) = line.event else { return None };
         Some(Self { header, text })
@@ -146,20 +146,17 @@ struct RepeatedSnapshots {
 impl RepeatedSnapshots {
     /// Whether the next line is one.
     fn has(&mut self, line: &[u8]) -> bool {
-        let is_repeated = is_snapshot(line) && self.has_snapshot;
-        self.has_snapshot = (self.has_snapshot || is_snapshot(line)) && !has_tag(line, br#""event":"gap""#);
+        let kind = line_text::kind(line);
+        let is_repeated = kind == SNAPSHOT && self.has_snapshot;
+        self.has_snapshot = (self.has_snapshot || kind == SNAPSHOT) && kind != b"gap";
         is_repeated
     }
 }
 
-// The writer puts the kind of a line before its content.
-fn is_snapshot(line: &[u8]) -> bool {
-    has_tag(line, br#""event":"snapshot""#)
-}
+const SNAPSHOT: &[u8] = b"snapshot";
 
-fn has_tag(line: &[u8], tag: &[u8]) -> bool {
-    const WITHIN: usize = 256;
-    line[..line.len().min(WITHIN)].windows(tag.len()).any(|it| it == tag)
+fn is_snapshot(line: &[u8]) -> bool {
+    line_text::kind(line) == SNAPSHOT
 }
 
 impl Recording {

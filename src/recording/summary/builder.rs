@@ -203,11 +203,12 @@ impl DatabaseBuilder {
         self.held_ms += span.ms();
         let name = name_of(span.who.as_ref());
         self.strips.add(&name, span.began, span.ended);
-        if self.names.len() < MOST_NAMES || self.names.contains_key(&name) {
-            let (summary, pids) = self.names.entry(name.clone()).or_insert_with(|| {
-                let (processes, holds, held_ms, longest_ms) = (0, 0, 0.0, 0.0);
-                (ProcessSummary { name, processes, holds, held_ms, longest_ms }, Vec::new())
-            });
+        if !self.names.contains_key(&name) && self.names.len() < MOST_NAMES {
+            let (processes, holds, held_ms, longest_ms) = (0, 0, 0.0, 0.0);
+            let summary = ProcessSummary { name: name.clone(), processes, holds, held_ms, longest_ms };
+            self.names.insert(name.clone(), (summary, Vec::new()));
+        }
+        if let Some((summary, pids)) = self.names.get_mut(&name) {
             summary.holds += 1;
             summary.held_ms += span.ms();
             summary.longest_ms = summary.longest_ms.max(span.ms());
