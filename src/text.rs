@@ -70,6 +70,16 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
+/// The same in at most `most` lines; the last one is cut where the text is longer.
+pub fn wrap_within(text: &str, width: usize, most: usize) -> Vec<String> {
+    let mut lines = wrap(text, width);
+    if lines.len() > most {
+        let rest = lines.split_off(most.saturating_sub(1)).join(" ");
+        lines.push(fit(&rest, width));
+    }
+    lines
+}
+
 /// The one of `names` that is most similar to a mistyped `wanted`; `None` if there are none.
 pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // A correct prefix counts more than the other characters: of a long name people type the start.
@@ -191,6 +201,8 @@ mod tests {
         assert_eq!(wrap("abcdefgh ij", 4), ["abcd", "efgh", "ij"]);
         assert_eq!(wrap("日本語 x", 4), ["日本", "語 x"]);
         assert!(wrap("  ", 4).is_empty());
+        assert_eq!(wrap_within("one two three four", 7, 2), ["one two", "three …"]);
+        assert_eq!(wrap_within("one two", 7, 2), ["one two"]);
     }
 
     #[test]

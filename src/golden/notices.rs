@@ -96,7 +96,8 @@ fn add_notices(lines: &mut Lines) {
         Notice::NothingToFix => [Notice::NothingToFix],
         Notice::NoProcessToStop { .. } => [Notice::NoProcessToStop { panel: Panel::Files, key: key() }],
         Notice::WatchElsewhere { .. } => [
-            Notice::WatchElsewhere { pid: 7, panel: "5".to_owned(), stop: "x".to_owned() },
+            Notice::WatchElsewhere { pid: 7, panel: Some("5".to_owned()), stop: "x".to_owned() },
+            Notice::WatchElsewhere { pid: 7, panel: None, stop: "x".to_owned() },
         ],
         Notice::NothingStale => [Notice::NothingStale],
         Notice::NotStaleYet { .. } => [

@@ -197,6 +197,13 @@ pub enum RecordingEvent {
     Unknown,
 }
 
+impl RecordingEvent {
+    /// Whether its time may lie before the recorder's start: it is the beginning of what went on then.
+    pub fn is_beginning(&self) -> bool {
+        matches!(self, Self::HoldBegun { .. } | Self::MayWaitBegun { .. } | Self::PinBegun { .. })
+    }
+}
+
 /// What a reader needs to know of the lines that follow.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordingHeader {

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     history::SampledLock,
-    snapshot::{Database, Finding, FindingKind, LockHolder, Snapshot},
+    snapshot::{Database, Finding, FindingKind, LockHolder, Severity, Snapshot},
     units,
 };
 
@@ -47,6 +47,12 @@ impl Span {
     pub fn ms(&self) -> f64 {
         let length = self.ended.duration_since(self.began);
         units::milliseconds(length.try_into().unwrap_or_default())
+    }
+
+    /// How much of it lies between two times, in ms.
+    pub fn ms_within(&self, (from, to): (Timestamp, Timestamp)) -> f64 {
+        let (began, ended) = (self.began.max(from), self.ended.min(to));
+        units::milliseconds(ended.duration_since(began).try_into().unwrap_or_default())
     }
 
     /// Whether it lasted at a time between `from` and `to`.
@@ -129,8 +135,10 @@ impl SpanReader {
                 let who = subject(finding);
                 let kind = SpanKind::Finding(Rc::new(redaction.finding(finding)));
                 let began = span(kind, who.as_ref(), at, at);
-                self.end(&began, done);
-                self.open.push(began);
+                if !self.open.iter().any(|open| open.is_same(&began) && open.severity() == began.severity()) {
+                    self.end(&began, done);
+                    self.open.push(began);
+                }
             }
             RecordingEvent::FindingOff { kind, pid, .. } => {
                 self.end_where(at, done, |open| open.database == database && open.is_finding(*kind, *pid));
@@ -205,6 +213,13 @@ impl Span {
         };
         let pid = |span: &Self| span.who.as_ref().and_then(|who| who.pid);
         is_same_kind && self.database == other.database && pid(self) == pid(other)
+    }
+
+    fn severity(&self) -> Option<Severity> {
+        match &self.kind {
+            SpanKind::Finding(finding) => Some(finding.severity),
+            _ => None,
+        }
     }
 
     fn is_finding(&self, kind: FindingKind, pid: Option<i32>) -> bool {

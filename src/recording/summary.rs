@@ -47,7 +47,7 @@ pub struct DatabaseSummary {
     pub path: String,
     /// Holds of the write lock.
     pub holds: u64,
-    /// Their sum in ms.
+    /// Their sum within the recorded time in ms.
     pub held_ms: f64,
     /// The longest, the longest first.
     pub longest: Vec<PastHold>,
@@ -110,7 +110,7 @@ pub struct FindingSummary {
     /// The worst.
     pub severity: Severity,
     pub times: u64,
-    /// How long it was there in all, in ms.
+    /// How long it was there in all within the recorded time, in ms.
     pub total_ms: f64,
     /// The longest in ms, and its message.
     pub longest_ms: f64,

@@ -35,8 +35,8 @@ impl DatabaseSummary {
     fn write(&self, f: &mut fmt::Formatter<'_>, watched_ms: f64) -> fmt::Result {
         writeln!(f, "\n{}", self.path)?;
         let share = if watched_ms > 0.0 { 100.0 * self.held_ms / watched_ms } else { 0.0 };
-        let (times, time) = (units::count(self.holds), units::duration(self.held_ms));
-        writeln!(f, "  write lock: held {times} times, {time} in all, {share:.1} % of the time")?;
+        let (times, time) = (units::plural(self.holds, "time"), units::duration(self.held_ms));
+        writeln!(f, "  write lock: held {times}, {time} in all, {share:.1} % of the time")?;
         section(f, "by process", &self.by_process)?;
         section(f, "longest holds", &self.longest)?;
         section(f, "waits", &self.waits)?;

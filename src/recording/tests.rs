@@ -12,6 +12,8 @@ use super::{
 };
 use crate::{diagnose::fixture, history::SampledLock};
 
+mod summary;
+
 const LIMITS: RetentionLimits =
     RetentionLimits { keep: std::time::Duration::from_hours(24), max_size: 1 << 30, min_free: 0 };
 
@@ -281,22 +283,6 @@ fn the_holder_of_a_moment_is_named_with_who_waited_then() {
 }
 
 #[test]
-fn a_hold_that_went_on_ends_with_the_last_line_of_its_boot() {
-    let another = RecordingHeader { boot_id: "another".to_owned(), ..header() };
-    let (_dir, recording) = recorded(vec![
-        (1.0, RecordingEvent::HoldBegun { lock: SampledLock::Write, who: process(1, "importer") }),
-        (3.0, RecordingEvent::MayWaitBegun { who: process(2, "web") }),
-        (600.0, RecordingEvent::Header(another)),
-        hold(3, "cron", 601.0, 602.0),
-    ]);
-    let summary = RecordingSummary::new(&recording, stamp(0.0).at, stamp(700.0).at, &[], Redaction::On)
-        .expect("readable");
-    let holds: Vec<_> =
-        summary.databases[0].by_process.iter().map(|it| (it.name.as_str(), it.held_ms.round())).collect();
-    assert_eq!(holds, [("importer", 2000.0), ("cron", 1000.0)]);
-}
-
-#[test]
 fn what_goes_on_behind_a_gap_is_known_from_the_sample_there() {
     let sample = || {
         let mut pinned = fixture::pinned();
@@ -321,31 +307,6 @@ fn what_goes_on_behind_a_gap_is_known_from_the_sample_there() {
         assert_eq!(count("keeps frames"), expected, "before the gap, and behind it if a sample says so");
         assert_eq!(count("x.db: -wal"), expected, "a counter for each sample");
     }
-}
-
-#[test]
-fn a_day_is_summarized_by_process_and_each_wait_is_for_its_holder() {
-    let (_dir, recording) = contended();
-    let summary = RecordingSummary::new(&recording, stamp(0.0).at, stamp(10.0).at, &[], Redaction::On)
-        .expect("readable");
-    let database = &summary.databases[0];
-    assert_eq!((database.holds, database.held_ms.round()), (3, 5100.0));
-    let names: Vec<_> = database.by_process.iter().map(|it| (it.name.as_str(), it.holds)).collect();
-    assert_eq!(names, [("importer", 1), ("indexer", 1), ("cron", 1)]);
-    let waits: Vec<_> =
-        database.waits.iter().map(|it| (it.victim.as_str(), it.holder.as_deref(), it.gave_up)).collect();
-    assert_eq!(waits, [("cron", Some("importer"), 0), ("web", Some("importer"), 1)]);
-    let watched = |summary: &RecordingSummary| format!("{:.0}", summary.watched_ms());
-    assert_eq!(watched(&summary), "10000");
-    let longer = RecordingSummary::new(&recording, stamp(-3600.0).at, stamp(3600.0).at, &[], Redaction::On)
-        .expect("readable");
-    assert_eq!(watched(&longer), "10000", "nothing was watched before and after");
-    let part = RecordingSummary::new(&recording, stamp(7.0).at, stamp(10.0).at, &[], Redaction::On)
-        .expect("readable");
-    assert_eq!(part.databases.iter().map(|it| it.holds).sum::<u64>(), 0);
-    let page = SummaryPage(&summary).to_string();
-    assert!(page.contains("<svg") && page.contains("importer") && !page.contains("<script"));
-    assert_eq!(page.matches("<table").count(), page.matches("</table>").count());
 }
 
 #[test]

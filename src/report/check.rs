@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     keymap::Keymap,
-    snapshot::{Database, Finding, LockAvailability, Remedy, Severity, Snapshot, Unseen, lossy_path},
+    snapshot::{
+        Database, Finding, FindingKind, LockAvailability, Remedy, Severity, Snapshot, Unseen, lossy_path,
+    },
     text, units,
 };
 
@@ -94,6 +96,11 @@ impl CheckedDatabase {
         self.findings.iter().any(|finding| finding.severity >= fail_on)
     }
 
+    /// Whether a reader keeps an old state. How bad that is depends on what it is seen to do for some seconds.
+    fn has_old_reader(&self) -> bool {
+        self.findings.iter().any(|it| it.kind == FindingKind::OldSnapshot && it.severity == Severity::Info)
+    }
+
     /// `1 error, 2 warnings`; `None` if there are no findings.
     fn tally(&self) -> Option<String> {
         let count = |severity| self.findings.iter().filter(|it| it.severity == severity).count();
@@ -141,7 +148,13 @@ impl fmt::Display for CheckReport {
         for Unseen { what, why } in &self.unseen {
             writeln!(f, "not seen: {}: {}", text::clean(what), text::clean(why))?;
         }
-        let missed = "a lock that is held now and then can be missed";
+        let has_reader = self.databases.iter().any(CheckedDatabase::has_old_reader);
+        let missed = match has_reader {
+            true => {
+                "what the reader does meanwhile is unknown, and a lock that is held now and then can be missed"
+            }
+            false => "a lock that is held now and then can be missed",
+        };
         match self.sampled_ms {
             None => {
                 writeln!(f, "locks read at two moments only, so {missed}: --for 30s samples for that long")
@@ -172,7 +185,7 @@ fn remedy(remedy: &Remedy) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::{FindingKind, RemedyAction};
+    use crate::snapshot::RemedyAction;
 
     fn finding(kind: FindingKind, severity: Severity, command: Option<&str>) -> Finding {
         Finding {
@@ -247,6 +260,16 @@ mod tests {
             told.exit == 0 && told.to_string().starts_with("/srv/0.db: nothing wrong; 1 info\n"),
             "{told}"
         );
+    }
+
+    #[test]
+    fn the_last_line_says_that_a_reader_was_seen_at_two_moments_only() {
+        let last = |severity| {
+            let found = finding(FindingKind::OldSnapshot, severity, None);
+            let text = report(vec![vec![found]], Severity::Warning, Vec::new()).to_string();
+            text.lines().last().is_some_and(|line| line.contains("the reader"))
+        };
+        assert_eq!((last(Severity::Info), last(Severity::Warning)), (true, false));
     }
 
     #[test]

@@ -98,6 +98,18 @@ fn the_header_of_one_that_is_gone_has_no_half_of_a_figure() {
 }
 
 #[test]
+fn the_header_has_the_whole_pid_of_the_writer_or_none() {
+    let writer = contended().locks.writer.and_then(|it| it.pid).expect("a writer").to_string();
+    for width in 60..=140 {
+        let stage = Stage::new(look(vec![contended(), rollback()]), (width, SMALL.1));
+        let header = stage.screen().lines().next().expect("a header").to_owned();
+        let is_cut = (1..writer.len()).any(|digits| header.contains(&format!("{}…", &writer[..digits])));
+        assert!(!is_cut, "{width}: {header}");
+        assert!(header.contains("writer"), "{width}: {header}");
+    }
+}
+
+#[test]
 fn the_writer_of_a_moved_database_stays_on_the_screen() {
     let home = home();
     let folder = home.path().canonicalize().expect("there");

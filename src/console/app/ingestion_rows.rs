@@ -45,6 +45,10 @@ pub(super) fn watch_target(watcher: &IngestWatcher) -> Option<SignalTarget> {
     Some(SignalTarget { pid: watcher.pid, start_ticks: watcher.start_ticks? })
 }
 
+fn is_of(run: &Ingestion, watcher: &IngestWatcher) -> bool {
+    run.pid == watcher.pid && (run.start_ticks == watcher.start_ticks || run.start_ticks.is_none())
+}
+
 impl App {
     pub fn ingestion_rows(&self) -> Vec<IngestionRow<'_>> {
         let Some(database) = self.database() else { return Vec::new() };
@@ -61,18 +65,19 @@ impl App {
     pub fn selected_run(&self) -> Option<&Ingestion> {
         match self.selected_ingestion_row()? {
             IngestionRow::Run(run) => Some(run),
-            IngestionRow::Watch(watcher) => self.database()?.ingestions.iter().find(|it| {
-                it.pid == watcher.pid && (it.start_ticks == watcher.start_ticks || it.start_ticks.is_none())
-            }),
+            IngestionRow::Watch(watcher) => self.database()?.ingestions.iter().find(|it| is_of(it, watcher)),
         }
     }
 
-    /// The watch of the selected row, while the ingestions have the focus.
+    /// The watch of the selected row, or the one that made the selected run, while the ingestions have the focus.
     pub(super) fn watch_to_stop(&self) -> Option<&IngestWatcher> {
         let is_shown = self.overlay.is_none() && self.timeline().is_none() && self.overview().is_none();
+        if !is_shown || self.focus != Panel::Ingestion {
+            return None;
+        }
         match self.selected_ingestion_row()? {
-            IngestionRow::Watch(watcher) if is_shown && self.focus == Panel::Ingestion => Some(watcher),
-            _ => None,
+            IngestionRow::Watch(watcher) => Some(watcher),
+            IngestionRow::Run(run) => self.database()?.watchers.iter().find(|it| is_of(run, it)),
         }
     }
 }

@@ -9,18 +9,20 @@ impl App {
         let bar = self.kind_of_bar();
         let remedy = self.remedy_of_details();
         let stops_watch = self.watch_to_stop().is_some();
-        let is_stop = move |bound: &ActiveBinding<'_>| stops_watch && bound.binding.action == Action::Stop;
         let labelled = self.bindings().filter_map(move |bound| {
             let label = match remedy == Some(bound.binding.action) {
                 true => bound.binding.label,
-                false if is_stop(&bound) => "stop watch",
+                false if stops_watch && bound.binding.action == Action::Stop => "stop watch",
                 false => bound.label(bar),
             };
             (!label.is_empty()).then_some((bound, label))
         });
         let mut keys: Vec<_> = labelled.collect();
-        // Also where there is little room: no other key acts on the selected watch.
-        keys.sort_by_key(|(bound, _)| !is_stop(bound));
+        // Where there is little room the first ones are shown: those that act on the selected row.
+        let can_stop = keys.iter().any(|(bound, _)| bound.binding.action == Action::Stop);
+        if can_stop && bar != KeyBar::Timeline {
+            keys.sort_by_key(|(bound, _)| urgency(bound.binding.action));
+        }
         keys.into_iter()
     }
 
@@ -40,4 +42,10 @@ impl App {
         let Some(Overlay::Details(DetailsSubject::Finding(id))) = &self.overlay else { return None };
         self.finding_row(id)?.finding().remedy.action.map(Action::from)
     }
+}
+
+/// The place in the key bar of what acts on a row that can be stopped.
+fn urgency(action: Action) -> usize {
+    const FIRST: [Action; 3] = [Action::Stop, Action::Details, Action::Timeline];
+    FIRST.iter().position(|it| *it == action).unwrap_or(FIRST.len())
 }

@@ -114,10 +114,10 @@ pub enum Notice {
         panel: Panel,
         key: String,
     },
-    /// Nothing here can be stopped, but a watch runs: `panel` shows it, and then `stop` stops it.
+    /// Nothing here can be stopped, but a watch runs: `panel` shows it unless it has the focus, and `stop` stops it.
     WatchElsewhere {
         pid: i32,
-        panel: String,
+        panel: Option<String>,
         stop: String,
     },
     NothingStale,
@@ -344,11 +344,14 @@ impl fmt::Display for Notice {
                 "no process that can be stopped is selected in {}; {key} shows the processes",
                 panel.title()
             ),
-            Self::WatchElsewhere { pid, panel, stop } => {
+            Self::WatchElsewhere { pid, panel: Some(panel), stop } => {
                 write!(
                     f,
                     "no process is selected here; {panel}, then {stop} on its row stops the watch {pid}"
                 )
+            }
+            Self::WatchElsewhere { pid, panel: None, stop } => {
+                write!(f, "the selected run has ended; {stop} on the row of the watch stops {pid}")
             }
             Self::NothingStale => f.write_str("nothing is stale here"),
             Self::NotStaleYet { who, why } => write!(f, "{who}: {why}"),

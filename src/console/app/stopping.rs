@@ -63,10 +63,10 @@ impl App {
 
     /// Why the key that stops does nothing in the focused panel.
     fn nothing_to_stop(&self) -> Notice {
-        let watcher = self.database().and_then(|database| database.watchers.first());
-        if let Some(watcher) = watcher.filter(|_| self.focus != Panel::Ingestion) {
+        if let Some(watcher) = self.database().and_then(|database| database.watchers.first()) {
             let [panel, stop] =
                 [Action::Zoom(Panel::Ingestion), Action::Stop].map(|action| self.key_of(action).to_owned());
+            let panel = Some(panel).filter(|_| self.focus != Panel::Ingestion);
             return Notice::WatchElsewhere { pid: watcher.pid, panel, stop };
         }
         if self.focus == Panel::Processes && !self.has_selected_row() {

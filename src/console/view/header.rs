@@ -76,7 +76,7 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
             let room = room.saturating_sub(size.width());
             parts.push((size, theme.title));
             let style = if database.locks.writer.is_some() { theme.warning } else { theme.muted };
-            let fitting = writers.iter().find(|it| it.width() <= room).or(writers.last());
+            let fitting = writers.iter().find(|it| it.width() <= room);
             parts.extend(fitting.map(|words| (words.clone(), style)));
         }
     }
@@ -134,7 +134,7 @@ fn log_size(app: &App, database: &Database, room: usize, writers: &[String]) -> 
     fits(&size, writer).then_some(size)
 }
 
-/// The writer and how long it has held the lock, in words and shorter: its PID is the last to go.
+/// The writer and how long it has held the lock, in words and shorter: its PID is left out last, and never cut.
 fn writer_forms(app: &App, database: &Database) -> Vec<String> {
     if database.files.db.is_none() {
         return Vec::new();
@@ -152,6 +152,7 @@ fn writer_forms(app: &App, database: &Database) -> Vec<String> {
     let shorter = holder.pid.map(|pid| format!("  writer {pid}"));
     let mut forms = vec![format!("  writer {named}{held}")];
     forms.extend(shorter.into_iter().flat_map(|pid| [format!("{pid}{held}"), pid]));
+    forms.push("  writer".to_owned());
     forms
 }
 

@@ -79,7 +79,7 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
     // Below a selected watch the newest run is open.
     let selected = run.unwrap_or_default();
     let Some(chosen) = database.ingestions.get(selected) else { return };
-    let mut open = block(app, chosen, theme, width);
+    let mut open = block(app, chosen, theme, (width, inner.height.into()));
     if app.focus == Panel::Ingestion && run.is_some() {
         open[0] = selected_line(&open[0], theme);
     }
@@ -145,7 +145,13 @@ fn title(app: &App) -> String {
     }
 }
 
-fn block(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<Line<'static>> {
+/// A run in all its lines. What it waits for and why it failed take as many lines of `height` as are left.
+fn block(
+    app: &App,
+    ingestion: &Ingestion,
+    theme: &Theme,
+    (width, height): (usize, usize),
+) -> Vec<Line<'static>> {
     let state = ingestion.state.to_string();
     let room = width.saturating_sub(state.len() + 1);
     let mut lines = vec![
@@ -157,11 +163,11 @@ fn block(app: &App, ingestion: &Ingestion, theme: &Theme, width: usize) -> Vec<L
         Line::raw(text::fit(&batches(app, ingestion, width), width)),
     ];
     lines.extend(durations(ingestion, theme, width));
-    if let Some(waits) = waits(app, ingestion) {
-        lines.push(Line::styled(text::fit(&waits, width), theme.warning));
-    }
-    if let Some(trouble) = problem(ingestion) {
-        lines.push(Line::styled(text::fit(&trouble, width), theme.warning));
+    for reason in waits(app, ingestion).into_iter().chain(problem(ingestion)) {
+        let room = height.saturating_sub(lines.len()).max(1);
+        lines.extend(
+            text::wrap_within(&reason, width, room).into_iter().map(|it| Line::styled(it, theme.warning)),
+        );
     }
     lines
 }

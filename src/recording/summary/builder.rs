@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     history::SampledLock,
-    snapshot::{FindingKind, Snapshot},
+    snapshot::{Finding, FindingKind, Snapshot},
 };
 
 /// How many of the longest holds are reported.
@@ -53,6 +53,8 @@ struct DatabaseBuilder {
     waits: HashMap<(String, Option<String>), WaitSummary>,
     log: LogSummary,
     findings: HashMap<FindingKind, FindingSummary>,
+    /// When the last span of a finding ended, and its length in ms with those that it continues.
+    finding_ends: HashMap<(FindingKind, Option<i32>), (Timestamp, f64)>,
     ingestion: IngestionSummary,
     runs: Vec<String>,
     strips: HeldStrips,
@@ -107,13 +109,15 @@ impl SummaryBuilder {
             self.gaps.push(PastGap { from: span.began, to: span.ended, reason });
         }
         if let Some(path) = span.database.clone() {
-            self.database(&path).add(span, open);
+            let watched_from = self.recorded.map_or(self.from, |(first, _)| first);
+            let counted = (watched_from.max(self.from), self.to);
+            self.database(&path).add(span, counted, open);
         }
     }
 
     fn add_line(&mut self, line: &RecordingLine, databases: &[String]) {
         let at = line.stamp.at;
-        if (self.from..=self.to).contains(&at) {
+        if (self.from..=self.to).contains(&at) && !line.event.is_beginning() {
             let (first, last) = self.recorded.unwrap_or((at, at));
             self.recorded = Some((first.min(at), last.max(at)));
         }
@@ -163,44 +167,55 @@ impl DatabaseBuilder {
             waits: HashMap::new(),
             log: LogSummary::default(),
             findings: HashMap::new(),
+            finding_ends: HashMap::new(),
             ingestion: IngestionSummary::default(),
             runs: Vec::new(),
             strips: HeldStrips::new(from, to),
         }
     }
 
-    fn add(&mut self, span: &Span, open: Option<&Span>) {
+    // What lies between the two times of `counted` adds to the sums.
+    fn add(&mut self, span: &Span, counted: (Timestamp, Timestamp), open: Option<&Span>) {
         match &span.kind {
-            SpanKind::Hold(SampledLock::Write) => self.add_hold(span),
+            SpanKind::Hold(SampledLock::Write) => self.add_hold(span, span.ms_within(counted)),
             SpanKind::Hold(SampledLock::Checkpoint) => {
                 self.checkpoints += 1;
                 self.longest_checkpoint_ms = self.longest_checkpoint_ms.max(span.ms());
             }
             SpanKind::Wait { got } => self.add_wait(span, *got, open),
-            SpanKind::Finding(finding) => {
-                let entry = self.findings.entry(finding.kind).or_insert_with(|| FindingSummary {
-                    kind: finding.kind,
-                    severity: finding.severity,
-                    times: 0,
-                    total_ms: 0.0,
-                    longest_ms: -1.0,
-                    message: String::new(),
-                });
-                entry.severity = entry.severity.max(finding.severity);
-                entry.times += 1;
-                entry.total_ms += span.ms();
-                if span.ms() > entry.longest_ms {
-                    entry.longest_ms = span.ms();
-                    entry.message.clone_from(&finding.message);
-                }
-            }
+            SpanKind::Finding(finding) => self.add_finding(span, finding, span.ms_within(counted)),
             SpanKind::Hold(SampledLock::Recover) | SpanKind::MayWait | SpanKind::Pin | SpanKind::Gap(_) => {}
         }
     }
 
-    fn add_hold(&mut self, span: &Span) {
+    fn add_finding(&mut self, span: &Span, finding: &Finding, counted_ms: f64) {
+        let entry = self.findings.entry(finding.kind).or_insert_with(|| FindingSummary {
+            kind: finding.kind,
+            severity: finding.severity,
+            times: 0,
+            total_ms: 0.0,
+            longest_ms: -1.0,
+            message: String::new(),
+        });
+        // A finding whose severity changed goes on.
+        let subject = (finding.kind, finding.pid);
+        let before = self.finding_ends.get(&subject).filter(|(ended, _)| *ended == span.began);
+        let length = before.map_or(0.0, |(_, ms)| *ms) + span.ms();
+        entry.times += u64::from(before.is_none());
+        if self.finding_ends.len() < MOST_NAMES || self.finding_ends.contains_key(&subject) {
+            self.finding_ends.insert(subject, (span.ended, length));
+        }
+        entry.severity = entry.severity.max(finding.severity);
+        entry.total_ms += counted_ms;
+        if length > entry.longest_ms {
+            entry.longest_ms = length;
+            entry.message.clone_from(&finding.message);
+        }
+    }
+
+    fn add_hold(&mut self, span: &Span, counted_ms: f64) {
         self.holds += 1;
-        self.held_ms += span.ms();
+        self.held_ms += counted_ms;
         let name = name_of(span.who.as_ref());
         self.strips.add(&name, span.began, span.ended);
         if !self.names.contains_key(&name) && self.names.len() < MOST_NAMES {
@@ -210,7 +225,7 @@ impl DatabaseBuilder {
         }
         if let Some((summary, pids)) = self.names.get_mut(&name) {
             summary.holds += 1;
-            summary.held_ms += span.ms();
+            summary.held_ms += counted_ms;
             summary.longest_ms = summary.longest_ms.max(span.ms());
             if let Some(pid) = span.who.as_ref().and_then(|who| who.pid)
                 && !pids.contains(&pid)

@@ -197,6 +197,9 @@ fn a_replay_without_a_recording_or_of_another_time_is_refused() {
         let said = home.run(&["replay", args[0], args[1]]);
         assert_eq!(said.code, Some(2), "{said:?}");
     }
+    let other = home.root().join("none");
+    let said = home.run(&["replay", "--dir", other.to_str().expect("a path")]);
+    assert!(said.code == Some(2) && said.err.contains("there is no recording"), "{said:?}");
 }
 
 #[test]

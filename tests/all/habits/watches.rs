@@ -64,7 +64,17 @@ fn a_letter_chooses_the_signal_for_a_watch_and_confirms_none() {
 fn x_on_a_run_that_has_ended_stops_nothing() {
     let mut stage = Stage::new(look(vec![watched()]), USUAL);
     assert!(!acts(&stage.keys("5x")));
-    assert!(matches!(stage.app.notice(), Some(Notice::NoProcessToStop { .. })), "{:?}", stage.app.notice());
+    let notice = stage.app.notice();
+    assert!(matches!(notice, Some(Notice::WatchElsewhere { pid: WATCH, panel: None, .. })), "{notice:?}");
+}
+
+#[test]
+fn x_on_a_run_that_a_watch_made_stops_the_watch() {
+    let mut database = watched();
+    let run = &mut database.ingestions[0];
+    (run.pid, run.start_ticks) = (WATCH, u64::try_from(WATCH).ok());
+    let mut stage = Stage::new(look(vec![database]), USUAL);
+    assert_eq!(pins(&stage.keys("5x")), [WATCH]);
 }
 
 #[test]

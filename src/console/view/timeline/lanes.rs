@@ -148,7 +148,8 @@ impl TimelinePanel<'_> {
         let rows = holds.iter().enumerate().map(|(at, hold)| self.hold(mark(at), hold));
         let all = self.timeline.figures.count;
         let more = if all > holds.len() as u64 {
-            format!("the {} longest of {}", holds.len(), units::count(all))
+            let shown = if holds.len() == 1 { String::new() } else { format!("{} ", holds.len()) };
+            format!("the {shown}longest of {}", units::count(all))
         } else {
             String::new()
         };
