@@ -12,6 +12,7 @@ use tui_input::{Input, InputRequest, backend::crossterm::EventHandler};
 
 use crate::{
     act::{ConfirmedAction, signal::SignalTarget},
+    console::screen_map::DialogButton,
     snapshot::{Database, Process},
 };
 
@@ -193,14 +194,6 @@ pub enum DialogFocus {
     /// A field, counted from 0.
     Field(usize),
     Button(DialogButton),
-}
-
-/// The buttons of every dialog.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DialogButton {
-    /// Changes nothing.
-    No,
-    Yes,
 }
 
 /// A field of a dialog, as drawn.

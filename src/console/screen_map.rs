@@ -2,7 +2,6 @@
 
 use ratatui::layout::{Position, Rect};
 
-use super::dialogs::DialogButton;
 use crate::{
     history::Timeline,
     keymap::{Action, Panel},
@@ -21,6 +20,14 @@ pub enum RowList {
     Documents,
     /// The processes of a dialog.
     Dialog,
+}
+
+/// The buttons of every dialog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DialogButton {
+    /// Changes nothing.
+    No,
+    Yes,
 }
 
 /// What lies under the pointer.

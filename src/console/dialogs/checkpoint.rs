@@ -5,11 +5,10 @@ use std::path::PathBuf;
 use log::Level;
 use ratatui::text::Line;
 
-use super::{
-    DialogButton, DialogContent, DialogField, DialogFocus, DialogPage, DialogScene, choice, neighbour,
-};
+use super::{DialogContent, DialogField, DialogFocus, DialogPage, DialogScene, choice, neighbour};
 use crate::{
     act::ConfirmedAction,
+    console::screen_map::DialogButton,
     diagnose::checkpoint::{self, CheckpointBlocker},
     snapshot::{CheckpointMode, Database},
 };

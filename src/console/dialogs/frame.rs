@@ -10,10 +10,10 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{Dialog, DialogButton, DialogField, DialogFocus, DialogScene};
+use super::{Dialog, DialogField, DialogFocus, DialogScene};
 use crate::{
     console::{
-        screen_map::{RowList, ScreenMap, ScreenTarget},
+        screen_map::{DialogButton, RowList, ScreenMap, ScreenTarget},
         widgets::{around_cursor, centred, framed, theme::Theme, typed},
     },
     text,

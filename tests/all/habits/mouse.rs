@@ -5,8 +5,8 @@ use waltop::{
     act::Effect,
     console::{
         app::{Message, Notice, Overlay},
-        dialogs::{DialogButton, DialogKind, StopMark},
-        screen_map::{RowList, ScreenTarget},
+        dialogs::{DialogKind, StopMark},
+        screen_map::{DialogButton, RowList, ScreenTarget},
     },
     keymap::{Action, Panel},
     snapshot::IngestionState,
