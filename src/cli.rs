@@ -15,6 +15,7 @@ use crate::{
 mod actor;
 mod check;
 mod checkpoint;
+mod completions;
 pub mod contract;
 mod databases;
 mod each;
@@ -26,6 +27,7 @@ mod habits;
 mod health;
 mod help;
 mod ingest;
+mod man;
 pub(crate) mod optimize;
 mod output;
 mod pragmas;
@@ -138,6 +140,10 @@ enum CliCommand {
     Report(report::ReportArgs),
     /// Write a recording in the format of another program.
     Export(export::ExportArgs),
+    /// Print a script with which a shell completes commands, options and findings.
+    Completions(completions::CompletionsArgs),
+    /// Print a manual page, or write all of them to a folder.
+    Man(man::ManArgs),
     #[command(hide = true)]
     Pragmas(pragmas::PragmasArgs),
     #[command(hide = true)]
@@ -172,6 +178,8 @@ impl CliCommand {
             | Self::Replay(_)
             | Self::Report(_)
             | Self::Export(_)
+            | Self::Completions(_)
+            | Self::Man(_)
             | Self::Pragmas(_)
             | Self::Actor(_)
             | Self::Crash => false,
@@ -242,6 +250,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Replay(args)) => replay::run(&args, &config()?),
         Some(CliCommand::Report(args)) => report::run(&args, &config()?),
         Some(CliCommand::Export(args)) => export::run(&args, &config()?),
+        // What waltop says of itself does not depend on the user's settings.
+        Some(CliCommand::Completions(args)) => completions::run(&args),
+        Some(CliCommand::Man(args)) => man::run(&args),
         Some(CliCommand::Pragmas(args)) => pragmas::run(&args, &config()?),
         // An actor, or a test of the terminal, does not use the user's settings.
         Some(CliCommand::Actor(args)) => actor::run(&args),

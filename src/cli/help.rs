@@ -21,6 +21,13 @@ impl CommandHelp {
 const OK_OR_ERROR: &str = "0; 2 error.";
 const DONE_DECLINED_ERROR: &str = "0; 1 you answered no; 2 error.";
 
+/// The end of the manual page of the console.
+pub const CONSOLE: CommandHelp = CommandHelp {
+    command: "waltop",
+    exit_codes: "0 after `q`; 128 plus the signal number after a signal; 2 error.",
+    examples: &["waltop notes.db", "waltop -r /srv", "waltop --readonly notes.db"],
+};
+
 /// The end of the help of each visible command.
 pub const COMMANDS: &[CommandHelp] = &[
     CommandHelp {
@@ -148,5 +155,15 @@ pub const COMMANDS: &[CommandHelp] = &[
         command: "export",
         exit_codes: OK_OR_ERROR,
         examples: &["waltop export --perfetto trace.json --since 1h"],
+    },
+    CommandHelp {
+        command: "completions",
+        exit_codes: OK_OR_ERROR,
+        examples: &["waltop completions bash", "waltop completions zsh"],
+    },
+    CommandHelp {
+        command: "man",
+        exit_codes: OK_OR_ERROR,
+        examples: &["waltop man status", "waltop man --dir man1"],
     },
 ];

@@ -29,6 +29,11 @@ const BUILT_IN: [(&str, &str); 6] = [
     (foreign::PROFILE, include_str!("../../assets/profiles/foreign.toml")),
 ];
 
+/// The names of the built-in profiles.
+pub fn built_in_names() -> [&'static str; BUILT_IN.len()] {
+    BUILT_IN.map(|(name, _)| name)
+}
+
 /// What a database's clients and file are checked against.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Profile {

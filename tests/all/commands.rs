@@ -4,6 +4,7 @@ mod arguments;
 mod bad_input;
 mod check;
 mod checkpoint;
+mod completions;
 mod config;
 mod content;
 mod each;

@@ -21,6 +21,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/field-reports.md",
     "docs/findings.md",
     "docs/how-it-works.md",
+    "docs/installing.md",
     "docs/limits.md",
     "docs/recording.md",
     "docs/search.md",

@@ -39,6 +39,8 @@ const OWN: &[&str] = &[
     "replay",
     "report",
     "export",
+    "completions",
+    "man",
 ];
 /// waltop's command that plays the part of another program, in the sandbox and in tests.
 const ACTOR: &str = "actor";

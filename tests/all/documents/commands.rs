@@ -86,6 +86,7 @@ fn accept(document: &str, line: &str) {
     let words = split(line).into_iter().filter(|word| !matches!(word.as_str(), "…" | "[DB]…" | "[RUN]"));
     let words = words.map(|word| match word.as_str() {
         "PID" | "N" => "7".to_owned(),
+        "SHELL" => "bash".to_owned(),
         _ => word.trim_matches(['[', ']', '…']).to_owned(),
     });
     if let Err(error) = Cli::command().try_get_matches_from(words) {
