@@ -45,6 +45,7 @@ mod search;
 pub(crate) mod stats;
 mod status;
 mod usage;
+mod version;
 mod wait;
 mod watch;
 mod who;
@@ -89,6 +90,9 @@ pub struct Cli {
     /// Read every lock request from the kernel's trace, which needs root [default: the setting `trace`, else auto].
     #[arg(long, value_name = "WHEN")]
     trace: Option<TraceMode>,
+    /// With --version: also print the commit, SQLite, the target, the profile and the features of the build.
+    #[arg(long, requires = "version")]
+    verbose: bool,
     /// The console of the sandbox: shows that, and reports pins after seconds.
     #[arg(long, hide = true)]
     sandbox: bool,

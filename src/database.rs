@@ -21,6 +21,16 @@ pub mod rescue;
 pub mod sidecars;
 pub mod stats;
 
+/// The version and the source of the SQLite that waltop contains.
+///
+/// # Errors
+///
+/// SQLite opens no database in memory.
+pub fn sqlite_build() -> rusqlite::Result<(String, String)> {
+    let memory = rusqlite::Connection::open_in_memory()?;
+    memory.query_row("SELECT sqlite_version(), sqlite_source_id()", (), |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
 /// An error of SQLite, for the file of sentences.
 #[cfg(test)]
 pub(crate) fn example_error() -> rusqlite::Error {

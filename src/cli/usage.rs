@@ -5,7 +5,7 @@ use std::{ffi::OsString, io};
 use anyhow::bail;
 use clap::{CommandFactory, error::ErrorKind};
 
-use super::{Cli, habits};
+use super::{Cli, habits, version};
 
 /// `args` with a leading `--config FILE` moved behind the next word: an option before a command would belong to the
 /// console, but this one is valid for all commands.
@@ -25,6 +25,10 @@ pub fn config_last(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 
 /// Prints help and version to stdout unchanged; a usage error becomes one line.
 pub fn explain(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
+    // clap prints the version as soon as it comes to that option.
+    if error.kind() == ErrorKind::DisplayVersion && args.iter().any(|arg| arg == "--verbose") {
+        return version::print();
+    }
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         // Bold and underlined on a terminal.
         return match error.print() {

@@ -35,7 +35,35 @@ fn help_and_version_go_to_stdout() {
     let said = home.run(&["--version"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
     assert_eq!(said.out, format!("waltop {}\n", env!("CARGO_PKG_VERSION")));
+    assert_eq!(home.run(&["-V"]).out, said.out);
     assert_eq!(Home::listing(&home.root()).len(), 1, "nothing was made");
+}
+
+#[test]
+fn the_verbose_version_names_the_build() {
+    let home = Home::new();
+    let said = home.run(&["--version", "--verbose"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
+    let mut lines = said.out.lines();
+    assert_eq!(lines.next(), Some(concat!("waltop ", env!("CARGO_PKG_VERSION"))));
+    let rows: Vec<(&str, &str)> = lines
+        .map(|line| line.split_once(':').expect("a name"))
+        .map(|(name, value)| (name, value.trim()))
+        .collect();
+    let value = |wanted: &str| rows.iter().find(|(name, _)| *name == wanted).expect("a row").1;
+    assert_eq!(rows.len(), 5, "{rows:?}");
+    let commit = value("commit");
+    let is_hash = commit.len() == 40 && commit.chars().all(|c| c.is_ascii_hexdigit());
+    match value("profile") {
+        "debug" => assert!(!is_hash, "a debug build would be made again with each commit"),
+        _ => assert!(is_hash || commit == "unknown", "{rows:?}"),
+    }
+    let (version, source) = value("SQLite").split_once(" (").expect("a source");
+    assert!(version.starts_with("3.") && source.len() > 80 && source.starts_with("20"), "{rows:?}");
+    assert!(value("target").contains(std::env::consts::ARCH), "{rows:?}");
+    assert!(["debug", "release", "dist"].contains(&value("profile")), "{rows:?}");
+    assert_eq!(home.run(&["--version", "--verbose"]).out, home.run(&["--verbose", "--version"]).out);
+    assert!(home.run(&["--verbose"]).refusal().contains("--version"));
 }
 
 #[test]
