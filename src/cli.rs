@@ -18,6 +18,7 @@ mod checkpoint;
 mod completions;
 pub mod contract;
 mod databases;
+mod doctor;
 mod each;
 mod embed;
 mod explain;
@@ -144,6 +145,8 @@ enum CliCommand {
     Report(report::ReportArgs),
     /// Write a recording in the format of another program.
     Export(export::ExportArgs),
+    /// Say what this machine lets waltop see, and how to open the rest.
+    Doctor(doctor::DoctorArgs),
     /// Print a script with which a shell completes commands, options and findings.
     Completions(completions::CompletionsArgs),
     /// Print a manual page, or write all of them to a folder.
@@ -182,6 +185,7 @@ impl CliCommand {
             | Self::Replay(_)
             | Self::Report(_)
             | Self::Export(_)
+            | Self::Doctor(_)
             | Self::Completions(_)
             | Self::Man(_)
             | Self::Pragmas(_)
@@ -254,6 +258,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Replay(args)) => replay::run(&args, &config()?),
         Some(CliCommand::Report(args)) => report::run(&args, &config()?),
         Some(CliCommand::Export(args)) => export::run(&args, &config()?),
+        Some(CliCommand::Doctor(args)) => doctor::run(&args, config),
         // What waltop says of itself does not depend on the user's settings.
         Some(CliCommand::Completions(args)) => completions::run(&args),
         Some(CliCommand::Man(args)) => man::run(&args),

@@ -10,6 +10,7 @@ mod clients;
 pub mod compliance;
 mod content;
 mod cycles;
+pub mod doctor;
 pub mod error_pages;
 pub mod fix;
 pub mod guard;

@@ -43,6 +43,7 @@ pub(crate) mod lock_table;
 mod lock_watch;
 pub(crate) mod locks;
 mod locks_beside;
+mod machine;
 mod mappings;
 mod opener;
 mod overlays;
@@ -72,6 +73,7 @@ mod write_rates;
 pub use arguments::{ArgumentError, FolderDepth, NamedDatabases, database_path, named_databases};
 pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::{sidecar, with_sidecars};
+pub use machine::machine;
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};
 pub use proc::{
     boot_id, command as process_command, directory as process_directory, is_own_proc, pid_namespace,

@@ -30,6 +30,7 @@ mod lock_cycle;
 mod locks;
 mod locks_beside;
 mod log_progress;
+mod machine;
 mod origin;
 mod pairing;
 mod pidfile;
@@ -79,6 +80,10 @@ pub use locks::{
 };
 pub use locks_beside::{FileLockKind, LockBeside, LockParty};
 pub use log_progress::{LogProgress, LogReading};
+pub use machine::{
+    DAC_READ_SEARCH, DatabasePlace, InotifyUse, MachineFacts, NamespaceFacts, ProcMount, ProcessSight,
+    SYS_PTRACE, SettingsState, StateAccess, SystemCallAccess, TerminalFacts, TraceAccess,
+};
 pub use origin::{
     Executable, ExecutableState, LostInput, ProcessManager, ProcessOrigin, is_started_by_manager,
 };

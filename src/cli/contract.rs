@@ -10,7 +10,7 @@ use super::{
     optimize::OptimizeReport, reap::ReapReport, runs::RunsReport, search::SearchReport, stats::StatsReport,
 };
 use crate::{
-    diagnose::{health::HealthReport, safe::SafeReport, wait::WaitReport},
+    diagnose::{doctor::DoctorReport, health::HealthReport, safe::SafeReport, wait::WaitReport},
     ingest::RunSummary,
     recording::{RecordingSummary, WhoReport},
     report::{CheckReport, CheckpointReport, DatabaseReports, FixReport},
@@ -29,6 +29,7 @@ pub struct JsonOutput {
 pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "check", shape: shape::<CheckReport> },
     JsonOutput { command: "checkpoint", shape: shape::<DatabaseReports<CheckpointReport>> },
+    JsonOutput { command: "doctor", shape: shape::<DoctorReport> },
     JsonOutput { command: "fix", shape: shape::<DatabaseReports<FixReport>> },
     JsonOutput { command: "health", shape: shape::<DatabaseReports<HealthReport>> },
     JsonOutput { command: "ingest", shape: shape::<RunSummary> },

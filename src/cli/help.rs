@@ -157,6 +157,11 @@ pub const COMMANDS: &[CommandHelp] = &[
         examples: &["waltop export --perfetto trace.json --since 1h"],
     },
     CommandHelp {
+        command: "doctor",
+        exit_codes: "0 nothing is hidden, 1 facts are missing, 2 it cannot be found out, or error.",
+        examples: &["waltop doctor", "waltop doctor notes.db --json"],
+    },
+    CommandHelp {
         command: "completions",
         exit_codes: OK_OR_ERROR,
         examples: &["waltop completions bash", "waltop completions zsh"],

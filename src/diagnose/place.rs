@@ -73,7 +73,7 @@ impl Rule for UnsafeFilesystem {
 
 /// Why locks and shared memory may fail on a kind of file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum FilesystemHazard {
+pub(super) enum FilesystemHazard {
     /// Several machines mount it.
     Network,
     /// A virtual machine has it from its host.
@@ -91,7 +91,7 @@ pub(super) fn unseen_elsewhere(database: &Database) -> Option<Unseen> {
 }
 
 /// Types as the kernel names them: of Linux itself, and of the guest drivers of virtual machines.
-fn hazard(kind: &str) -> Option<FilesystemHazard> {
+pub(super) fn hazard(kind: &str) -> Option<FilesystemHazard> {
     match kind {
         "nfs" | "nfs4" | "cifs" | "smb3" | "smbfs" | "9p" | "v9fs" | "ceph" | "lustre" | "afs" | "ncpfs"
         | "coda" | "beegfs" | "orangefs" => Some(FilesystemHazard::Network),

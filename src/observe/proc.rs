@@ -26,6 +26,7 @@ pub mod mounts;
 mod pressure;
 #[cfg(target_os = "linux")]
 pub mod program;
+mod sight;
 mod sockets;
 mod stat;
 mod status;
@@ -39,15 +40,19 @@ pub use descriptors::{Descriptor, MOST_DESCRIPTORS, lock_infos, reopen};
 pub use fdinfo::DescriptorInfo;
 pub use freezer::FREEZER_TRAPS;
 pub use inside_path::InsidePath;
-pub use links::{hidden_processes, is_in_pid_namespace, mount_namespaces, own_program, pid_namespace};
+pub use links::{
+    has_own_mounts, hidden_processes, is_in_pid_namespace, is_in_user_namespace, mount_namespaces,
+    own_program, pid_namespace,
+};
 pub use maps::{LibraryFile, MappedLibrary, maps};
 pub use pressure::io_pressure;
+pub use sight::sight;
 pub use sockets::TcpSocket;
 pub use stat::{
     ProcessStat, are_related, owner_of_lock, process_ancestors, process_start, sampling_process, stat,
     ticks_below,
 };
-pub use status::{ignores_signal, inner_pid, is_own_proc, is_process, process_owner};
+pub use status::{capabilities, ignores_signal, inner_pid, is_own_proc, is_process, process_owner};
 pub use threads::times_scheduled;
 pub use wait::{PolledDescriptor, SyscallState, ThreadState, children, named};
 

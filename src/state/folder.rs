@@ -36,12 +36,22 @@ impl StateFolder {
     /// It cannot be created, or another user could change it.
     pub fn make(path: &Path) -> io::Result<Self> {
         let path = &path::absolute(path)?;
-        if let Some(there) = path.ancestors().find(|it| it.exists()).filter(|it| it != path) {
+        Self::check_place(path)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        Self::open(path)
+    }
+
+    /// Whether no other user could change the folders above `path`, if it is missing. Nothing is created.
+    ///
+    /// # Errors
+    ///
+    /// Another user could.
+    pub fn check_place(path: &Path) -> io::Result<()> {
+        if let Some(there) = path.ancestors().find(|it| it.exists()).filter(|it| *it != path) {
             check_above(there)?;
             check_above(&there.canonicalize()?)?;
         }
-        DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-        Self::open(path)
+        Ok(())
     }
 
     /// The existing folder at `path`.

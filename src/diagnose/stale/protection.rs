@@ -39,6 +39,7 @@ const OWN: &[&str] = &[
     "replay",
     "report",
     "export",
+    "doctor",
     "completions",
     "man",
 ];

@@ -73,6 +73,18 @@ pub fn is_in_pid_namespace(proc: &Path) -> bool {
     namespace.is_ok_and(|name| name.as_os_str() != "pid:[4026531836]")
 }
 
+/// Whether this process is in another user namespace than the kernel's first (`PROC_USER_INIT_INO` of the kernel).
+pub fn is_in_user_namespace(proc: &Path) -> bool {
+    let namespace = fs::read_link(ProcessFolder::own(proc).0.join("ns/user"));
+    namespace.is_ok_and(|name| name.as_os_str() != "user:[4026531837]")
+}
+
+/// Whether this process has other mounts than the first process; `None` if that one hides its own.
+pub fn has_own_mounts(proc: &Path) -> Option<bool> {
+    let first = ProcessFolder::of(proc, 1).mount_namespace().ok()?;
+    Some(ProcessFolder::own(proc).mount_namespace().ok()? != first)
+}
+
 /// The processes that the `/proc` at `proc` does not list (`pid_namespaces(7)`, `hidepid` in `proc(5)`); `None` if it
 /// lists all.
 pub fn hidden_processes(proc: &Path) -> Option<Unseen> {
@@ -136,6 +148,24 @@ mod tests {
             std::os::unix::fs::symlink(name, &link).expect("linked");
             assert_eq!(is_in_pid_namespace(proc.path()), expected, "{name}");
         }
+    }
+
+    #[test]
+    fn users_and_mounts_of_this_process_are_compared_with_the_first() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        assert_eq!((is_in_user_namespace(proc.path()), has_own_mounts(proc.path())), (false, None));
+        proc.mount_namespace("self", "mnt:[2]").mount_namespace("1", "mnt:[1]");
+        assert_eq!(has_own_mounts(proc.path()), Some(true));
+        let link = proc.path().join("self/ns/user");
+        for (name, expected) in [("user:[4026531837]", false), ("user:[4026532000]", true)] {
+            let _ = fs::remove_file(&link);
+            std::os::unix::fs::symlink(name, &link).expect("linked");
+            assert_eq!(is_in_user_namespace(proc.path()), expected, "{name}");
+        }
+        proc.mount_namespace("3", "mnt:[2]");
+        fs::remove_file(proc.path().join("1/ns/mnt")).expect("removed");
+        proc.mount_namespace("1", "mnt:[2]");
+        assert_eq!(has_own_mounts(proc.path()), Some(false));
     }
 
     #[test]

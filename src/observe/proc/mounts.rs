@@ -13,7 +13,7 @@ use rustix::fs::StatVfsMountFlags;
 use super::ProcessFolder;
 use crate::{
     bounded::{self, ReadLimits},
-    snapshot::Filesystem,
+    snapshot::{Filesystem, ProcMount},
 };
 
 /// A device as the kernel numbers it: major, minor.
@@ -108,6 +108,37 @@ pub fn overlays(process: &ProcessFolder) -> Vec<(PathBuf, PathBuf)> {
     let mut overlays = Vec::new();
     read_lines(process, |line| overlays.extend(overlay(line)));
     overlays
+}
+
+/// How the `/proc` at `proc` is mounted; as if without options where the mounts do not show it.
+pub fn proc_mount(proc: &Path) -> ProcMount {
+    let mut found = ProcMount::default();
+    read_lines(&ProcessFolder::own(proc), |line| {
+        // Of several on one point, the last is on top.
+        if let Some(options) = options_of_proc(line, proc) {
+            found = options;
+        }
+    });
+    found
+}
+
+fn options_of_proc(line: &[u8], proc: &Path) -> Option<ProcMount> {
+    if mount(line)?.point != proc {
+        return None;
+    }
+    let mut fields = line.split(|&byte| byte == b' ');
+    let of_mount = fields.nth(5)?;
+    let mut behind = fields.skip_while(|&field| field != b"-").skip(1);
+    if behind.next()? != b"proc" {
+        return None;
+    }
+    let of_superblock = behind.nth(1)?;
+    let options = || [of_mount, of_superblock].into_iter().flat_map(|list| list.split(|&byte| byte == b','));
+    let hidepid = options().find_map(|option| option.strip_prefix(b"hidepid="));
+    Some(ProcMount {
+        hidepid: hidepid.map(|value| String::from_utf8_lossy(value).into_owned()),
+        is_read_only: options().any(|option| option == b"ro"),
+    })
 }
 
 // Returns whether every line of the mounts of a process was read.
@@ -225,6 +256,37 @@ mod tests {
         ] {
             assert_eq!(overlay(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_options_of_proc_are_those_of_its_mount_and_of_its_superblock() {
+        let of = |line: &str| options_of_proc(line.as_bytes(), Path::new("/proc"));
+        let hidden = |value: &str| Some(value.to_owned());
+        for (line, hidepid, is_read_only) in [
+            ("22 27 0:21 / /proc rw,relatime - proc proc rw", None, false),
+            (
+                "22 27 0:21 / /proc rw,relatime shared:5 - proc proc rw,hidepid=invisible",
+                hidden("invisible"),
+                false,
+            ),
+            ("22 27 0:21 / /proc ro,relatime - proc proc rw,gid=4,hidepid=2", hidden("2"), true),
+            ("22 27 0:21 / /proc rw,relatime - proc proc ro", None, true),
+        ] {
+            assert_eq!(of(line), Some(ProcMount { hidepid, is_read_only }), "{line}");
+        }
+        for other in
+            ["22 27 0:21 / /proc rw - tmpfs tmpfs rw", "22 27 0:21 / /proc/sys ro - proc proc rw", "22"]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        assert_eq!(proc_mount(proc.path()), ProcMount::default());
+        let at = proc.path().display();
+        proc.write(
+            "self/mountinfo",
+            &format!("22 27 0:21 / {at} rw - proc proc rw,hidepid=2\n23 22 0:21 / {at} rw - proc proc rw\n"),
+        );
+        assert_eq!(proc_mount(proc.path()), ProcMount::default(), "the last one is on top");
     }
 
     #[test]

@@ -45,6 +45,11 @@ pub fn ignores_signal(proc: &Path, number: i32) -> bool {
     is_ignored(&ProcessFolder::own(proc).status().unwrap_or_default(), number)
 }
 
+/// The effective capabilities of this process, a bit for each.
+pub fn capabilities(proc: &Path) -> Option<u64> {
+    u64::from_str_radix(field(&ProcessFolder::own(proc).status().ok()?, "CapEff:")?.trim(), 16).ok()
+}
+
 fn field<'a>(status: &'a str, key: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(key))
 }
@@ -147,6 +152,16 @@ mod tests {
         proc.write("self/status", "Name:\twaltop\nSigIgn:\t0000000000001001\n");
         let ignored: Vec<i32> = (1..=64).filter(|number| ignores_signal(proc.path(), *number)).collect();
         assert_eq!(ignored, [1, 13]);
+    }
+
+    #[test]
+    fn the_effective_capabilities_are_a_mask() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        assert_eq!(capabilities(proc.path()), None);
+        proc.write("self/status", "CapPrm:\t000001ffffffffff\nCapEff:\t0000000000080004\n");
+        assert_eq!(capabilities(proc.path()), Some(1 << 19 | 1 << 2));
+        proc.write("self/status", "CapEff:\tnone\n");
+        assert_eq!(capabilities(proc.path()), None);
     }
 
     #[test]

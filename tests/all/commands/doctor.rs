@@ -1,0 +1,220 @@
+//! What waltop says of this machine: as root and as another user, and where namespaces and mounts hide something.
+
+use super::*;
+use crate::namespace::{ALONE, Namespace, may_be_alone};
+
+/// The rows of a report, and its exit code.
+struct Report {
+    code: i32,
+    json: Value,
+}
+
+impl Report {
+    fn of(output: &std::process::Output) -> Self {
+        assert!(output.stderr.is_empty(), "{output:?}");
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_keeps_to_its_schema(&["doctor", "--json"], &json);
+        Self { code: output.status.code().expect("it exits"), json }
+    }
+
+    fn row(&self, subject: &str) -> &Value {
+        let rows = self.json["checks"].as_array().expect("rows");
+        rows.iter().find(|row| row["subject"] == subject).expect("a row")
+    }
+
+    fn state(&self, subject: &str) -> &str {
+        self.row(subject)["state"].as_str().expect("a state")
+    }
+
+    fn limits(&self, subject: &str) -> Vec<&str> {
+        let limits = self.row(subject)["limits"].as_array().expect("limits");
+        limits.iter().map(|limit| limit["kind"].as_str().expect("a kind")).collect()
+    }
+}
+
+/// `waltop doctor --json`, started by `launcher`.
+fn doctor(home: &Home, launcher: &[&str], program: &Path) -> Report {
+    let program = program.to_str().expect("text");
+    let words: Vec<&str> = launcher.iter().copied().chain([program, "doctor", "--json"]).collect();
+    let mut command = home.command(Path::new(words[0]));
+    Report::of(&command.args(&words[1..]).output().expect("it starts"))
+}
+
+/// Starts what follows as another user. It keeps no capability.
+fn as_another() -> [String; 4] {
+    [
+        "setpriv".to_owned(),
+        format!("--reuid={ANOTHER}"),
+        format!("--regid={ANOTHER}"),
+        "--clear-groups".to_owned(),
+    ]
+}
+
+fn has_setpriv() -> bool {
+    let has = Command::new("setpriv").arg("--version").output().is_ok_and(|it| it.status.success());
+    if !has {
+        eprintln!("not tested: there is no setpriv");
+    }
+    has
+}
+
+#[test]
+fn nothing_is_changed_and_the_exit_code_is_that_of_the_verdict() {
+    let home = Home::with_wal();
+    let before = Home::listing(&home.root());
+    let said = home.run(&["doctor", "notes.db", "--json"]);
+    assert_eq!(Home::listing(&home.root()), before);
+    let report = said.json();
+    let wanted = match report["verdict"].as_str().expect("a verdict") {
+        "open" => 0,
+        "limited" => 1,
+        _ => 2,
+    };
+    assert_eq!(said.code, Some(wanted), "{said:?}");
+    let rows = report["checks"].as_array().expect("rows");
+    let database = rows.iter().find(|row| row["subject"] == "database").expect("a row");
+    assert_eq!(database["path"].as_str(), home.db().to_str());
+    assert!(database["here"].as_str().is_some_and(|here| here.contains(" is on ")), "{database}");
+    let text = home.run(&["doctor", "notes.db"]);
+    assert_eq!(text.code, Some(wanted));
+    assert!(text.out.lines().all(|line| line.chars().count() < 80), "{}", text.out);
+    for row in rows {
+        let here = row["here"].as_str().expect("text").split(' ').next().expect("a word");
+        assert!(text.out.contains(here), "{here}: {}", text.out);
+    }
+}
+
+#[test]
+fn root_sees_what_another_user_does_not_and_capabilities_replace_root() {
+    if !may_be_alone() || !has_setpriv() {
+        return;
+    }
+    let home = Home::new();
+    home.let_another_in();
+    // In a namespace whose first process is this shell of root's.
+    let reports = alone(&home, |program| {
+        let another = as_another().join(" ");
+        let two = "+sys_ptrace,+dac_read_search";
+        [
+            program.to_owned(),
+            format!("{another} {program}"),
+            format!("{another} --inh-caps +dac_read_search --ambient-caps +dac_read_search {program}"),
+            format!("{another} --inh-caps {two} --ambient-caps {two} {program}"),
+        ]
+    });
+    let Some([root, another, part, capable]) = reports else { return };
+    assert_eq!((root.state("user"), root.limits("user")), ("open", Vec::new()), "{}", root.json);
+    assert_eq!(another.limits("user"), ["other_users"], "{}", another.json);
+    assert_eq!(another.row("user")["limits"][0]["command"], "sudo waltop");
+    assert_eq!(
+        part.limits("user"),
+        ["other_users"],
+        "it lists descriptors and does not see them: {}",
+        part.json
+    );
+    assert_eq!(capable.limits("user"), Vec::<&str>::new(), "{}", capable.json);
+}
+
+/// The reports of some command lines, which `lines` makes of the program, in a PID namespace of their own.
+fn alone<const N: usize>(home: &Home, lines: impl Fn(&str) -> [String; N]) -> Option<[Report; N]> {
+    let program = home.root().join("waltop");
+    let each = lines(program.to_str().expect("text")).map(|line| format!("{line} doctor --json; echo ,"));
+    // The shell stays the first process.
+    let script = format!("{}\ntrue", each.join("\n"));
+    let mut command = home.command(Path::new(ALONE[0]));
+    let output = command.args(&ALONE[1..]).args(["sh", "-c", &script]).output().expect("it starts");
+    let (text, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    if !err.is_empty() {
+        eprintln!("not tested: {err}");
+        return None;
+    }
+    let reports: Vec<Value> =
+        serde_json::from_str(&format!("[{}]", text.trim_end().trim_end_matches(','))).expect("reports");
+    let reports: Vec<Report> = reports.into_iter().map(|json| Report { code: 1, json }).collect();
+    Some(reports.try_into().unwrap_or_else(|_| panic!("{text}")))
+}
+
+#[test]
+fn hidepid_hides_processes_from_another_user_and_not_from_root() {
+    if !may_be_alone() || !has_setpriv() {
+        return;
+    }
+    let home = Home::new();
+    home.let_another_in();
+    let reports = alone(&home, |program| {
+        let remount = "mount -o remount,hidepid=2 /proc &&";
+        [format!("{remount} {program}"), format!("{} {program}", as_another().join(" "))]
+    });
+    let Some([root, another]) = reports else { return };
+    assert_eq!(root.limits("processes"), Vec::<&str>::new(), "{}", root.json);
+    assert!(root.row("processes")["here"].as_str().is_some_and(|it| it.contains("hidepid=")));
+    assert_eq!(another.limits("processes"), ["hidden_processes"], "{}", another.json);
+    // It does not even see those that it could not look into.
+    assert_eq!(another.limits("user"), Vec::<&str>::new());
+    assert_eq!(another.limits("namespaces")[0], "pid_namespace");
+}
+
+#[test]
+fn a_pid_namespace_hides_what_is_outside_and_closes_the_trace() {
+    if !may_be_alone() {
+        return;
+    }
+    let home = Home::new();
+    let report = doctor(&home, &ALONE, Path::new(WALTOP));
+    assert_eq!(report.code, 1);
+    assert_eq!(report.limits("namespaces")[0], "pid_namespace");
+    assert_eq!(report.limits("trace"), ["trace_elsewhere"]);
+    assert_eq!(report.state("processes"), "open", "those inside are seen");
+}
+
+#[test]
+fn a_read_only_proc_limits_nothing_but_the_settings_of_the_kernel() {
+    let home = Home::new();
+    let script = "mount --bind /proc /proc; mount -o remount,bind,ro /proc";
+    let Some(namespace) = Namespace::new("a read-only /proc", script, &home.folder()) else { return };
+    let here = doctor(&home, &[], Path::new(WALTOP));
+    let report = doctor(&home, &namespace.launcher(), Path::new(WALTOP));
+    let is_read_only = |report: &Report| {
+        report.row("processes")["here"].as_str().is_some_and(|it| it.contains("it is read-only"))
+    };
+    assert!(is_read_only(&report) && !is_read_only(&here), "{}", report.json);
+    for subject in ["user", "processes", "lock_table", "system_calls", "trace", "inotify", "state_folder"] {
+        assert_eq!(report.limits(subject), here.limits(subject), "{subject}");
+    }
+    // Only where the first process shows its own mounts.
+    let is_shown = fs::read_link("/proc/1/ns/mnt").is_ok();
+    assert_eq!(report.limits("namespaces").contains(&"mount_namespace"), is_shown);
+}
+
+#[test]
+fn a_read_only_mount_and_a_file_system_of_a_program_are_named() {
+    let home = Home::with_wal();
+    let script = "mkdir ro; cp notes.db ro/; mount --bind ro ro; mount -o remount,bind,ro ro";
+    let Some(namespace) = Namespace::new("a read-only mount", script, &home.folder()) else { return };
+    let words = namespace.launcher();
+    let mut command = home.command(Path::new(words[0]));
+    let output =
+        command.args(&words[1..]).args([WALTOP, "doctor", "--json"]).arg(home.at("ro/notes.db")).output();
+    let report = Report::of(&output.expect("it starts"));
+    assert_eq!((report.limits("database"), report.state("database")), (vec!["read_only_filesystem"], "note"));
+    let command = &report.row("database")["limits"][0]["command"];
+    assert!(
+        command.as_str().is_some_and(|it| it.contains("remount,rw ") && it.ends_with("/ro")),
+        "{command}"
+    );
+}
+
+#[test]
+fn settings_that_are_not_valid_and_a_state_folder_of_others_are_rows() {
+    let home = Home::new();
+    home.set("theme = 'drak'");
+    fs::create_dir(home.root().join("state")).expect("a folder");
+    fs::set_permissions(home.root().join("state"), fs::Permissions::from_mode(0o777)).expect("a mode");
+    let said = home.run(&["doctor", "--json"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(1), ""), "{said:?}");
+    let report = Report { code: 1, json: said.json() };
+    assert_eq!(report.limits("settings"), ["bad_settings"]);
+    assert!(report.row("settings")["here"].as_str().is_some_and(|it| it.contains("line 1: `theme`")));
+    assert_eq!(report.limits("state_folder"), ["no_state_folder"]);
+    assert!(report.row("state_folder")["here"].as_str().is_some_and(|it| it.contains("mode 777")));
+}
