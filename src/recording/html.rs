@@ -22,6 +22,7 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2em auto;max
 color:#1b1f24;background:#fff}h1{font-size:1.4em}h2{font-size:1.15em;margin-top:2em;overflow-wrap:anywhere}\
 table{border-collapse:collapse;margin:.6em 0;width:100%}th,td{text-align:left;padding:.25em .8em .25em 0;\
 border-bottom:1px solid #d8dee4;vertical-align:top}td.n,th.n{text-align:right;white-space:nowrap}\
+.error+td,.warning+td,.info+td{white-space:nowrap}\
 svg{width:100%;height:auto}.error{color:#b42318;font-weight:600}.warning{color:#9a6700;font-weight:600}\
 text{font:11px system-ui,sans-serif;fill:currentColor}.held{fill:#2563eb}.gap{fill:#d8dee4}\
 .log{fill:none;stroke:#9a6700;stroke-width:1.5}\
@@ -173,6 +174,8 @@ fn table<const N: usize>(
             let class = match cell.as_str() {
                 "error" => " class=\"error\"",
                 "warning" => " class=\"warning\"",
+                // The name of a finding stands beside it, and is not broken at its hyphens.
+                "info" => " class=\"info\"",
                 _ => class(column),
             };
             write!(f, "<td{class}>{}</td>", escaped(cell))?;
