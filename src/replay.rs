@@ -5,6 +5,7 @@ mod cursor;
 mod frame;
 mod past;
 mod player;
+mod recorded_findings;
 mod recorded_past;
 
 use std::{sync::Arc, time::Duration};
@@ -22,6 +23,7 @@ use crate::{
 
 use cursor::RecordingCursor;
 use player::Player;
+pub use recorded_findings::{RecordedFinding, recorded_findings};
 pub use recorded_past::RecordedPast;
 
 /// A command to a running player.

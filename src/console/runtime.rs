@@ -134,7 +134,11 @@ impl ConsoleRuntime {
 
     /// Applies a message and runs its effects; returns the exit code if that ends the console.
     fn handle(&mut self, message: Message) -> io::Result<Option<u8>> {
+        let is_sample = matches!(message, Message::Look(_));
         let mut effects = VecDeque::from(self.app.update(message));
+        if is_sample {
+            self.app.findings_were_recorded(&self.origin.take_findings());
+        }
         while let Some(effect) = effects.pop_front() {
             match effect {
                 Effect::Quit(code) => return Ok(Some(code)),

@@ -14,7 +14,7 @@ use crate::{
     act::ActionOutcome,
     history::{LockHistory, TimeWindow, Timeline},
     recording::{Recorder, RecorderHost, RetentionLimits},
-    replay::{RecordedPast, Replay, ReplayCommand, ReplayOutput, ReplayedTimeline},
+    replay::{RecordedFinding, RecordedPast, Replay, ReplayCommand, ReplayOutput, ReplayedTimeline},
     sampler::{Sample, Sampler, SamplerCommand},
     threads,
 };
@@ -125,6 +125,14 @@ impl SampleOrigin {
                 ActionOutcome::good(format!("records into {}", folder.display()))
             }
             Err(error) => ActionOutcome::bad(error.to_string()),
+        }
+    }
+
+    /// Since when findings have been there, as a recorder beside the console has seen them. They come once.
+    pub fn take_findings(&self) -> Vec<RecordedFinding> {
+        match self {
+            Self::Present(_, PresentPast { recorded: Some(recorded), .. }, _) => recorded.take_findings(),
+            _ => Vec::new(),
         }
     }
 

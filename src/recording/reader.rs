@@ -114,6 +114,14 @@ impl RecordedFrame {
         })
     }
 
+    /// The lines about findings and gaps, with the snapshots that [`Self::events`] has.
+    pub fn judgements(&self) -> impl Iterator<Item = RecordingLine> {
+        const KINDS: [&[u8]; 4] = [SNAPSHOT, b"finding-on", b"finding-off", b"gap"];
+        let mut repeated = RepeatedSnapshots::default();
+        let lines = line_text::split(&self.text).filter(move |line| !repeated.has(line));
+        lines.filter(|line| KINDS.contains(&line_text::kind(line))).filter_map(line_text::parse)
+    }
+
     /// The lines about the beginning of a finding.
     pub fn findings(&self) -> impl DoubleEndedIterator<Item = RecordingLine> {
         let lines: Vec<_> =

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -17,9 +17,10 @@ use crate::{
 };
 
 use super::{
-    ReplayedTimeline,
+    RecordedFinding, ReplayedTimeline,
     cursor::RecordingCursor,
     past::{self, PastPart},
+    recorded_findings::recorded_findings,
 };
 
 /// A window that follows the present is read again after this many times what reading it took.
@@ -33,6 +34,8 @@ type PastRequest = (usize, TimeWindow);
 pub struct RecordedPast {
     /// Since when it reaches back, once it is found.
     first: Arc<OnceLock<Timestamp>>,
+    /// The findings there, once they are known and until they are taken.
+    findings: Arc<Mutex<Vec<RecordedFinding>>>,
     requests: Sender<PastRequest>,
 }
 
@@ -52,21 +55,32 @@ impl RecordedPast {
         let (requests, inbox) = crossbeam_channel::unbounded();
         let (folder, databases) = (folder.to_owned(), databases.to_owned());
         let reader = PastReader { folder, databases, here, outbox };
-        let first = Arc::new(OnceLock::new());
-        let found = Arc::clone(&first);
+        let (first, findings) = (Arc::new(OnceLock::new()), Arc::default());
+        let (found, known) = (Arc::clone(&first), Arc::clone(&findings));
         threads::start("waltop-past", move || {
             if let Some(since) = recorded_since(&reader.folder, &reader.databases) {
                 found.get_or_init(|| since);
+                let (folder, databases) = (reader.folder.clone(), reader.databases.clone());
+                // Without them a finding is as old as the console.
+                let _ = threads::start("waltop-findings", move || {
+                    let read = Recording::open(&folder).and_then(|it| recorded_findings(&it, &databases));
+                    *threads::lock(&known) = read.unwrap_or_default();
+                });
                 reader.run(&inbox);
             }
         })
         .ok()?;
-        Some(Self { first, requests })
+        Some(Self { first, findings, requests })
     }
 
     /// Since when the recording reaches back; `None` if there is none, or it is not found yet.
     pub fn first(&self) -> Option<Instant> {
         self.first.get().map(|first| base(*first).instant)
+    }
+
+    /// The findings that go on in the recording. They come once, when they are known.
+    pub fn take_findings(&self) -> Vec<RecordedFinding> {
+        std::mem::take(&mut threads::lock(&self.findings))
     }
 
     /// Asks for a part of the past. Its answer comes through the channel.

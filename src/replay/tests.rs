@@ -101,17 +101,31 @@ fn recorded_for(seconds: std::ops::Range<u32>, is_held: impl Fn(u32) -> bool) ->
 
 /// Writes a sample `boot_second` after boot, when the clock has `at`; its log has so many kB.
 fn write(writer: &mut RecordingWriter, boot_second: u32, at: Timestamp) {
+    write_with(writer, boot_second, at, (Vec::new(), Vec::new()));
+}
+
+/// The same with findings in it and, behind it, with events.
+fn write_with(
+    writer: &mut RecordingWriter,
+    boot_second: u32,
+    at: Timestamp,
+    (findings, events): (Vec<Finding>, Vec<RecordingEvent>),
+) {
     let stamp = Stamp { at, boot_ms: f64::from(boot_second) * 1e3 };
     if writer.is_at_beginning() {
         writer.write(stamp, false, None, RecordingEvent::Header(header())).expect("written");
     }
     let mut database = fixture::live();
+    database.findings = findings;
     if let Some(log) = &mut database.files.wal {
         log.bytes = u64::from(boot_second) * 1000;
     }
     let snapshot = Snapshot { taken_at: at, ..fixture::snapshot(vec![database]) };
     let event = RecordingEvent::Snapshot { snapshot: Box::new(snapshot) };
     writer.write(stamp, false, None, event).expect("written");
+    for event in events {
+        writer.write(stamp, false, Some(0), event).expect("written");
+    }
     writer.end_of_tick(stamp).expect("closed");
 }
 
@@ -125,6 +139,7 @@ fn gap(cursor: &RecordingCursor) -> Option<GapReason> {
     cursor.unwatched().map(|time| time.reason.unwrap_or(GapReason::Unknown))
 }
 
+mod findings;
 mod growth;
 mod set_back;
 

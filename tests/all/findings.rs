@@ -3,12 +3,13 @@
 use insta::assert_snapshot;
 use waltop::{
     act::Effect,
+    replay::RecordedFinding,
     sampler::Sample,
     snapshot::{Database, FindingKind, ProcessState, Severity, Unseen},
 };
 
 use crate::{
-    stage::{Stage, contended, look, rollback},
+    stage::{self, Stage, contended, look, rollback},
     support::Actor,
     terminal::{Terminal, home},
 };
@@ -53,6 +54,25 @@ fn several_findings_and_what_went_away_at_three_sizes() {
         stage.look(blind);
         assert_snapshot!(format!("several_findings_{}x{}", size.0, size.1), stage.screen());
     }
+}
+
+#[test]
+fn a_finding_that_a_recorder_saw_before_the_console_is_older_and_the_title_says_so() {
+    let sample = look(vec![contended()]);
+    let mut findings = sample.snapshot.databases[0].findings.iter();
+    let finding = findings.find(|finding| !finding.evidence.contains_key("held_ms")).cloned();
+    let finding = finding.expect("one without a time of its own");
+    let mut stage = Stage::new(sample, USUAL);
+    let since = stage::now().checked_sub(jiff::SignedDuration::from_hours(3)).expect("a time");
+    let recorded = RecordedFinding { index: 0, kind: finding.kind, pid: finding.pid, since };
+    stage.app.findings_were_recorded(&[RecordedFinding { index: 7, ..recorded }]);
+    stage.frame();
+    assert!(!stage.screen().contains("ages recorded"), "of another database");
+    stage.app.findings_were_recorded(&[recorded]);
+    stage.look(after(5, vec![contended()]));
+    let age = stage.app.finding_age(&finding).expect("known");
+    assert!(age >= 3.0 * 3_600_000.0, "{age}");
+    assert!(stage.screen().contains("ages recorded"), "{}", stage.screen());
 }
 
 #[test]

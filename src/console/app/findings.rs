@@ -8,7 +8,10 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::snapshot::{Finding, FindingKind, Severity};
+use crate::{
+    replay::RecordedFinding,
+    snapshot::{Finding, FindingKind, Severity},
+};
 
 use super::{App, FilterTarget};
 
@@ -85,6 +88,8 @@ pub(super) struct FindingHistory {
 struct CurrentFinding {
     finding: Finding,
     since: Timestamp,
+    /// Whether that comes from a recorder.
+    is_recorded: bool,
     times: u32,
 }
 
@@ -117,20 +122,20 @@ impl FindingHistory {
             if self.current.contains_key(&key) {
                 continue;
             }
-            let (since, times) = if let Some(known) = known {
+            let (since, is_recorded, times) = if let Some(known) = known {
                 let before = known.finding.severity;
                 if finding.severity > before {
                     changes.push(FindingChange::Worsened { finding: finding.clone(), before });
                 }
-                (known.since, known.times)
+                (known.since, known.is_recorded, known.times)
             } else {
                 let (times, ended_at) = self.reopen(&key);
                 let is_recent = |at: Timestamp| taken_at.duration_since(at) < RECURS;
                 let is_new = !ended_at.is_some_and(is_recent);
                 changes.push(FindingChange::Began { finding: finding.clone(), is_new, times });
-                (taken_at, times)
+                (taken_at, false, times)
             };
-            self.current.insert(key, CurrentFinding { finding: finding.clone(), since, times });
+            self.current.insert(key, CurrentFinding { finding: finding.clone(), since, is_recorded, times });
         }
         // Each is pushed to the front, so the first kind ends up first.
         let mut ended: Vec<CurrentFinding> = before.into_values().collect();
@@ -144,6 +149,17 @@ impl FindingHistory {
         }
         self.gone.truncate(REMEMBERED);
         changes
+    }
+
+    /// A recorder has seen the finding earlier. Of several with one kind and process it is not known which one.
+    fn was_recorded(&mut self, recorded: &RecordedFinding) {
+        let is_it = |id: &FindingId| (id.kind, id.pid) == (recorded.kind, recorded.pid);
+        let mut same: Vec<_> = self.current.iter_mut().filter(|(id, _)| is_it(id)).collect();
+        if let [(_, finding)] = &mut same[..]
+            && recorded.since < finding.since
+        {
+            (finding.since, finding.is_recorded) = (recorded.since, true);
+        }
     }
 
     /// Removes a finding that recurs from the resolved ones and returns how often it was resolved, and when last.
@@ -191,6 +207,20 @@ impl App {
         }
         let observed = until.duration_since(since).as_millis_f64().max(0.0);
         Some(observed.max(held.unwrap_or(0.0)))
+    }
+
+    /// Takes since when findings have been there, as a recorder beside the console has seen them.
+    pub fn findings_were_recorded(&mut self, recorded: &[RecordedFinding]) {
+        for recorded in recorded {
+            if let Some(state) = self.states.get_mut(recorded.index) {
+                state.findings.was_recorded(recorded);
+            }
+        }
+    }
+
+    /// Whether a finding of the database on the screen is older than this console, as a recorder has seen.
+    pub fn has_recorded_ages(&self) -> bool {
+        self.states.shown().findings.current.values().any(|finding| finding.is_recorded)
     }
 
     /// The row of the finding `key`, if it is remembered.

@@ -117,7 +117,8 @@ fn title(app: &App, (width, height): (usize, usize)) -> String {
     if counts.is_empty() {
         format!("Findings{filter}{selected}")
     } else {
-        let title = format!("Findings: {}{filter}{selected}", counts.join(", "));
+        let recorded = if app.has_recorded_ages() { ", ages recorded" } else { "" };
+        let title = format!("Findings: {}{recorded}{filter}{selected}", counts.join(", "));
         // The frame has the number of the panel and a space on either side.
         if title.width() + 4 <= width { title } else { format!("Findings{filter}{selected}") }
     }
