@@ -6,7 +6,7 @@ use super::{
     strip::HeldStrips,
     summary::{DatabaseSummary, LogSummary, RecordingSummary},
     summary_text::local_time,
-    who::PastHold,
+    who::{LONGEST_SILENCE, PastHold},
 };
 use crate::{text, units};
 
@@ -100,16 +100,7 @@ impl SummaryPage<'_> {
             f,
             "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"Holds of the write lock over time\">"
         )?;
-        for gap in &self.0.gaps {
-            let (from, to) = (self.column(gap.from), self.column(gap.to));
-            let width = (to - from).max(0.5);
-            writeln!(
-                f,
-                "<rect class=\"gap\" x=\"{from:.1}\" y=\"0\" width=\"{width:.1}\" height=\"{}\"><title>{}</title></rect>",
-                strips_height + CURVE,
-                escaped(&gap.to_string())
-            )?;
-        }
+        self.write_gaps(f, strips_height + CURVE)?;
         for (row, (name, cells)) in strips.iter().enumerate() {
             let y = row * STRIP;
             writeln!(f, "<text x=\"0\" y=\"{}\">{}</text>", y + 13, escaped(&text::fit(name, 26)))?;
@@ -128,6 +119,24 @@ impl SummaryPage<'_> {
         writeln!(f, "<text x=\"{NAMES}\" y=\"{y}\">{}</text>", local_time(self.0.from))?;
         let to = local_time(self.0.to);
         writeln!(f, "<text x=\"{width}\" y=\"{y}\" text-anchor=\"end\">{to}</text>\n</svg>")
+    }
+
+    // The times that were not watched, with those before and behind the recording.
+    fn write_gaps(&self, f: &mut fmt::Formatter<'_>, height: usize) -> fmt::Result {
+        let Some((first, last)) = self.0.recorded else { return Ok(()) };
+        let gaps = self.0.gaps.iter().map(|gap| (gap.from, gap.to, gap.to_string()));
+        let outside = [(self.0.from, first), (last, self.0.to)].into_iter();
+        let outside = outside.filter(|(from, to)| to.duration_since(*from) > LONGEST_SILENCE);
+        let outside = outside.map(|(from, to)| (from, to, "not recorded".to_owned()));
+        for (from, to, title) in gaps.chain(outside) {
+            let (from, to) = (self.column(from), self.column(to));
+            let (width, title) = ((to - from).max(0.5), escaped(&title));
+            writeln!(
+                f,
+                "<rect class=\"gap\" x=\"{from:.1}\" y=\"0\" width=\"{width:.1}\" height=\"{height}\"><title>{title}</title></rect>"
+            )?;
+        }
+        Ok(())
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a curve is drawn")]
