@@ -63,9 +63,26 @@ pub(crate) fn read_whole(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 ///
 /// As [`read_whole`].
 pub(crate) fn read_text(path: &Path, limit: usize) -> io::Result<String> {
-    let bytes = read_whole(path, limit)?;
-    Ok(String::from_utf8(bytes)
-        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    Ok(text_of(read_whole(path, limit)?))
+}
+
+/// The text of a file that the kernel prints as one record, if it has at most `limit` bytes: the first reading gives all
+/// of it, so that none has to find its end. Most of what a sample reads of a process is such a file.
+///
+/// # Errors
+///
+/// As [`read_whole`].
+pub(crate) fn read_record(path: &Path, limit: usize) -> io::Result<String> {
+    let mut bytes = vec![0; limit + 1];
+    let count = File::open(path)?.read(&mut bytes)?;
+    bytes.truncate(count);
+    let is_cut = count > limit;
+    let bytes = BoundedFile { bytes, is_cut }.whole()?;
+    Ok(text_of(bytes))
+}
+
+fn text_of(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 impl BoundedFile {
@@ -209,6 +226,19 @@ mod tests {
         assert_eq!(of(5), BoundedFile { bytes: b"12345".to_vec(), is_cut: false });
         assert_eq!(of(5).whole().expect("all of it"), b"12345");
         assert_eq!(of(4).whole().expect_err("too large").kind(), io::ErrorKind::FileTooLarge);
+    }
+
+    #[test]
+    fn a_record_is_read_if_it_is_no_longer_than_the_limit() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), b"12\xff45").expect("written");
+        assert_eq!(read_record(file.path(), 5).expect("it can be read"), "12\u{fffd}45");
+        let longer = read_record(file.path(), 4).expect_err("too large");
+        assert_eq!(longer.kind(), io::ErrorKind::FileTooLarge);
+        std::fs::write(file.path(), "").expect("written");
+        assert_eq!(read_record(file.path(), 4).expect("it can be read"), "");
+        let gone = read_record(&file.path().join("none"), 4).map(drop);
+        assert!(gone.is_err());
     }
 
     #[test]

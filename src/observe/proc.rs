@@ -100,7 +100,7 @@ pub fn boot_second(proc: &Path) -> Option<i64> {
 
 /// The PID, of a process or a thread, that was assigned last (`proc_loadavg(5)`).
 pub fn newest_pid(proc: &Path) -> Option<i32> {
-    let text = bounded::read_text(&proc.join("loadavg"), FIGURES).ok()?;
+    let text = bounded::read_record(&proc.join("loadavg"), FIGURES).ok()?;
     text.split_whitespace().nth(4)?.parse().ok()
 }
 

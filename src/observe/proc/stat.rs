@@ -121,7 +121,7 @@ pub fn ticks_below(proc: &Path) -> HashMap<i32, u64> {
 impl ProcessFolder {
     /// Its `stat`; `None` if it is gone.
     pub fn stat(&self) -> Option<ProcessStat> {
-        parse(&bounded::read_text(&self.0.join("stat"), STAT).ok()?)
+        parse(&bounded::read_record(&self.0.join("stat"), STAT).ok()?)
     }
 }
 

@@ -41,7 +41,7 @@ pub fn times_scheduled(proc: &Path, pid: i32) -> Option<u64> {
         if number == MOST_COUNTED {
             return None;
         }
-        let figures = bounded::read_text(&task.ok()?.path().join("schedstat"), SCHEDSTAT).ok()?;
+        let figures = bounded::read_record(&task.ok()?.path().join("schedstat"), SCHEDSTAT).ok()?;
         times += figures.split_whitespace().nth(2)?.parse::<u64>().ok()?;
     }
     // An existing process has run, so zeros come from a kernel that does not count.

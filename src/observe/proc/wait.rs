@@ -74,12 +74,12 @@ impl ProcessFolder {
     }
 
     pub(super) fn wchan(&self) -> Option<String> {
-        let name = bounded::read_text(&self.0.join("wchan"), FIGURES).ok()?;
+        let name = bounded::read_record(&self.0.join("wchan"), FIGURES).ok()?;
         Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "0")
     }
 
     fn syscall(&self) -> SyscallState {
-        bounded::read_text(&self.0.join("syscall"), FIGURES)
+        bounded::read_record(&self.0.join("syscall"), FIGURES)
             .ok()
             .and_then(|text| syscall(&text))
             .unwrap_or(SyscallState::Hidden)
