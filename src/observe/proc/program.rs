@@ -261,7 +261,7 @@ mod tests {
             let mut readings = 0;
             let reading = read_with(proc.folder.path(), PID, &[proc.id("notes.db")], |_| {
                 readings += 1;
-                let open = (readings == 1).then(|| Descriptor::at(found.clone()));
+                let open = (readings == 1).then(|| Descriptor::at(&found));
                 if readings == 1 {
                     exec();
                 }
