@@ -206,7 +206,7 @@ impl Observer {
         let targets: Vec<OpenerTarget> = views.iter().map(DatabaseView::target).collect();
         let openers = self.processes.find(&targets, now.instant);
         let pids: Vec<i32> = openers.iter().flat_map(BTreeMap::keys).copied().collect();
-        self.describer.measure(&pids);
+        self.describer.start_sample(&pids);
         for ((watched, view), openers) in self.watched.iter_mut().zip(&mut views).zip(&openers) {
             watched.assign_locks(view, openers, &mut unseen);
             if let Some(database) = watched.outdated(view) {

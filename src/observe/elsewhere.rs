@@ -86,9 +86,9 @@ impl ProcessDescriber {
         self.rules = rules;
     }
 
-    /// Measures `pids`, once before they are described. Their CPU is measured at longer intervals, because over a
-    /// shorter time it means nothing.
-    pub fn measure(&mut self, pids: &[i32]) {
+    /// Starts a sample: measures `pids`, before they are described. Their CPU is measured at longer intervals, because
+    /// over a shorter time it means nothing.
+    pub fn start_sample(&mut self, pids: &[i32]) {
         let Some(system) = &mut self.system else { return };
         let mut kind = ProcessRefreshKind::nothing().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
         if self.cpu_taken.is_none_or(|at| at.elapsed() >= MINIMUM_CPU_UPDATE_INTERVAL) {

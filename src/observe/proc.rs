@@ -22,6 +22,7 @@ mod inside_path;
 mod limits;
 mod links;
 mod maps;
+mod memory;
 pub mod mounts;
 mod pressure;
 #[cfg(target_os = "linux")]

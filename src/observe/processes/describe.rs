@@ -1,14 +1,13 @@
-//! The displayed facts about a process: from `/proc`, except its memory and the name of its user, which come from
-//! sysinfo.
+//! The displayed facts about a process: from `/proc`, except the name of its user, which comes from sysinfo.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
-use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Pid, ProcessRefreshKind, ProcessesToUpdate, System, Users};
+use sysinfo::{MINIMUM_CPU_UPDATE_INTERVAL, Users};
 
 use super::origin::KnownOrigin;
 use crate::{
@@ -22,8 +21,6 @@ use crate::{
 /// Describes processes, and remembers the CPU time that they used.
 pub struct ProcessDescriber {
     proc: PathBuf,
-    // sysinfo reads one fixed /proc; for any other, its figures would belong to unrelated processes.
-    system: Option<System>,
     users: Option<Users>,
     boot_second: Option<i64>,
     usages: HashMap<ProcessId, CpuUsage>,
@@ -87,10 +84,8 @@ impl std::fmt::Debug for ProcessDescriber {
 impl ProcessDescriber {
     /// Describes the processes of the `/proc` at `proc`.
     pub fn new(proc: &Path) -> Self {
-        let is_real = proc == Path::new("/proc");
         Self {
             proc: proc.to_owned(),
-            system: is_real.then(System::new).and_then(Result::ok),
             users: None,
             boot_second: proc::boot_second(proc),
             usages: HashMap::new(),
@@ -112,19 +107,9 @@ impl ProcessDescriber {
         self.habits.clear();
     }
 
-    /// Starts a sample: reads the memory of `pids`, once before they are described.
-    pub fn measure(&mut self, pids: &[i32]) {
+    /// Starts a sample, in which each process is read once.
+    pub fn start_sample(&mut self, _pids: &[i32]) {
         self.described.clear();
-        let Some(system) = &mut self.system else { return };
-        // Each once: sysinfo loses the memory of a PID that is listed twice.
-        let pids: BTreeSet<i32> = pids.iter().copied().collect();
-        let pids: Vec<_> =
-            pids.into_iter().filter_map(|pid| u32::try_from(pid).ok()).map(Pid::from_u32).collect();
-        system.refresh_processes_specifics(
-            ProcessesToUpdate::Some(&pids),
-            true,
-            ProcessRefreshKind::nothing().with_memory().without_tasks(),
-        );
     }
 
     /// The process `pid` without its relation to a database; `None` if it is gone.
@@ -155,9 +140,10 @@ impl ProcessDescriber {
             let constants = ProcessConstants { at: now, name, uid, command, label, limits, temp_folder };
             self.habits.insert(identity, constants);
         }
-        // If its first thread has exited, another one shows its state.
+        // If its first thread has exited, another one shows its state and its memory.
         let thread = stat.is_headless.then(|| ProcessFolder::living_thread(&self.proc, pid)).flatten();
-        let thread = thread.and_then(|thread| Some(thread.stat()?.state));
+        let shown = thread.as_ref().and_then(ProcessFolder::stat).map_or(stat.state, |thread| thread.state);
+        let memory_bytes = thread.unwrap_or_else(|| ProcessFolder::of(&self.proc, pid)).resident_bytes();
         let ProcessConstants { uid, command, label, limits, temp_folder, .. } = self.habits.get(&identity)?;
         let (uid, command, label, limits) = (*uid, command.clone(), label.clone(), *limits);
         let temp_folder = temp_folder.clone();
@@ -174,11 +160,10 @@ impl ProcessDescriber {
             user: uid.map(|uid| self.user(uid)),
             uid,
             parent: Some(stat.parent).filter(|&parent| parent > 0),
-            state: state(thread.unwrap_or(stat.state)),
+            state: state(shown),
             threads: Some(stat.threads),
             cpu_percent,
-            // sysinfo reads it from the first thread.
-            memory_bytes: if thread.is_none() { self.memory(pid) } else { None },
+            memory_bytes,
             origin,
             idleness: ProcessIdleness { cpu_ticks: Some(stat.cpu_ticks), ..ProcessIdleness::default() },
             program: ProgramSample { executable: program::executable(&self.proc, pid).ok(), files: None },
@@ -191,11 +176,6 @@ impl ProcessDescriber {
         self.usages.retain(|process, _| pids.contains(&process.pid));
         self.origins.retain(|process, _| pids.contains(&process.pid));
         self.habits.retain(|process, _| pids.contains(&process.pid));
-    }
-
-    fn memory(&self, pid: i32) -> Option<u64> {
-        let pid = Pid::from_u32(u32::try_from(pid).ok()?);
-        Some(self.system.as_ref()?.process(pid)?.memory())
     }
 
     fn user(&mut self, uid: u32) -> String {
@@ -232,13 +212,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_of_several_databases_keeps_its_memory_from_sample_to_sample() {
-        let own = std::process::id().cast_signed();
-        let mut describer = ProcessDescriber::new(Path::new("/proc"));
-        for look in 0..3 {
-            describer.measure(&[own, own, own]);
-            assert!(describer.memory(own).is_some_and(|bytes| bytes > 0), "look {look}");
-        }
+    fn the_memory_is_that_of_a_thread_that_lives() {
+        let proc = crate::observe::proc::fake::FakeProc::new();
+        let memory = |state, threads| {
+            proc.stat(70, state, 0, threads);
+            ProcessDescriber::new(proc.path()).describe(70).expect("it is there").memory_bytes
+        };
+        assert_eq!(memory('S', 1), None, "it is not known");
+        let page = rustix::param::page_size() as u64;
+        proc.write("70/statm", "9 0 1 1 0 1 0\n").write("70/task/71/statm", "9 5 1 1 0 1 0\n");
+        let stat = format!("71 (bun) S 1 {}4200\n", "0 ".repeat(17));
+        proc.write("70/task/71/stat", &stat);
+        assert_eq!((memory('S', 1), memory('Z', 2)), (Some(0), Some(5 * page)));
     }
 
     #[test]
@@ -304,7 +289,7 @@ mod tests {
         let mut command = |name: &str, line: &str| {
             let stat = format!("70 ({name}) S 1 {}4200 9 9\n", "0 ".repeat(17));
             proc.write("70/stat", &stat).write("70/cmdline", line);
-            describer.measure(&[]);
+            describer.start_sample(&[70]);
             describer.describe(70).expect("it is there").command.join(" ")
         };
         assert_eq!(command("bun", "bun\0a.ts\0"), "bun a.ts");
