@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Time between two readings of the namespaces: containers seldom start, and each reading covers every process.
-const REREAD: Duration = Duration::from_secs(10);
+const REREAD: Duration = Duration::from_secs(30);
 
 // The list of file systems has some tens of short lines.
 const FILESYSTEMS: usize = 64 << 10;
