@@ -190,7 +190,8 @@ pub const LIBRARIES_WITHIN: Duration = Duration::from_millis(300);
 
 /// One sample, diagnosed: its suspicions are not confirmed. All files are closed again, as by [`diagnosed`].
 pub fn look(path: &Path, config: &Config) -> anyhow::Result<Database> {
-    only(&monitor(path, config).sample())
+    let observer = observer(path, config).without_libraries().without_descendants();
+    only(&Monitor::new(observer, config.clone()).sample())
 }
 
 /// A monitor of the database at `path` alone, without its ingestions and the SQLite libraries of its processes.

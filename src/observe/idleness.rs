@@ -8,6 +8,7 @@ use std::{
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::Observer;
 use crate::{
     snapshot::{Database, LockHold, Process, ProcessId},
     state::first_seen::{FirstSeen, IdleSample, IdleTime},
@@ -44,12 +45,22 @@ const ASKED_LAST: Duration = Duration::from_secs(30);
 pub struct IdleTracker {
     looked_at: Option<Instant>,
     asked_at: Option<Instant>,
+    leaves_descendants_out: bool,
     // Time to the next check; it is reset when there is a new process.
     patience: Duration,
     // Since when the samples have covered each process.
     watched: HashMap<ProcessId, Instant>,
     // When each was last seen stopped. Then it could use no CPU time.
     stopped: HashMap<ProcessId, Instant>,
+}
+
+impl Observer {
+    /// Leaves the work of descendants out of the idleness of processes: for one sample, which would only begin to measure
+    /// it and reads every process for that.
+    pub fn without_descendants(mut self) -> Self {
+        self.idleness.leaves_descendants_out = true;
+        self
+    }
 }
 
 impl IdleTracker {
@@ -131,7 +142,8 @@ impl IdleTracker {
     ) {
         let is_recent = self.asked_at.is_some_and(|at| now.saturating_duration_since(at) < self.patience);
         let is_idle = |idle: &Option<IdleTime>| idle.is_some_and(|idle| idle.ms >= ASKED_FROM_MS);
-        if seen.is_empty() || is_recent || (self.asked_at.is_some() && !idle.values().any(is_idle)) {
+        let is_left_out = self.leaves_descendants_out || seen.is_empty();
+        if is_left_out || is_recent || (self.asked_at.is_some() && !idle.values().any(is_idle)) {
             return;
         }
         if self.asked_at.replace(now).is_some() {

@@ -69,6 +69,16 @@ fn idle(database: &Database, pid: i32) -> Option<f64> {
 }
 
 #[test]
+fn a_sample_without_descendants_asks_for_none() {
+    for (leaves_descendants_out, asked) in [(false, 1), (true, 0)] {
+        let mut stretch = Stretch::new();
+        stretch.idleness.leaves_descendants_out = leaves_descendants_out;
+        stretch.look(0, [10, 10], |_| {});
+        assert_eq!(stretch.asked.get(), asked);
+    }
+}
+
+#[test]
 fn idleness_is_reported_from_the_second_sample_on() {
     let mut stretch = Stretch::new();
     let first = stretch.look(0, [5, 5], |_| {});
