@@ -148,7 +148,7 @@ fn tracefs_of(mounts: &MountTable) -> io::Result<PathBuf> {
 fn run(shared: &TracerState, mut instances: TraceInstances, proc: &Path, mut databases: Vec<TracedDatabase>) {
     let mut names = HolderNames::from(proc.to_owned());
     let mut facts = TraceFacts::default();
-    let (mut due, mut restless) = (Instant::now(), Instant::now());
+    let (mut due, mut restless, mut is_first) = (Instant::now(), Instant::now(), true);
     while !shared.is_over.load(Ordering::Acquire) {
         let now = Instant::now();
         if now < due && !databases.iter().any(TracedDatabase::has_other_files) {
@@ -162,13 +162,15 @@ fn run(shared: &TracerState, mut instances: TraceInstances, proc: &Path, mut dat
         let done = round(&mut instances, proc, &mut databases, &mut names, &mut facts);
         *threads::lock(&shared.facts) = facts;
         match done {
-            Ok(true) => restless = now + RESTLESS,
-            Ok(false) => {}
+            // The first round finds the files, which nothing has recreated.
+            Ok(has_changed) if has_changed && !is_first => restless = now + RESTLESS,
+            Ok(_) => {}
             Err(error) => {
                 *threads::lock(&shared.failure) = Some(error.to_string());
                 return;
             }
         }
+        is_first = false;
         due = now + if facts.requests - before < MANY { ROUND } else { LOOK };
         pause(now, due, restless);
     }
