@@ -34,7 +34,19 @@ pub enum RequestKind {
     Refused {
         is_exclusive: bool,
     },
+    /// The same, and the thread sleeps until the lock is free (`F_SETLKW`). It asks again then, which is another
+    /// request; what interrupts it shows in none.
+    Deferred {
+        is_exclusive: bool,
+    },
     Released,
+}
+
+impl RequestKind {
+    /// Whether nothing was taken or released.
+    pub fn is_in_vain(self) -> bool {
+        matches!(self, Self::Refused { .. } | Self::Deferred { .. })
+    }
 }
 
 /// The names of the events, as they precede their fields.
@@ -42,6 +54,8 @@ const REQUEST: &str = "posix_lock_inode:";
 const CLOSE: &str = "locks_remove_posix:";
 /// The kernel's `EAGAIN`.
 const AGAIN: i32 = -11;
+/// The kernel's `FILE_LOCK_DEFERRED`.
+const DEFERRED: i32 = 1;
 
 /// The fields of a line, as text.
 #[derive(Debug, Default)]
@@ -91,6 +105,8 @@ pub fn parse(line: &str) -> Option<LockRequest> {
         ("F_WRLCK", 0) => RequestKind::Exclusive,
         ("F_RDLCK", AGAIN) => RequestKind::Refused { is_exclusive: false },
         ("F_WRLCK", AGAIN) => RequestKind::Refused { is_exclusive: true },
+        ("F_RDLCK", DEFERRED) => RequestKind::Deferred { is_exclusive: false },
+        ("F_WRLCK", DEFERRED) => RequestKind::Deferred { is_exclusive: true },
         _ => return None,
     };
     if is_close && kind != RequestKind::Released {
@@ -113,9 +129,9 @@ pub fn parse(line: &str) -> Option<LockRequest> {
     })
 }
 
-/// Whether `line` is a request that [`parse`] should understand: one that was granted or refused.
+/// Whether `line` is a request that [`parse`] should understand: one that was granted, refused or deferred.
 pub fn is_request(line: &str) -> bool {
-    line.contains(REQUEST) && [" ret=0", " ret=-11"].iter().any(|result| line.ends_with(result))
+    line.contains(REQUEST) && [" ret=0", " ret=-11", " ret=1"].iter().any(|result| line.ends_with(result))
 }
 
 /// Whether `line` says that a buffer has lost events (`print_trace_line` of the kernel).
@@ -181,6 +197,9 @@ pub(super) mod tests {
         assert_eq!(kind("F_RDLCK", "0"), Some(RequestKind::Shared));
         assert_eq!(kind("F_WRLCK", "0"), Some(RequestKind::Exclusive));
         assert_eq!(kind("F_RDLCK", "-11"), Some(RequestKind::Refused { is_exclusive: false }));
+        assert_eq!(kind("F_RDLCK", "1"), Some(RequestKind::Deferred { is_exclusive: false }));
+        assert_eq!(kind("F_WRLCK", "1"), Some(RequestKind::Deferred { is_exclusive: true }));
+        assert_eq!(kind("F_UNLCK", "1"), None, "no release waits");
         assert_eq!(kind("F_WRLCK", "-9"), None, "another failure holds nothing");
     }
 
@@ -205,6 +224,7 @@ pub(super) mod tests {
     #[test]
     fn a_line_that_is_no_request_is_not_missed() {
         assert!(is_request(REFUSED) && is_request(&REFUSED.replace("fl_start", "start")));
+        assert!(is_request(&REFUSED.replace("-11", "1")) && !is_request(&REFUSED.replace("-11", "-1")));
         assert!(!is_request("CPU:1 [LOST 37 EVENTS]") && !is_request(&REFUSED.replace("-11", "-9")));
     }
 

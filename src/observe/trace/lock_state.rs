@@ -88,7 +88,7 @@ impl FileLocks {
 
     /// Applies a request; returns the holds that begin or end with it.
     pub fn apply(&mut self, file: LockedFile, request: &LockRequest) -> Vec<LockEdge> {
-        if matches!(request.kind, RequestKind::Refused { .. }) {
+        if request.kind.is_in_vain() {
             return Vec::new();
         }
         if !self.owners.contains_key(&request.owner)
@@ -137,7 +137,7 @@ impl HeldBits {
         match kind {
             RequestKind::Shared => self.shared |= bits,
             RequestKind::Exclusive => self.exclusive |= bits,
-            RequestKind::Released | RequestKind::Refused { .. } => {}
+            RequestKind::Released | RequestKind::Refused { .. } | RequestKind::Deferred { .. } => {}
         }
     }
 
@@ -310,6 +310,7 @@ pub(super) mod tests {
         assert_eq!(since(RequestKind::Exclusive, 124..=124, 20), Some(10));
         assert_eq!(since(RequestKind::Released, 123..=123, 30), Some(10));
         assert_eq!(since(RequestKind::Refused { is_exclusive: true }, 123..=127, 35), Some(10));
+        assert_eq!(since(RequestKind::Deferred { is_exclusive: true }, 123..=127, 36), Some(10));
         assert_eq!(since(RequestKind::Released, 124..=124, 40), None);
         assert_eq!(since(RequestKind::Shared, 127..=127, 50), Some(50), "another read");
     }

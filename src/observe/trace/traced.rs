@@ -231,6 +231,8 @@ impl TracedDatabase {
 }
 
 #[cfg(test)]
+mod blocked;
+#[cfg(test)]
 mod kernels;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,13 @@
 //! The waits for the write lock, from refused tries and the edges of holds.
 //!
 //! SQLite asks without blocking, sleeps and asks again, so a wait is a series of refused tries by one owner. It ends with
-//! the lock, with the end of the last connection, or with silence: nothing else says that a program gave up. Why a writer was refused follows from what else it
-//! asked for (tried with SQLite 3.40.1): `BEGIN IMMEDIATE` takes a read slot right before it tries, and gives it back
-//! right after a refusal; a read transaction that becomes a write has had its slot for longer, and does not try again.
+//! the lock, with the end of the last connection, or with silence: nothing else says that a program gave up. Why a
+//! writer was refused follows from what else it asked for (tried with SQLite 3.40.1): `BEGIN IMMEDIATE` takes a read
+//! slot right before it tries, and gives it back right after a refusal; a read transaction that becomes a write has had
+//! its slot for longer, and does not try again.
+//!
+//! A client that asks and blocks is silent while it waits. Once the lock is free, the kernel wakes up the first of those
+//! that block, and it asks again at once. Any other request of its thread shows that it has given up.
 //!
 //! A busy handler of the program's own, which sleeps longer than SQLite's, looks like a program that starts again each
 //! time.
@@ -55,6 +59,8 @@ pub struct WaitTracker {
     upgrade: Option<(u64, Duration)>,
     /// The last end of a hold of the write lock, and whose it was.
     last_end: Option<(u64, Duration)>,
+    /// Whether no process has taken the lock since.
+    is_free: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +73,8 @@ struct OpenWait {
     before_last: Duration,
     last: Duration,
     is_upgrade: bool,
+    /// Whether its last request sleeps in the kernel until the lock is free.
+    is_blocked: bool,
     /// Whether it may have begun before the trace, so that the next sleep of its handler may be the longest one.
     may_be_older: bool,
 }
@@ -89,17 +97,19 @@ impl WaitTracker {
         request: &LockRequest,
         locks: &FileLocks,
     ) -> Option<EndedWait> {
-        if request.kind != (RequestKind::Refused { is_exclusive: true }) || !is_for_write(file, request) {
-            return None;
+        let is_blocked = request.kind == RequestKind::Deferred { is_exclusive: true };
+        let is_refused = request.kind == RequestKind::Refused { is_exclusive: true };
+        if !(is_refused || is_blocked) || !is_for_write(file, request) {
+            return self.end_of_block(file, request);
         }
         let own = locks.owner(request.owner);
         // A reader that finds the index unfinished asks for the write lock, too, and has no slot yet.
         let is_checkpoint = own.holds(file, SampledLock::Checkpoint);
-        if file == LockedFile::Index && own.reading_since.is_none() && !is_checkpoint {
+        if is_refused && file == LockedFile::Index && own.reading_since.is_none() && !is_checkpoint {
             return None;
         }
-        let is_upgrade =
-            own.reading_since.is_some_and(|since| request.at.saturating_sub(since) > READ_BEFORE);
+        let is_upgrade = is_refused
+            && own.reading_since.is_some_and(|since| request.at.saturating_sub(since) > READ_BEFORE);
         let before = self.open.get(&request.owner).is_some_and(|wait| wait.goes_on_with(request.at));
         let mut ended = if before { None } else { self.open.remove(&request.owner).map(OpenWait::given_up) };
         if let Some(wait) = self.open.get_mut(&request.owner)
@@ -116,6 +126,7 @@ impl WaitTracker {
             before_last: request.at,
             last: request.at,
             is_upgrade,
+            is_blocked,
             may_be_older: self
                 .armed_at
                 .is_some_and(|armed| request.at.saturating_sub(armed) <= LONGEST_SLEEP + SLACK),
@@ -124,7 +135,18 @@ impl WaitTracker {
         wait.before_last = wait.last;
         wait.last = request.at;
         wait.thread = request.thread;
+        wait.is_blocked = is_blocked;
         ended
+    }
+
+    // A thread that blocks asks for nothing else: if it does, it has the lock or has given up.
+    fn end_of_block(&mut self, file: LockedFile, request: &LockRequest) -> Option<EndedWait> {
+        let wait = self.open.get(&request.owner)?;
+        let has_it = request.kind == RequestKind::Exclusive && is_for_write(file, request);
+        if !wait.is_blocked || wait.thread != request.thread || has_it {
+            return None;
+        }
+        self.open.remove(&request.owner).map(|wait| wait.ended(request.at, false))
     }
 
     /// Takes in what came of `request`, by an owner with these states before and after it. Returns a wait that ended.
@@ -141,9 +163,10 @@ impl WaitTracker {
         // The last connection of a process that waits is closed only once it has given up.
         let has_closed = file == LockedFile::Index && before.has_index_open() && !after.has_index_open();
         if has_given_back || has_closed {
-            return self.open.remove(&request.owner).map(OpenWait::given_up);
+            return self.open.remove(&request.owner).map(|wait| wait.closed(request.at));
         }
         let write = edges.iter().find(|edge| edge.lock == SampledLock::Write)?;
+        self.is_free = !write.is_taken;
         if write.is_taken {
             let since = before.reading_since;
             let has_old_snapshot = file == LockedFile::Index
@@ -173,38 +196,45 @@ impl WaitTracker {
         })
     }
 
-    /// The waits under way as of `now`, each up to its last try: those of programs that have tried again, so that they
-    /// do wait.
+    /// The waits under way as of `now`, each up to its last try: those of threads that block, and of programs that have
+    /// tried again, so that they do wait.
     pub fn under_way(&self, now: Duration) -> impl Iterator<Item = EndedWait> {
         let open = self.open.values().filter(move |wait| wait.goes_on_with(now));
-        open.filter(|wait| !wait.is_upgrade && wait.tries > 1).map(|wait| wait.given_up())
+        let waits = open.filter(|wait| wait.is_blocked || !wait.is_upgrade && wait.tries > 1);
+        waits.map(|wait| wait.given_up())
     }
 
     /// The waits that have ended by silence as of `now`.
     pub fn silent(&mut self, now: Duration) -> Vec<EndedWait> {
+        let free = self.last_end.filter(|_| self.is_free).map(|(_, end)| end);
         let over: Vec<u64> =
-            self.open.iter().filter(|(_, wait)| wait.is_silent(now)).map(|(owner, _)| *owner).collect();
+            self.open.iter().filter(|(_, wait)| wait.is_silent(now, free)).map(|(owner, _)| *owner).collect();
         over.into_iter().filter_map(|owner| self.open.remove(&owner)).map(OpenWait::given_up).collect()
     }
 }
 
 impl OpenWait {
-    // Whether a try at `at` may belong to it. A read that became a write is tried again by the program, at any time.
+    // Whether a try at `at` may belong to it. A read that became a write is tried again by the program, at any time; a
+    // thread that blocks is woken up at any time.
     fn goes_on_with(&self, at: Duration) -> bool {
         let index = usize::try_from(self.tries).unwrap_or(usize::MAX).saturating_sub(1);
         let sleep = Duration::from_millis(SLEEPS_MS[index.min(SLEEPS_MS.len() - 1)]);
         let sleep = if self.may_be_older { LONGEST_SLEEP } else { sleep };
-        self.is_upgrade || at.saturating_sub(self.last) <= 2 * sleep + SLACK
+        self.is_upgrade || self.is_blocked || at.saturating_sub(self.last) <= 2 * sleep + SLACK
     }
 
-    fn is_silent(&self, now: Duration) -> bool {
+    // The lock is free since `free`.
+    fn is_silent(&self, now: Duration, free: Option<Duration>) -> bool {
+        if self.is_blocked {
+            return free.is_some_and(|at| at > self.last && now.saturating_sub(at) > LONGEST);
+        }
         !self.goes_on_with(now) || now.saturating_sub(self.last) > LONGEST
     }
 
     // If its last try was the first of another wait, which the first sleep of the handler shows: that part stays.
     fn split_off_at(&mut self, at: Duration) -> Option<EndedWait> {
         let gap = at.saturating_sub(self.last);
-        if self.is_upgrade || self.tries < FEW_TRIES || !FIRST_SLEEP.contains(&gap) {
+        if self.is_upgrade || self.is_blocked || self.tries < FEW_TRIES || !FIRST_SLEEP.contains(&gap) {
             return None;
         }
         let next = Self { tries: 1, may_be_older: false, from: self.last, before_last: self.last, ..*self };
@@ -212,6 +242,10 @@ impl OpenWait {
         before.tries -= 1;
         before.last = before.before_last;
         Some(before.given_up())
+    }
+
+    fn closed(self, at: Duration) -> EndedWait {
+        if self.is_blocked { self.ended(at, false) } else { self.given_up() }
     }
 
     fn given_up(self) -> EndedWait {
@@ -222,7 +256,7 @@ impl OpenWait {
     fn ended(self, at: Duration, got_it: bool) -> EndedWait {
         let reason = match (self.is_upgrade, self.tries, got_it) {
             (true, ..) => RefusalReason::DeferredUpgrade,
-            (false, 1, false) => RefusalReason::NoTimeout,
+            (false, 1, false) if !self.is_blocked => RefusalReason::NoTimeout,
             (false, ..) => RefusalReason::Waited,
         };
         let Self { pid, thread, holder, tries, from, .. } = self;

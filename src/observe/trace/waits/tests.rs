@@ -1,5 +1,7 @@
 use super::{super::lock_state::tests::request, *};
 
+mod blocked;
+
 const HOLDER: u64 = 7;
 const VICTIM: u64 = 8;
 const REFUSED: RequestKind = RequestKind::Refused { is_exclusive: true };
