@@ -73,6 +73,8 @@ struct OpenWait {
     before_last: Duration,
     last: Duration,
     is_upgrade: bool,
+    /// How often the next try came after the first sleep of SQLite's handler, which one wait has once.
+    first_sleeps: u32,
     /// Whether its last request sleeps in the kernel until the lock is free.
     is_blocked: bool,
     /// Whether it may have begun before the trace, so that the next sleep of its handler may be the longest one.
@@ -126,12 +128,14 @@ impl WaitTracker {
             before_last: request.at,
             last: request.at,
             is_upgrade,
+            first_sleeps: 0,
             is_blocked,
             may_be_older: self
                 .armed_at
                 .is_some_and(|armed| request.at.saturating_sub(armed) <= LONGEST_SLEEP + SLACK),
         });
         wait.tries += 1;
+        wait.first_sleeps += u32::from(FIRST_SLEEP.contains(&request.at.saturating_sub(wait.last)));
         wait.before_last = wait.last;
         wait.last = request.at;
         wait.thread = request.thread;
@@ -233,11 +237,14 @@ impl OpenWait {
 
     // If its last try was the first of another wait, which the first sleep of the handler shows: that part stays.
     fn split_off_at(&mut self, at: Duration) -> Option<EndedWait> {
+        // A client that asks each millisecond, as some builds of SQLite do, waits on.
+        let is_steady = self.is_blocked || self.first_sleeps > 1;
         let gap = at.saturating_sub(self.last);
-        if self.is_upgrade || self.is_blocked || self.tries < FEW_TRIES || !FIRST_SLEEP.contains(&gap) {
+        if self.is_upgrade || is_steady || self.tries < FEW_TRIES || !FIRST_SLEEP.contains(&gap) {
             return None;
         }
-        let next = Self { tries: 1, may_be_older: false, from: self.last, before_last: self.last, ..*self };
+        let (from, before_last) = (self.last, self.last);
+        let next = Self { tries: 1, first_sleeps: 0, may_be_older: false, from, before_last, ..*self };
         let mut before = std::mem::replace(self, next);
         before.tries -= 1;
         before.last = before.before_last;

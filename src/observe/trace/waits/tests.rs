@@ -115,6 +115,27 @@ fn the_first_sleep_of_the_handler_begins_another_wait() {
     assert_eq!(ended[0].to.saturating_sub(ended[0].from), Duration::from_millis(50));
 }
 
+#[test]
+fn a_client_that_asks_each_millisecond_waits_once() {
+    let ends = |gaps: &[u64]| {
+        let mut requests =
+            vec![(HOLDER, RequestKind::Exclusive, 120, 0), (VICTIM, RequestKind::Shared, 124, 990)];
+        let mut at = 1_000;
+        for gap in gaps {
+            requests.push((VICTIM, REFUSED, 120, at));
+            at += gap;
+        }
+        waits(&requests).iter().map(|it| it.tries).collect::<Vec<_>>()
+    };
+    assert_eq!(ends(&[1_060; 300]), [300]);
+    // On a busy machine it is late now and then.
+    let late: Vec<u64> = (0..300).map(|number| if number % 7 == 5 { 6_000 } else { 1_060 }).collect();
+    assert_eq!(ends(&late), [300]);
+    // SQLite's own handler, and the same again after 20 ms.
+    let handler = [1_060, 2_060, 5_060, 10_060, 20_000];
+    assert_eq!(ends(&[handler, handler].concat()), [5, 5]);
+}
+
 /// The index may be recreated right after that, and then the trace begins again.
 #[test]
 fn a_wait_ends_with_the_last_connection_of_its_process() {
