@@ -133,7 +133,9 @@ mod tests {
         assert_eq!(trace(proc.path(), &mounts), closed, "there is no folder for instances");
         fs::create_dir(at.join("instances")).expect("a folder");
         assert_eq!(trace(proc.path(), &mounts), TraceAccess::WithoutEvents { at: at.clone() });
-        EVENTS.iter().for_each(|event| fs::create_dir_all(at.join(event)).expect("a folder"));
+        for event in EVENTS {
+            fs::create_dir_all(at.join(event)).expect("a folder");
+        }
         assert_eq!(trace(proc.path(), &mounts), TraceAccess::Usable { at });
     }
 

@@ -149,11 +149,10 @@ impl fmt::Display for CheckReport {
             writeln!(f, "not seen: {}: {}", text::clean(what), text::clean(why))?;
         }
         let has_reader = self.databases.iter().any(CheckedDatabase::has_old_reader);
-        let missed = match has_reader {
-            true => {
-                "what the reader does meanwhile is unknown, and a lock that is held now and then can be missed"
-            }
-            false => "a lock that is held now and then can be missed",
+        let missed = if has_reader {
+            "what the reader does meanwhile is unknown, and a lock that is held now and then can be missed"
+        } else {
+            "a lock that is held now and then can be missed"
         };
         match self.sampled_ms {
             None => {

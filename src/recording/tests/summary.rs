@@ -57,8 +57,13 @@ fn a_hold_from_before_the_recording_makes_it_no_longer() {
     let summary = RecordingSummary::new(&recording, stamp(-3600.0).at, stamp(3600.0).at, &[], Redaction::On)
         .expect("readable");
     let database = &summary.databases[0];
-    let rounded = [summary.watched_ms(), database.held_ms, database.longest[0].held_ms].map(|ms| format!("{ms:.0}"));
-    assert_eq!(rounded, ["10000", "3000", "362000"], "a hold has its whole length, and counts since the start");
+    let rounded =
+        [summary.watched_ms(), database.held_ms, database.longest[0].held_ms].map(|ms| format!("{ms:.0}"));
+    assert_eq!(
+        rounded,
+        ["10000", "3000", "362000"],
+        "a hold has its whole length, and counts since the start"
+    );
 }
 
 #[test]
