@@ -22,7 +22,6 @@ const DOCUMENTS: &[&str] = &[
     "docs/findings.md",
     "docs/how-it-works.md",
     "docs/installing.md",
-    "docs/installing.md",
     "docs/limits.md",
     "docs/recording.md",
     "docs/search.md",

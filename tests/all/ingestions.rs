@@ -116,7 +116,7 @@ fn every_failed_file_has_its_reason_and_those_left_out_are_counted() {
 #[test]
 fn the_reason_of_a_failure_takes_the_lines_that_are_left() {
     let why = "the database stayed locked for 30 s: 9064 (importer) held the write lock all the time, and none of its \
-               files was taken in";
+               files was ingested";
     let mut database = contended();
     database.ingestions = vec![past("20260115T090000Z-70000", "failed", "2026-01-15T09:00:00Z", json!(why))];
     let mut stage = Stage::new(look(vec![database]), (80, 24));

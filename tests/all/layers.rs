@@ -110,7 +110,7 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
     (
         &["console/screen_map.rs"],
         &["app::", "App", "dialogs", "view", "widgets"],
-        "whoever draws says what lies where",
+        "drawing reports to it what lies where",
     ),
     (&["ingest", "ingest.rs"], &["act::", "report::"], "an ingestion knows no console"),
     (&["observe", "observe.rs"], &["diagnose::", "ingest::"], "data flows one way"),
