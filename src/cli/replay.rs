@@ -15,10 +15,10 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct ReplayArgs {
     /// The folder of the recordings, or a file of it [default: `recordings` in waltop's state folder].
-    #[arg(value_name = "DIR|FILE")]
+    #[arg(value_name = "DIR|FILE", conflicts_with = "dir")]
     recording: Option<PathBuf>,
     /// The folder of the recordings, as with the other commands.
-    #[arg(long, value_name = "DIR", conflicts_with = "recording")]
+    #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// The moment to begin at: 03:12:07, "2026-11-30 03:12:07" or "10 min ago", seen from the end of the recording
     /// [default: its end].
