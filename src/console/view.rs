@@ -14,6 +14,7 @@ use super::{
     widgets::{framed, theme::Theme},
 };
 use crate::{
+    diagnose::doctor::SMALLEST_TERMINAL,
     keymap::{Action, Panel},
     snapshot::Database,
     text,
@@ -46,12 +47,11 @@ mod timeline;
 
 use layout::ScreenLayout;
 
-/// The minimum size for the panels, in columns and rows.
-pub const SMALLEST: (u16, u16) = (60, 16);
 /// Draws the whole screen; returns what it shows of the text over the panels, and where what lies.
 pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
     let area = frame.area();
-    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+    let (columns, rows) = SMALLEST_TERMINAL;
+    if area.width < columns || area.height < rows {
         too_small(frame, area);
         return DrawnFrame::default();
     }
@@ -165,7 +165,7 @@ fn scrolled(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, mut lines: 
 }
 
 fn too_small(frame: &mut Frame, area: Rect) {
-    let (width, height) = SMALLEST;
+    let (width, height) = SMALLEST_TERMINAL;
     let text = format!("waltop wants {width}x{height}, this is {}x{}", area.width, area.height);
     frame.render_widget(Paragraph::new(text), area);
 }

@@ -14,7 +14,7 @@ mod text;
 /// From which share of the watches of inotify in use on there are too few.
 const FEW_WATCHES: f64 = 0.9;
 /// The smallest terminal that the console draws on: columns and rows.
-const SMALLEST: (u16, u16) = (60, 16);
+pub const SMALLEST_TERMINAL: (u16, u16) = (60, 16);
 
 /// What a row of the report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
@@ -239,7 +239,8 @@ fn limits(subject: DoctorSubject, facts: &MachineFacts) -> Vec<LimitKind> {
         DoctorSubject::StateFolder => one(facts.state.refused.is_some(), NoStateFolder),
         DoctorSubject::Terminal => {
             let it = &facts.terminal;
-            let is_small = it.size.is_some_and(|size| size.0 < SMALLEST.0 || size.1 < SMALLEST.1);
+            let (columns, rows) = SMALLEST_TERMINAL;
+            let is_small = it.size.is_some_and(|size| size.0 < columns || size.1 < rows);
             let on_terminal = it.size.is_some();
             [
                 one(is_small, SmallTerminal),

@@ -10,7 +10,10 @@ use rustix::{
     process::geteuid,
 };
 
-use super::proc::{self, mounts::MountTable};
+use super::{
+    proc::{self, mounts::MountTable},
+    trace::EVENTS,
+};
 use crate::{
     bounded,
     snapshot::{
@@ -23,8 +26,6 @@ use crate::{
 const SETTING: usize = 4 << 10;
 /// The maximum size of the list of file systems.
 const FILE_SYSTEMS: usize = 64 << 10;
-/// The events without which a trace shows no lock request.
-const EVENTS: [&str; 2] = ["events/filelock/posix_lock_inode", "events/filelock/locks_remove_posix"];
 
 /// The facts of this machine; `databases` are paths of files. The settings and the terminal are not read.
 pub fn machine(places: &Places, databases: Vec<PathBuf>) -> MachineFacts {
@@ -78,7 +79,7 @@ fn trace(proc: &Path, mounts: &MountTable) -> TraceAccess {
     if is_read_only || may(&at.join("instances"), Access::WRITE_OK | Access::EXEC_OK).is_err() {
         return TraceAccess::Closed { at, is_read_only };
     }
-    let has_events = EVENTS.iter().all(|event| at.join(event).is_dir());
+    let has_events = EVENTS.iter().all(|event| at.join("events").join(event).is_dir());
     if has_events { TraceAccess::Usable { at } } else { TraceAccess::WithoutEvents { at } }
 }
 
@@ -134,7 +135,7 @@ mod tests {
         fs::create_dir(at.join("instances")).expect("a folder");
         assert_eq!(trace(proc.path(), &mounts), TraceAccess::WithoutEvents { at: at.clone() });
         for event in EVENTS {
-            fs::create_dir_all(at.join(event)).expect("a folder");
+            fs::create_dir_all(at.join("events").join(event)).expect("a folder");
         }
         assert_eq!(trace(proc.path(), &mounts), TraceAccess::Usable { at });
     }

@@ -33,6 +33,7 @@ use instances::TraceInstances;
 use traced::TracedDatabase;
 use wait_log::WaitLog;
 
+pub use tracefs::EVENTS;
 pub use waits::SLEEPS_MS as HANDLER_SLEEPS_MS;
 
 /// Time between two readings: each costs as much as some 30 requests.

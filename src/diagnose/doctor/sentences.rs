@@ -1,6 +1,6 @@
 //! What `waltop doctor` says of each subject and limit.
 
-use super::{DoctorLimit, DoctorSubject, LimitKind, missing_capabilities};
+use super::{DoctorLimit, DoctorSubject, LimitKind, SMALLEST_TERMINAL, missing_capabilities};
 use crate::{
     snapshot::{DatabasePlace, MachineFacts, ProcessSight, SystemCallAccess, TraceAccess},
     text, units,
@@ -247,6 +247,8 @@ fn trace_words(kind: LimitKind, facts: &MachineFacts) -> Words {
 }
 
 fn own_words(kind: LimitKind, facts: &MachineFacts) -> Words {
+    let (columns, rows) = SMALLEST_TERMINAL;
+    let of_console = format!("the console, which needs {columns}×{rows}");
     let (costs, advice, command) = match kind {
         LimitKind::BadSettings => {
             ("every command that reads the settings refuses to start", Some("correct the file"), None)
@@ -256,7 +258,7 @@ fn own_words(kind: LimitKind, facts: &MachineFacts) -> Words {
             Some("name a folder of your own"),
             Some("export XDG_STATE_HOME=$(mktemp -d)"),
         ),
-        LimitKind::SmallTerminal => ("the console, which needs 60×16", Some("enlarge the window"), None),
+        LimitKind::SmallTerminal => (of_console.as_str(), Some("enlarge the window"), None),
         LimitKind::NoColours => {
             let is_dumb = facts.terminal.term.as_deref() == Some("dumb");
             let command = if is_dumb { "export TERM=xterm-256color" } else { "unset NO_COLOR" };

@@ -90,7 +90,7 @@ impl ProcessFolder {
     }
 
     fn system_calls(&self) -> SystemCallAccess {
-        match bounded::read_text(&self.0.join("syscall"), FIGURES) {
+        match self.syscall_text() {
             Ok(_) => SystemCallAccess::Readable,
             Err(error) if is_denied(&error) => SystemCallAccess::Denied,
             Err(_) => SystemCallAccess::Unknown,

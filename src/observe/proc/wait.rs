@@ -3,6 +3,7 @@
 
 use std::{
     fs::{self, File},
+    io,
     os::unix::fs::FileExt,
     path::Path,
 };
@@ -79,10 +80,11 @@ impl ProcessFolder {
     }
 
     fn syscall(&self) -> SyscallState {
+        self.syscall_text().ok().and_then(|text| syscall(&text)).unwrap_or(SyscallState::Hidden)
+    }
+
+    pub(super) fn syscall_text(&self) -> io::Result<String> {
         bounded::read_record(&self.0.join("syscall"), FIGURES)
-            .ok()
-            .and_then(|text| syscall(&text))
-            .unwrap_or(SyscallState::Hidden)
     }
 
     /// The descriptors in the array of `count` entries of `poll(2)` at `address`; `None` if its memory is hidden.

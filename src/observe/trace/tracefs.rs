@@ -20,8 +20,8 @@ const MOST_NAMES: u32 = 16;
 /// Kilobytes of the buffer of each processor: 1,410 without this setting. With it there is room for some 4,000 requests,
 /// those of 600 write transactions.
 const BUFFER_KB: &str = "512";
-/// The events, by their files below `events`.
-const EVENTS: [&str; 2] = ["filelock/posix_lock_inode", "filelock/locks_remove_posix"];
+/// The events that show the lock requests, by their files below `events`.
+pub const EVENTS: [&str; 2] = ["filelock/posix_lock_inode", "filelock/locks_remove_posix"];
 /// The maximum size of a small file of tracefs.
 const SMALL: usize = 64 << 10;
 /// How much one round reads from the buffer.
