@@ -58,10 +58,23 @@ pub enum DoctorState {
     Unknown,
 }
 
-/// What limits waltop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LimitKind {
+macro_rules! limit_kinds {
+    ($($(#[$attribute:meta])* $kind:ident,)*) => {
+        /// What limits waltop.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum LimitKind {
+            $($(#[$attribute])* $kind,)*
+        }
+
+        impl LimitKind {
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$kind),*];
+        }
+    };
+}
+
+limit_kinds! {
     /// Processes of other users hide their files.
     OtherUsers,
     /// `/proc` does not list the processes, or could not be read in time.

@@ -2,15 +2,15 @@
 
 use super::{Lines, compare};
 use crate::diagnose::doctor::{
-    DoctorReport,
-    tests::{KINDS, facts_with, open},
+    DoctorReport, LimitKind,
+    tests::{facts_with, open},
 };
 
 #[test]
 fn the_report_on_a_machine_says_what_is_in_its_file() {
     let mut lines = Lines::default();
     lines.add("nothing hidden", &DoctorReport::new(&open()));
-    for &kind in KINDS {
+    for &kind in LimitKind::ALL {
         let report = DoctorReport::new(&facts_with(kind));
         let check = report.checks.iter().find(|it| it.limits.iter().any(|limit| limit.kind == kind));
         lines.add(&format!("{kind:?}"), check.expect("a row with the limit"));

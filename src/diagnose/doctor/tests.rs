@@ -5,36 +5,6 @@ use crate::snapshot::{
 
 use super::*;
 
-/// Each kind of limit.
-pub(crate) const KINDS: &[LimitKind] = &[
-    LimitKind::OtherUsers,
-    LimitKind::UnreadProcesses,
-    LimitKind::HiddenProcesses,
-    LimitKind::NoLockTable,
-    LimitKind::PidNamespace,
-    LimitKind::UserNamespace,
-    LimitKind::MountNamespace,
-    LimitKind::HiddenSystemCalls,
-    LimitKind::NoTrace,
-    LimitKind::TraceNotMounted,
-    LimitKind::TraceClosed,
-    LimitKind::TraceReadOnly,
-    LimitKind::TraceElsewhere,
-    LimitKind::UnreadInotify,
-    LimitKind::FewInotifyInstances,
-    LimitKind::FewInotifyWatches,
-    LimitKind::NetworkFilesystem,
-    LimitKind::SharedFilesystem,
-    LimitKind::ProgramFilesystem,
-    LimitKind::UnknownFilesystem,
-    LimitKind::ReadOnlyFilesystem,
-    LimitKind::BadSettings,
-    LimitKind::NoStateFolder,
-    LimitKind::SmallTerminal,
-    LimitKind::NoColours,
-    LimitKind::AsciiOnly,
-];
-
 /// A machine on which root sees everything.
 pub(crate) fn open() -> MachineFacts {
     MachineFacts {
@@ -146,7 +116,7 @@ fn a_machine_that_hides_nothing_has_no_limit() {
 
 #[test]
 fn each_limit_is_found_alone_and_decides_the_exit_code() {
-    for &kind in KINDS {
+    for &kind in LimitKind::ALL {
         let facts = facts_with(kind);
         let wanted = match kind {
             // The kernel's trace has the PIDs of the host.
