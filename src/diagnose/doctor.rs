@@ -97,7 +97,7 @@ limit_kinds! {
     TraceReadOnly,
     /// The kernel's trace is that of the host: it names other PIDs than a PID namespace, and a user namespace cannot open it.
     TraceElsewhere,
-    /// The limits of inotify cannot be read.
+    /// The limits of inotify cannot be read, or not all watches were counted.
     UnreadInotify,
     FewInotifyInstances,
     FewInotifyWatches,
@@ -305,6 +305,8 @@ fn inotify(facts: &MachineFacts) -> Vec<LimitKind> {
     #[expect(clippy::cast_precision_loss, reason = "a share")]
     if it.watches as f64 >= watches as f64 * FEW_WATCHES {
         limits.push(LimitKind::FewInotifyWatches);
+    } else if it.is_cut {
+        limits.push(LimitKind::UnreadInotify);
     }
     limits
 }

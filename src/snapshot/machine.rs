@@ -114,6 +114,8 @@ pub struct InotifyUse {
     /// Instances and watches of the processes that show their descriptors.
     pub instances: u64,
     pub watches: u64,
+    /// Whether there are more watches than were counted.
+    pub is_cut: bool,
 }
 
 /// Where a database is.

@@ -113,9 +113,10 @@ fn inotify(facts: &MachineFacts) -> String {
         return "the limits below /proc/sys cannot be read".to_owned();
     };
     format!(
-        "{} of {} instances and {} of {} watches in use by this user",
+        "{} of {} instances and {}{} of {} watches in use by this user",
         units::count(it.instances),
         units::count(instances),
+        if it.is_cut { "at least " } else { "" },
         units::count(it.watches),
         units::count(watches)
     )
@@ -322,7 +323,9 @@ fn inotify_words(kind: LimitKind, facts: &MachineFacts) -> Words {
         LimitKind::FewInotifyWatches => ("max_user_watches", facts.inotify.max_watches),
         _ => {
             let costs = "no fact; whether inotify has room left is not known".to_owned();
-            return (costs, Some("run waltop where /proc/sys is readable"), None);
+            let is_cut = facts.inotify.is_cut && facts.inotify.max_watches.is_some();
+            let advice = if is_cut { "run waltop again" } else { "run waltop where /proc/sys is readable" };
+            return (costs, Some(advice), None);
         }
     };
     let more = max.unwrap_or_default().saturating_mul(4).max(128);

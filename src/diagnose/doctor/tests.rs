@@ -27,6 +27,7 @@ pub(crate) fn open() -> MachineFacts {
             max_watches: Some(65_536),
             instances: 3,
             watches: 40,
+            is_cut: false,
         },
         databases: vec![on("ext4", false)],
         settings: SettingsState {

@@ -1,7 +1,8 @@
 //! How much of the processes a `/proc` shows: which hide their name or their descriptors, and what inotify has in use.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Read},
     os::unix::ffi::OsStrExt,
     path::Path,
     time::{Duration, Instant},
@@ -11,7 +12,7 @@ use rustix::process::geteuid;
 
 use super::{Descriptor, FIGURES, ProcessFolder, pids};
 use crate::{
-    bounded,
+    bounded::{self, ReadLimits},
     snapshot::{InotifyUse, ProcessSight, SystemCallAccess},
 };
 
@@ -21,8 +22,8 @@ const WITHIN: Duration = Duration::from_secs(2);
 const MOST_DESCRIPTORS: usize = 1 << 14;
 /// How many processes of this user are asked for their system call.
 const MOST_ASKED: usize = 32;
-/// The maximum size of the `fdinfo` of an inotify instance, which has a line for each watch.
-const WATCHES: usize = 16 << 20;
+/// The maximum size of the `fdinfo` of an inotify instance: two million watches, each a line of some 120 bytes.
+const WATCHES: u64 = 256 << 20;
 
 /// What the processes in the `/proc` at `proc` show, and what those of this user have of inotify; `None` if they cannot
 /// be listed.
@@ -34,7 +35,7 @@ pub fn sight(proc: &Path) -> Option<(ProcessSight, InotifyUse)> {
     let until = Instant::now() + WITHIN;
     for pid in pids(proc).ok()? {
         if Instant::now() > until {
-            sight.is_whole = false;
+            (sight.is_whole, inotify.is_cut) = (false, true);
             break;
         }
         let process = ProcessFolder::of(proc, pid);
@@ -54,7 +55,7 @@ pub fn sight(proc: &Path) -> Option<(ProcessSight, InotifyUse)> {
             continue;
         }
         for descriptor in &descriptors {
-            add_instance(&mut inotify, &process, descriptor);
+            add_instance(&mut inotify, &process, descriptor, until);
         }
         // A single process may hide its own from everybody.
         let is_tried = asked < MOST_ASKED && sight.system_calls != SystemCallAccess::Readable;
@@ -110,14 +111,31 @@ fn limits(proc: &Path) -> InotifyUse {
     }
 }
 
-fn add_instance(inotify: &mut InotifyUse, process: &ProcessFolder, descriptor: &Descriptor) {
+fn add_instance(inotify: &mut InotifyUse, process: &ProcessFolder, descriptor: &Descriptor, until: Instant) {
     if descriptor.target().unwrap_or_default().as_os_str().as_bytes() != b"anon_inode:inotify" {
         return;
     }
     inotify.instances += 1;
-    let info = process.0.join("fdinfo").join(descriptor.number());
-    let text = bounded::read_text(&info, WATCHES).unwrap_or_default();
-    inotify.watches += text.lines().filter(|line| line.starts_with("inotify ")).count() as u64;
+    let limits = ReadLimits { bytes: WATCHES, time: until.saturating_duration_since(Instant::now()) };
+    let info = File::open(process.0.join("fdinfo").join(descriptor.number()));
+    match info.and_then(|source| watches(source, limits)) {
+        Ok((count, is_cut)) => {
+            inotify.watches += count;
+            inotify.is_cut |= is_cut;
+        }
+        // One that was closed meanwhile has none.
+        Err(error) => inotify.is_cut |= is_denied(&error),
+    }
+}
+
+/// The watches in the `fdinfo` of an instance, and whether it has more.
+fn watches(source: impl Read, limits: ReadLimits) -> io::Result<(u64, bool)> {
+    let mut count = 0;
+    let reading = bounded::each_line(source, limits, |line| {
+        count += u64::from(line.starts_with(b"inotify "));
+        true
+    })?;
+    Ok((count, reading.cut.is_some()))
 }
 
 #[cfg(test)]
@@ -147,9 +165,28 @@ mod tests {
             ..ProcessSight::default()
         };
         assert_eq!(sight_of, wanted);
-        let wanted = InotifyUse { max_instances: Some(128), max_watches: None, instances: 1, watches: 2 };
+        let wanted = InotifyUse {
+            max_instances: Some(128),
+            max_watches: None,
+            instances: 1,
+            watches: 2,
+            is_cut: false,
+        };
         assert_eq!(inotify, wanted);
         assert_eq!(sight(&proc.path().join("none")), None);
+    }
+
+    #[test]
+    fn watches_that_are_too_many_to_read_are_counted_as_far_as_they_were_read() {
+        const LINES: usize = 20_000;
+        let info = format!("pos:\t0\n{}", "inotify wd:1 ino:5 sdev:8 mask:fce\n".repeat(LINES));
+        let counted = |bytes| {
+            let limits = ReadLimits { bytes, time: Duration::from_hours(1) };
+            watches(info.as_bytes(), limits).expect("readable")
+        };
+        assert_eq!(counted(WATCHES), (LINES as u64, false));
+        let (count, is_cut) = counted(info.len() as u64 / 2);
+        assert!(is_cut && (LINES as u64 / 2..LINES as u64).contains(&count), "{count}");
     }
 
     #[test]
