@@ -223,8 +223,8 @@ fn missing_capabilities(facts: &MachineFacts) -> Vec<&'static str> {
 
 fn limits(subject: DoctorSubject, facts: &MachineFacts) -> Vec<LimitKind> {
     use LimitKind::{
-        AsciiOnly, BadSettings, HiddenProcesses, HiddenSystemCalls, MountNamespace, NoColours, NoLockTable,
-        NoStateFolder, OtherUsers, PidNamespace, SmallTerminal, UnreadProcesses, UserNamespace,
+        AsciiOnly, BadSettings, OtherUsers, HiddenProcesses, HiddenSystemCalls, MountNamespace, NoColours,
+        NoLockTable, NoStateFolder, PidNamespace, SmallTerminal, UnreadProcesses, UserNamespace,
     };
     let one = |is_there: bool, kind: LimitKind| if is_there { vec![kind] } else { Vec::new() };
     match subject {

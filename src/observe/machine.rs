@@ -37,6 +37,7 @@ pub fn machine(places: &Places, databases: Vec<PathBuf>) -> MachineFacts {
         uid: geteuid().as_raw(),
         capabilities: proc::capabilities(proc),
         proc: proc::mounts::proc_mount(proc),
+        is_sysctl_read_only: is_read_only(&proc.join("sys")),
         processes,
         lock_table_error: bounded::read(&proc.join("locks"), 1).err().map(|error| error.to_string()),
         namespaces: namespaces(proc),

@@ -12,6 +12,9 @@ pub struct MachineFacts {
     /// The effective capabilities, a bit for each (`capabilities(7)`); `None` if the kernel does not report them.
     pub capabilities: Option<u64>,
     pub proc: ProcMount,
+    /// Whether the settings of the kernel cannot be written: a container often mounts `/proc/sys` for reading only, and
+    /// the rest of `/proc` not.
+    pub is_sysctl_read_only: bool,
     /// `None` if `/proc` lists no processes.
     pub processes: Option<ProcessSight>,
     /// Why the lock table cannot be read; `None` if it can.
@@ -32,7 +35,7 @@ pub struct MachineFacts {
 pub struct ProcMount {
     /// The option `hidepid` as the kernel prints it: a number, or `noaccess`, `invisible`, `ptraceable`. `None` without.
     pub hidepid: Option<String>,
-    /// Whether nothing below it can be written, settings of the kernel included.
+    /// Whether it is mounted for reading only.
     pub is_read_only: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use super::{DoctorLimit, DoctorSubject, LimitKind, SMALLEST_TERMINAL, missing_capabilities};
 use crate::{
-    snapshot::{DatabasePlace, MachineFacts, ProcessSight, SystemCallAccess, TraceAccess},
+    snapshot::{DatabasePlace, MachineFacts, ProcessSight, SYS_PTRACE, SystemCallAccess, TraceAccess},
     text, units,
 };
 
@@ -61,6 +61,8 @@ fn processes(sight: &ProcessSight, facts: &MachineFacts) -> String {
     }
     if facts.proc.is_read_only {
         parts.push("it is read-only, and waltop writes nothing there".to_owned());
+    } else if facts.is_sysctl_read_only {
+        parts.push("/proc/sys is read-only".to_owned());
     }
     parts.join("; ")
 }
@@ -158,13 +160,14 @@ type Words = (String, Option<&'static str>, Option<String>);
 const AS_ROOT: &str = "run waltop as root";
 const WITH_CAPABILITIES: &str =
     "run waltop as root, or with these two capabilities as the unit waltop-record.service does";
+const GIVE_ROOT: &str = "give root its capabilities";
 
 fn words(kind: LimitKind, facts: &MachineFacts, database: Option<&DatabasePlace>) -> Words {
     match kind {
         LimitKind::OtherUsers => other_users(facts),
+        LimitKind::HiddenProcesses => hidden_processes(facts),
         LimitKind::HiddenSystemCalls => system_call_words(facts),
         LimitKind::UnreadProcesses
-        | LimitKind::HiddenProcesses
         | LimitKind::NoLockTable
         | LimitKind::PidNamespace
         | LimitKind::UserNamespace
@@ -195,11 +198,6 @@ fn process_words(kind: LimitKind) -> Words {
         LimitKind::UnreadProcesses => {
             ("which processes have a database open, and what they do", "run waltop again", None)
         }
-        LimitKind::HiddenProcesses => (
-            "processes of other users: they show as locks of a process that is not visible from here",
-            "run waltop as root, or mount /proc without hidepid",
-            Some("sudo mount -o remount,hidepid=0 /proc"),
-        ),
         LimitKind::NoLockTable => (
             "of a lock that several processes hold, all holders but the first",
             "run waltop where /proc is mounted without subset=pid",
@@ -284,9 +282,32 @@ fn other_users(facts: &MachineFacts) -> Words {
     if missing.is_empty() {
         return (costs, Some("run waltop outside of this user namespace or security module"), None);
     }
+    (costs, Some(GIVE_ROOT), Some(container_with(&missing)))
+}
+
+fn container_with(capabilities: &[&str]) -> String {
     let named: Vec<String> =
-        missing.iter().map(|name| format!("--cap-add {}", name.trim_start_matches("CAP_"))).collect();
-    (costs, Some("give root its capabilities"), Some(format!("docker run {} …", named.join(" "))))
+        capabilities.iter().map(|name| format!("--cap-add {}", name.trim_start_matches("CAP_"))).collect();
+    format!("docker run {} …", named.join(" "))
+}
+
+/// Whether this is root in a container that may not see what the processes of other users do.
+fn is_root_without_ptrace(facts: &MachineFacts) -> bool {
+    facts.uid == 0 && facts.has_capability(SYS_PTRACE) == Some(false)
+}
+
+fn hidden_processes(facts: &MachineFacts) -> Words {
+    let costs =
+        "processes of other users: they show as locks of a process that is not visible from here".to_owned();
+    if is_root_without_ptrace(facts) {
+        return (costs, Some(GIVE_ROOT), Some(container_with(&["CAP_SYS_PTRACE"])));
+    }
+    let advice = if facts.uid == 0 {
+        "mount /proc without hidepid"
+    } else {
+        "run waltop as root, or mount /proc without hidepid"
+    };
+    (costs, Some(advice), Some(as_root("mount -o remount,hidepid=0 /proc", facts)))
 }
 
 fn system_call_words(facts: &MachineFacts) -> Words {
@@ -296,28 +317,26 @@ fn system_call_words(facts: &MachineFacts) -> Words {
             .to_owned();
     match facts.yama {
         Some(3..) => (costs, Some("ptrace_scope 3 stays until the machine starts again"), None),
-        Some(1 | 2) => {
-            let command = "sudo sysctl kernel.yama.ptrace_scope=0".to_owned();
-            (
-                costs,
-                Some(where_to_set(
-                    facts,
-                    "run waltop as root, or let the processes of a user see each other",
-                )),
-                Some(command),
-            )
+        _ if is_root_without_ptrace(facts) => {
+            (costs, Some(GIVE_ROOT), Some(container_with(&["CAP_SYS_PTRACE"])))
         }
         _ if facts.uid == 0 => {
             (costs, Some("run waltop outside of the security module that hides them"), None)
+        }
+        Some(1 | 2) => {
+            let advice = "run waltop as root, or let the processes of a user see each other";
+            let command = as_root("sysctl kernel.yama.ptrace_scope=0", facts);
+            (costs, Some(where_to_set(facts, advice)), Some(command))
         }
         _ => (costs, Some(AS_ROOT), Some("sudo waltop".to_owned())),
     }
 }
 
 fn inotify_words(kind: LimitKind, facts: &MachineFacts) -> Words {
-    let costs = "changes of files as they happen: waltop watch looks at its folders again after a while, and the end \
+    let costs =
+        "changes of files as they happen: waltop watch reads its folders again after a while, and the end \
                  of a hold is sampled"
-        .to_owned();
+            .to_owned();
     let (name, max) = match kind {
         LimitKind::FewInotifyInstances => ("max_user_instances", facts.inotify.max_instances),
         LimitKind::FewInotifyWatches => ("max_user_watches", facts.inotify.max_watches),
@@ -329,13 +348,13 @@ fn inotify_words(kind: LimitKind, facts: &MachineFacts) -> Words {
         }
     };
     let more = max.unwrap_or_default().saturating_mul(4).max(128);
-    let command = format!("sudo sysctl fs.inotify.{name}={more}");
+    let command = as_root(&format!("sysctl fs.inotify.{name}={more}"), facts);
     (costs, Some(where_to_set(facts, "allow more")), Some(command))
 }
 
-/// Settings of the kernel are files below `/proc`.
+/// Settings of the kernel are files below `/proc/sys`.
 fn where_to_set(facts: &MachineFacts, advice: &'static str) -> &'static str {
-    if facts.proc.is_read_only { "on the host, since /proc is read-only here" } else { advice }
+    if facts.is_sysctl_read_only { "on the host, since /proc/sys is read-only here" } else { advice }
 }
 
 fn place_words(kind: LimitKind, facts: &MachineFacts, database: Option<&DatabasePlace>) -> Words {

@@ -11,6 +11,7 @@ pub(crate) fn open() -> MachineFacts {
         uid: 0,
         capabilities: Some(0x1ff_ffff_ffff),
         proc: ProcMount::default(),
+        is_sysctl_read_only: false,
         processes: Some(ProcessSight {
             listed: 80,
             has_first: true,
@@ -70,12 +71,16 @@ pub(crate) fn facts_with(kind: LimitKind) -> MachineFacts {
         LimitKind::HiddenProcesses => {
             (sight.listed, sight.has_first) = (4, false);
             facts.proc.hidepid = Some("invisible".to_owned());
+            (facts.uid, facts.capabilities) = (1000, Some(0));
         }
         LimitKind::NoLockTable => facts.lock_table_error = Some("No such file or directory".to_owned()),
         LimitKind::PidNamespace | LimitKind::TraceElsewhere => facts.namespaces.has_own_pids = true,
         LimitKind::UserNamespace => facts.namespaces.has_own_users = true,
         LimitKind::MountNamespace => facts.namespaces.has_own_mounts = Some(true),
-        LimitKind::HiddenSystemCalls => sight.system_calls = SystemCallAccess::Denied,
+        LimitKind::HiddenSystemCalls => {
+            (facts.uid, facts.capabilities) = (1000, Some(0));
+            sight.system_calls = SystemCallAccess::Denied;
+        }
         LimitKind::NoTrace => facts.trace = TraceAccess::WithoutEvents { at: at() },
         LimitKind::TraceNotMounted => facts.trace = TraceAccess::NotMounted,
         LimitKind::TraceClosed => facts.trace = TraceAccess::Closed { at: at(), is_read_only: false },
@@ -191,16 +196,46 @@ fn the_command_is_one_that_this_user_can_give_here() {
     assert!(command(&facts).1.starts_with("mount "));
     facts.uid = 1000;
     assert!(command(&facts).1.starts_with("sudo mount "));
-    // The settings of the kernel are below /proc.
+    // A container mounts /proc/sys for reading only, and /proc not.
     let mut facts = facts_with(LimitKind::FewInotifyWatches);
-    assert!(!command(&facts).0.contains("host") && command(&facts).1.ends_with("max_user_watches=262144"));
     facts.proc.is_read_only = true;
+    assert!(!command(&facts).0.contains("host"));
+    assert_eq!(command(&facts).1, "sysctl fs.inotify.max_user_watches=262144");
+    facts.uid = 1000;
+    assert!(command(&facts).1.starts_with("sudo sysctl "));
+    (facts.proc.is_read_only, facts.is_sysctl_read_only) = (false, true);
     assert!(command(&facts).0.contains("on the host"));
-    // Root without capabilities, and root with all of them whom a namespace or a module stops.
+    // Root without capabilities, and root with all of them that a namespace or a module stops.
     let mut facts = facts_with(LimitKind::OtherUsers);
     assert_eq!(command(&facts).1, "sudo waltop");
     facts.uid = 0;
     assert_eq!(command(&facts).1, "docker run --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH …");
     facts.capabilities = open().capabilities;
     assert_eq!(command(&facts).1, "");
+    let with_ptrace = "docker run --cap-add SYS_PTRACE …";
+    for (kind, of_user, of_root) in [
+        (LimitKind::HiddenSystemCalls, "sudo sysctl kernel.yama.ptrace_scope=0", ""),
+        (
+            LimitKind::HiddenProcesses,
+            "sudo mount -o remount,hidepid=0 /proc",
+            "mount -o remount,hidepid=0 /proc",
+        ),
+    ] {
+        let mut facts = facts_with(kind);
+        assert_eq!(command(&facts).1, of_user);
+        facts.uid = 0;
+        assert_eq!(command(&facts).1, with_ptrace);
+        facts.capabilities = open().capabilities;
+        assert_eq!(command(&facts).1, of_root);
+        assert!(!command(&facts).0.contains("as root"), "{kind:?}");
+    }
+}
+
+#[test]
+fn watches_that_were_not_all_counted_are_too_many_or_unknown() {
+    let mut facts = open();
+    facts.inotify.is_cut = true;
+    assert_eq!(kinds(&facts), [LimitKind::UnreadInotify]);
+    facts.inotify.watches = 60_000;
+    assert_eq!(kinds(&facts), [LimitKind::FewInotifyWatches]);
 }

@@ -57,7 +57,7 @@ pub fn sight(proc: &Path) -> Option<(ProcessSight, InotifyUse)> {
         for descriptor in &descriptors {
             add_instance(&mut inotify, &process, descriptor, until);
         }
-        // A single process may hide its own from everybody.
+        // A single process may hide its own from all others.
         let is_tried = asked < MOST_ASKED && sight.system_calls != SystemCallAccess::Readable;
         if Some(pid) != this && is_tried {
             asked += 1;
@@ -145,7 +145,7 @@ mod tests {
     use super::{super::fake::FakeProc, *};
 
     #[test]
-    fn processes_threads_of_the_kernel_and_the_use_of_inotify_are_told_apart() {
+    fn processes_threads_of_the_kernel_and_the_use_of_inotify_are_distinguished() {
         let proc = FakeProc::new();
         let own = geteuid().as_raw();
         proc.process(1).process(70).stat(2, 'S', 0x0020_0000, 1);

@@ -187,6 +187,16 @@ fn a_read_only_proc_limits_nothing_but_the_settings_of_the_kernel() {
 }
 
 #[test]
+fn a_container_that_may_not_set_the_kernel_is_recognized() {
+    let home = Home::new();
+    let script = "mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys";
+    let Some(namespace) = Namespace::new("a read-only /proc/sys", script, &home.folder()) else { return };
+    let here = |report: &Report| report.row("processes")["here"].as_str().expect("text").to_owned();
+    let inside = here(&doctor(&home, &namespace.launcher(), Path::new(WALTOP)));
+    assert!(inside.ends_with("/proc/sys is read-only"), "{inside}");
+}
+
+#[test]
 fn a_read_only_mount_and_a_file_system_of_a_program_are_named() {
     let home = Home::with_wal();
     let script = "mkdir ro; cp notes.db ro/; mount --bind ro ro; mount -o remount,bind,ro ro";
