@@ -75,8 +75,8 @@ macro_rules! limit_kinds {
 }
 
 limit_kinds! {
-    /// Processes of other users hide their files.
-    OtherUsers,
+    /// Processes hide their files: those of other users, and those of this user that the kernel protects from it.
+    HiddenFiles,
     /// `/proc` does not list the processes, or could not be read in time.
     UnreadProcesses,
     /// The option `hidepid` hides processes of other users.
@@ -214,7 +214,7 @@ impl LimitKind {
     }
 }
 
-/// The capabilities, by number and name, that waltop has not, of those that show the processes of other users.
+/// The names of the capabilities that waltop has not, of those that show the processes of other users.
 fn missing_capabilities(facts: &MachineFacts) -> Vec<&'static str> {
     let needed = [(SYS_PTRACE, "CAP_SYS_PTRACE"), (DAC_READ_SEARCH, "CAP_DAC_READ_SEARCH")];
     let is_missing = |number| facts.has_capability(number) == Some(false);
@@ -223,12 +223,12 @@ fn missing_capabilities(facts: &MachineFacts) -> Vec<&'static str> {
 
 fn limits(subject: DoctorSubject, facts: &MachineFacts) -> Vec<LimitKind> {
     use LimitKind::{
-        AsciiOnly, BadSettings, OtherUsers, HiddenProcesses, HiddenSystemCalls, MountNamespace, NoColours,
+        AsciiOnly, BadSettings, HiddenFiles, HiddenProcesses, HiddenSystemCalls, MountNamespace, NoColours,
         NoLockTable, NoStateFolder, PidNamespace, SmallTerminal, UnreadProcesses, UserNamespace,
     };
     let one = |is_there: bool, kind: LimitKind| if is_there { vec![kind] } else { Vec::new() };
     match subject {
-        DoctorSubject::User => one(facts.processes.as_ref().is_some_and(|it| it.closed > 0), OtherUsers),
+        DoctorSubject::User => one(facts.processes.as_ref().is_some_and(|it| it.closed > 0), HiddenFiles),
         DoctorSubject::Processes => match &facts.processes {
             Some(sight) if !sight.is_whole => vec![UnreadProcesses],
             Some(sight) => one(!sight.has_first || sight.nameless > 0, HiddenProcesses),

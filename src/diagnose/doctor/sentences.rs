@@ -164,7 +164,7 @@ const GIVE_ROOT: &str = "give root its capabilities";
 
 fn words(kind: LimitKind, facts: &MachineFacts, database: Option<&DatabasePlace>) -> Words {
     match kind {
-        LimitKind::OtherUsers => other_users(facts),
+        LimitKind::HiddenFiles => hidden_files(facts),
         LimitKind::HiddenProcesses => hidden_processes(facts),
         LimitKind::HiddenSystemCalls => system_call_words(facts),
         LimitKind::UnreadProcesses
@@ -268,7 +268,7 @@ fn own_words(kind: LimitKind, facts: &MachineFacts) -> Words {
     (costs.to_owned(), advice, command.map(str::to_owned))
 }
 
-fn other_users(facts: &MachineFacts) -> Words {
+fn hidden_files(facts: &MachineFacts) -> Words {
     let (closed, listed) = facts.processes.as_ref().map_or((0, 0), |it| (it.closed, it.listed));
     let costs = format!(
         "of {} of {} processes: which files they have open, which program they run, and what they wait for",

@@ -64,7 +64,7 @@ pub(crate) fn facts_with(kind: LimitKind) -> MachineFacts {
     let at = || "/sys/kernel/tracing".into();
     let sight = facts.processes.as_mut().expect("there");
     match kind {
-        LimitKind::OtherUsers => {
+        LimitKind::HiddenFiles => {
             (facts.uid, facts.capabilities, sight.closed) = (1000, Some(0), 60);
         }
         LimitKind::UnreadProcesses => sight.is_whole = false,
@@ -206,7 +206,7 @@ fn the_command_is_one_that_this_user_can_give_here() {
     (facts.proc.is_read_only, facts.is_sysctl_read_only) = (false, true);
     assert!(command(&facts).0.contains("on the host"));
     // Root without capabilities, and root with all of them that a namespace or a module stops.
-    let mut facts = facts_with(LimitKind::OtherUsers);
+    let mut facts = facts_with(LimitKind::HiddenFiles);
     assert_eq!(command(&facts).1, "sudo waltop");
     facts.uid = 0;
     assert_eq!(command(&facts).1, "docker run --cap-add SYS_PTRACE --cap-add DAC_READ_SEARCH …");
