@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use self::{
     json::JsonTrace,
+    names::DatabaseNames,
     protobuf::ProtobufTrace,
     tracks::{DATABASES, ProcessNumbers, TrackNumber, TrackNumbers},
 };
@@ -23,6 +24,7 @@ use super::{
 use crate::{history::SampledLock, snapshot::Finding};
 
 mod json;
+mod names;
 mod protobuf;
 mod tracks;
 
@@ -66,7 +68,7 @@ pub enum ExportError {
 
 /// A format of traces. Each call writes one event.
 trait TraceFormat {
-    /// Everything that follows is at `from` or later.
+    /// The exported time begins at `from`. A slice that goes on there begins earlier.
     fn begin(&mut self, from: Timestamp) -> io::Result<()>;
     fn process(&mut self, number: u64, name: &str) -> io::Result<()>;
     fn track(&mut self, track: TrackNumber, name: &str) -> io::Result<()>;
@@ -124,10 +126,11 @@ impl PerfettoExport {
     }
 
     fn write_as(&self, format: &mut dyn TraceFormat, recording: &Recording) -> Result<u64, ExportError> {
-        let mut trace = TraceWriter::new(format);
+        let mut trace = TraceWriter::new(format, recording.databases());
         trace.begin(self.from)?;
         let (mut reader, mut done) = (SpanReader::new(self.redaction), Vec::new());
         let is_wanted = |span: &Span| span.overlaps(self.from, self.to);
+        let is_in = |line: &LogLine| (self.from..=self.to).contains(&line.at);
         recording.for_each(self.from, self.to, |frame| {
             for line in frame.events() {
                 reader.add(&line, &mut |span| done.push(span));
@@ -135,7 +138,8 @@ impl PerfettoExport {
                     trace.span(&span)?;
                 }
             }
-            for line in frame.logs() {
+            // A frame has lines of a whole minute.
+            for line in frame.logs().filter(is_in) {
                 trace.log(&line)?;
             }
             Ok::<_, ExportError>(())
@@ -152,13 +156,15 @@ impl PerfettoExport {
 struct TraceWriter<'a> {
     format: &'a mut dyn TraceFormat,
     events: u64,
+    databases: DatabaseNames,
     processes: ProcessNumbers,
     tracks: TrackNumbers,
 }
 
 impl<'a> TraceWriter<'a> {
-    fn new(format: &'a mut dyn TraceFormat) -> Self {
-        Self { format, events: 0, processes: ProcessNumbers::default(), tracks: TrackNumbers::default() }
+    fn new(format: &'a mut dyn TraceFormat, databases: &[String]) -> Self {
+        let (processes, tracks) = (ProcessNumbers::default(), TrackNumbers::default());
+        Self { format, events: 0, databases: DatabaseNames::of(databases), processes, tracks }
     }
 
     fn begin(&mut self, from: Timestamp) -> io::Result<()> {
@@ -169,7 +175,7 @@ impl<'a> TraceWriter<'a> {
 
     fn log(&mut self, line: &LogLine) -> io::Result<()> {
         for database in &line.snapshot.databases {
-            let name = database.path.file_name().unwrap_or_default().to_string_lossy();
+            let name = self.databases.name(&database.path.to_string_lossy());
             let bytes = database.files.wal.as_ref().map(|file| file.bytes);
             let pending = database.wal.as_ref().and_then(|wal| wal.pending).map(u64::from);
             let counters = [
@@ -186,7 +192,8 @@ impl<'a> TraceWriter<'a> {
     }
 
     fn span(&mut self, span: &Span) -> io::Result<()> {
-        let database = span.database.as_deref().map_or("all", |path| path.rsplit('/').next().unwrap_or(path));
+        let database =
+            span.database.as_deref().map_or_else(|| "all".to_owned(), |it| self.databases.name(it));
         let (track, name) = match &span.kind {
             SpanKind::Hold(SampledLock::Write) => ("write lock", "write".to_owned()),
             SpanKind::Hold(SampledLock::Checkpoint) => ("checkpoint lock", "checkpoint".to_owned()),
@@ -196,7 +203,7 @@ impl<'a> TraceWriter<'a> {
             SpanKind::MayWait => ("may wait", "may wait".to_owned()),
             SpanKind::Pin => ("pins", "keeps frames".to_owned()),
             SpanKind::Gap(reason) => ("gaps", format!("not watched: {reason}")),
-            SpanKind::Finding(finding) => return self.finding(span, database, finding),
+            SpanKind::Finding(finding) => return self.finding(span, &database, finding),
         };
         let process = self.process(span.who.as_ref())?;
         let began = span.began.as_microsecond();

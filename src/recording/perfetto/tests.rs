@@ -143,6 +143,54 @@ fn both_formats_have_the_same_slices_counters_and_instants_and_no_overlaps_on_a_
     }
 }
 
+/// A trace of the time from one second to another.
+fn exported_between(recording: &Recording, from: i64, to: i64) -> ReadTrace {
+    let (redaction, format, mut bytes) = (Redaction::On, PerfettoFormat::Json, Vec::new());
+    let export = PerfettoExport { from: second(from), to: second(to), redaction, format };
+    export.write(recording, &mut bytes).expect("exported");
+    json_trace(&bytes).0
+}
+
+fn sample(paths: &[&str]) -> RecordingEvent {
+    let database = |path: &&str| {
+        let mut database = fixture::pinned();
+        database.path = path.into();
+        database
+    };
+    let snapshot = fixture::snapshot(paths.iter().map(database).collect());
+    RecordingEvent::Snapshot { snapshot: Box::new(snapshot) }
+}
+
+#[test]
+fn counters_have_no_values_outside_of_the_exported_time() {
+    let seconds = [1, 5, 9];
+    let (_dir, recording) =
+        tests::recorded(seconds.map(|at| (f64::from(at), sample(&["/x.db"]))).into_iter().collect());
+    let times = |from, to| {
+        let counters = exported_between(&recording, from, to).counters;
+        counters.into_iter().map(|(_, at, _)| at).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(times(0, 20), seconds.map(|at| second(at.into()).as_microsecond()).into());
+    assert_eq!(times(4, 6), [second(5).as_microsecond()].into());
+}
+
+#[test]
+fn two_databases_with_one_file_name_have_counters_and_tracks_of_their_own() {
+    let names = |paths: &[&str]| {
+        let (_dir, recording) = tests::recorded(vec![(1.0, sample(paths)), (9.0, RecordingEvent::Ended)]);
+        let read = exported_between(&recording, 0, 20);
+        let of =
+            |name: &str| name.rsplit_once(": ").map_or(String::new(), |(database, _)| database.to_owned());
+        let counters = read.counters.iter().map(|(name, ..)| of(name)).collect::<BTreeSet<_>>();
+        let tracks = read.slices.iter().map(|slice| of(&slice.track)).collect::<BTreeSet<_>>();
+        assert_eq!(counters, tracks);
+        counters.into_iter().collect::<Vec<_>>()
+    };
+    let [first, second] =
+        [names(&["/a/notes.db"]), names(&["/a/notes.db", "/b/notes.db"])].map(|it| it.join(" "));
+    assert_eq!((first.as_str(), second.as_str()), ("notes.db", "notes.db b/notes.db"));
+}
+
 #[test]
 fn the_ending_of_the_file_names_the_format() {
     for (file, format) in [
