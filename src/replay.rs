@@ -104,11 +104,21 @@ impl Replay {
         at: Option<Timestamp>,
         speed: f64,
     ) -> Result<(Self, ReplayOutput), ReplayError> {
+        Self::start_by(recording, at, speed, Timestamp::now)
+    }
+
+    // The same by another clock.
+    fn start_by(
+        recording: Recording,
+        at: Option<Timestamp>,
+        speed: f64,
+        now: fn() -> Timestamp,
+    ) -> Result<(Self, ReplayOutput), ReplayError> {
         let (commands, inbox) = crossbeam_channel::unbounded();
         let (publish, samples) = watch::channel(None);
         let (outbox, timelines) = mpsc::unbounded_channel();
         let cursor = RecordingCursor::new(recording, at)?;
-        let player = Player::new(cursor, speed, publish, outbox);
+        let player = Player::new(cursor, speed, now, publish, outbox);
         let done = threads::start_watched("waltop-player", move || player.run(&inbox))?;
         Ok((Self { commands: Some(commands), done }, ReplayOutput { samples, timelines }))
     }

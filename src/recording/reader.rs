@@ -1,6 +1,7 @@
 //! Reads recordings: a folder of segments with its open minute, or one file.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
@@ -28,6 +29,8 @@ pub struct Recording {
     mark: GrowthMark,
     /// The segments, the oldest first.
     segments: Vec<PathBuf>,
+    /// The numbers of those that have been removed since it was opened.
+    removed: BTreeSet<usize>,
     open: Option<OpenFrame>,
     /// The paths of the databases that were recorded last.
     databases: Vec<String>,
@@ -203,7 +206,8 @@ impl Recording {
         if header.format.major > FormatVersion::CURRENT.major {
             return Err(RecordingError::Newer(header.format));
         }
-        Ok(Self { folder, mark, segments, open, databases: header.databases })
+        let removed = BTreeSet::new();
+        Ok(Self { folder, mark, segments, removed, open, databases: header.databases })
     }
 
     /// The time of its first line, and of its last.
@@ -235,31 +239,12 @@ impl Recording {
     ///
     /// A segment cannot be read.
     pub fn places(&self) -> Result<Vec<FramePlace>, RecordingError> {
-        self.places_from(0, 0)
+        places_from(&self.segments, self.open.as_ref(), (0, 0))
     }
 
-    // Those from `position` in the segment `first` on.
-    fn places_from(&self, first: usize, position: usize) -> Result<Vec<FramePlace>, RecordingError> {
-        let (mut places, mut last_seq) = (Vec::new(), 0);
-        for (number, path) in self.segments.iter().enumerate().skip(first) {
-            let Some(segment) = open(path)? else { continue };
-            let skipped = if number == first { position } else { 0 };
-            for (position, index) in segment.frames().enumerate() {
-                last_seq = last_seq.max(index.last_seq);
-                if position >= skipped {
-                    let [first_at, last_at] = [index.first_at, index.last_at]
-                        .map(|at| Timestamp::from_microsecond(at).unwrap_or_default());
-                    places.push(FramePlace { segment: Some((number, position)), first_at, last_at });
-                }
-            }
-        }
-        let open = self.open.as_ref().map(|open| open.lines).filter(|lines| lines.first_seq > last_seq);
-        places.extend(open.map(|lines| FramePlace {
-            segment: None,
-            first_at: lines.first_at,
-            last_at: lines.last_at,
-        }));
-        Ok(places)
+    /// Whether the frame at `place` has not been removed as too old.
+    pub fn has(&self, place: &FramePlace) -> bool {
+        place.segment.is_none_or(|(number, _)| !self.removed.contains(&number))
     }
 
     /// What `work` makes of the frame at `place`; `None` if it is damaged, or was removed meanwhile.
@@ -273,7 +258,8 @@ impl Recording {
         work: impl FnOnce(&RecordedFrame) -> T,
     ) -> Result<Option<T>, RecordingError> {
         let Some((number, position)) = place.segment else {
-            return Ok(self.open.as_ref().map(|open| work(&open.frame)));
+            let Some(open) = &self.open else { return Ok(None) };
+            return Ok(Some(work(understood(&open.frame)?)));
         };
         let segment = self.segments.get(number).map(|path| open(path)).transpose()?.flatten();
         let Some(frame) = segment.and_then(|it| it.lines(position).ok()).and_then(RecordedFrame::of) else {
@@ -316,6 +302,34 @@ impl Recording {
         let overlaps = lines.first_at <= to && lines.last_at >= from;
         if lines.first_seq > last_seq && overlaps { work(understood(frame)?) } else { Ok(()) }
     }
+}
+
+// Where the frames of `segments` and the open minute are, from the segment `first` and the position in it on.
+fn places_from(
+    segments: &[PathBuf],
+    open_minute: Option<&OpenFrame>,
+    (first, skipped): (usize, usize),
+) -> Result<Vec<FramePlace>, RecordingError> {
+    let (mut places, mut last_seq) = (Vec::new(), 0);
+    for (number, path) in segments.iter().enumerate().skip(first) {
+        let Some(segment) = open(path)? else { continue };
+        let skipped = if number == first { skipped } else { 0 };
+        for (position, index) in segment.frames().enumerate() {
+            last_seq = last_seq.max(index.last_seq);
+            if position >= skipped {
+                let [first_at, last_at] = [index.first_at, index.last_at]
+                    .map(|at| Timestamp::from_microsecond(at).unwrap_or_default());
+                places.push(FramePlace { segment: Some((number, position)), first_at, last_at });
+            }
+        }
+    }
+    let lines = open_minute.map(|open| open.lines).filter(|lines| lines.first_seq > last_seq);
+    places.extend(lines.map(|lines| FramePlace {
+        segment: None,
+        first_at: lines.first_at,
+        last_at: lines.last_at,
+    }));
+    Ok(places)
 }
 
 // The lines of a file of lines; `None` if it is a segment.

@@ -1,11 +1,13 @@
 //! Where a replay is in its recording: at a snapshot, or in a time after it that was not watched.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{cmp::Ordering, collections::VecDeque, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    recording::{FramePlace, LONGEST_SILENCE, Recording, RecordingError, RecordingEvent, UnwatchedTime},
+    recording::{
+        FramePlace, LONGEST_SILENCE, Recording, RecordingError, RecordingEvent, Stamp, UnwatchedTime,
+    },
     snapshot::Severity,
 };
 
@@ -46,7 +48,7 @@ impl RecordingCursor {
     /// It cannot be read.
     pub fn new(recording: Recording, at: Option<Timestamp>) -> Result<Self, RecordingError> {
         let places = recording.places()?;
-        let span = span_of(&places);
+        let span = span_of(&recording, &places);
         let (kept, place, at_end, unwatched) = (VecDeque::new(), None, span.1, None);
         let mut cursor = Self { recording, places, span, kept, place, at: at_end, unwatched };
         cursor.go_to(at.unwrap_or(at_end));
@@ -61,7 +63,7 @@ impl RecordingCursor {
     pub fn follow(&mut self) -> Result<bool, RecordingError> {
         let Some(changed) = self.recording.follow(&mut self.places)? else { return Ok(false) };
         self.kept.retain(|(number, _)| *number < changed);
-        self.span = span_of(&self.places);
+        self.span = span_of(&self.recording, &self.places);
         // What was the end may have a time behind it now that was not watched.
         self.unwatched = self.why_unwatched();
         Ok(true)
@@ -195,32 +197,46 @@ impl RecordingCursor {
         }
     }
 
-    /// The beginning of the next warning or error, or of the one before. `is_wanted` is asked between two frames.
-    pub fn finding(&self, is_later: bool, mut is_wanted: impl FnMut() -> bool) -> Option<Timestamp> {
-        let at = self.at;
-        let is_there = |place: &&FramePlace| if is_later { place.last_at > at } else { place.first_at < at };
-        let mut places: Vec<_> = self.places.iter().filter(is_there).collect();
-        if !is_later {
-            places.reverse();
-        }
-        for place in places {
+    /// Goes to the beginning of the next warning or error, or of the one before, in the order in which they were recorded.
+    /// `is_wanted` is asked between two frames. Returns whether there is one.
+    pub fn go_to_finding(&mut self, is_later: bool, mut is_wanted: impl FnMut() -> bool) -> bool {
+        let (frame, index) = self.place.map_or((0, None), |place| (place.frame, Some(place.index)));
+        let here = self.frame(frame);
+        let wanted = if is_later { Ordering::Greater } else { Ordering::Less };
+        let now = (index, self.at);
+        let is_beyond = |stamp: &Stamp| (here.last_since_boot(stamp.boot_ms), stamp.at).cmp(&now) == wanted;
+        let there = 0..self.places.len();
+        let numbers: Vec<_> =
+            if is_later { there.skip(frame).collect() } else { there.take(frame + 1).rev().collect() };
+        for number in numbers {
             if !is_wanted() {
-                return None;
+                return false;
             }
-            let found = self.recording.at(place, |frame| {
-                let severe = frame.findings().filter(|line| match &line.event {
+            let found = self.recording.at(&self.places[number], |recorded| {
+                let severe = recorded.findings().filter(|line| match &line.event {
                     RecordingEvent::FindingOn { finding } => finding.severity > Severity::Info,
                     _ => false,
                 });
-                let mut times = severe.map(|line| line.stamp.at);
-                if is_later { times.find(|it| *it > at) } else { times.rfind(|it| *it < at) }
+                let mut stamps = severe.map(|line| line.stamp).filter(|it| number != frame || is_beyond(it));
+                if is_later { stamps.next() } else { stamps.next_back() }
             });
             // A frame that cannot be read has no finding.
             if let Ok(Some(Some(found))) = found {
-                return Some(found);
+                self.arrive_at(number, found);
+                return true;
             }
         }
-        None
+        false
+    }
+
+    // Shows the time of a line of `frame`. The clock since boot is never set, so it says which sample is before the line.
+    fn arrive_at(&mut self, frame: usize, stamp: Stamp) {
+        let played = self.frame(frame);
+        let sample = played.last_since_boot(stamp.boot_ms);
+        let sample = sample.and_then(|index| Some(SnapshotPlace { frame, index, at: played.at(index)? }));
+        self.place = sample.or_else(|| self.before(SnapshotPlace { frame, index: 0, at: stamp.at }));
+        self.at = stamp.at;
+        self.unwatched = self.why_unwatched();
     }
 
     fn arrive(&mut self, place: SnapshotPlace) {
@@ -344,8 +360,10 @@ impl RecordingCursor {
     }
 }
 
-fn span_of(places: &[FramePlace]) -> (Timestamp, Timestamp) {
-    let first = places.iter().map(|place| place.first_at).min().unwrap_or_default();
-    let last = places.iter().map(|place| place.last_at).max().unwrap_or_default();
+// The time of the frames that are still there.
+fn span_of(recording: &Recording, places: &[FramePlace]) -> (Timestamp, Timestamp) {
+    let there = || places.iter().filter(|place| recording.has(place));
+    let first = there().map(|place| place.first_at).min().unwrap_or_default();
+    let last = there().map(|place| place.last_at).max().unwrap_or_default();
     (first, last)
 }

@@ -47,6 +47,11 @@ impl PlayedFrame {
         self.snapshots.get(index).map(|(head, _)| head.boot_ms)
     }
 
+    /// The index of the last snapshot that was taken `boot_ms` after boot or before.
+    pub fn last_since_boot(&self, boot_ms: f64) -> Option<usize> {
+        self.snapshots.iter().rposition(|(head, _)| head.boot_ms <= boot_ms)
+    }
+
     /// The index of the last snapshot at `at` or before.
     pub fn last_until(&self, at: Timestamp) -> Option<usize> {
         self.snapshots.iter().rposition(|(head, _)| head.at <= at)

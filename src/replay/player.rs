@@ -54,6 +54,8 @@ pub struct Player {
     asked: Option<(usize, TimeWindow)>,
     /// Commands that arrived during a search.
     pending: VecDeque<ReplayCommand>,
+    /// The clock by which a recording counts as still written.
+    now: fn() -> Timestamp,
     shown: Option<(SnapshotPlace, Arc<Sample>)>,
     publish: watch::Sender<Option<Arc<Sample>>>,
     outbox: mpsc::UnboundedSender<ReplayedTimeline>,
@@ -63,13 +65,14 @@ impl Player {
     pub fn new(
         cursor: RecordingCursor,
         speed: f64,
+        now: fn() -> Timestamp,
         publish: watch::Sender<Option<Arc<Sample>>>,
         outbox: mpsc::UnboundedSender<ReplayedTimeline>,
     ) -> Self {
         let base = TimeBase { instant: Instant::now(), at: cursor.span().0 };
         let (playing, asked, shown, in_gap_since) = (None, None, None, None);
         let pending = VecDeque::new();
-        Self { cursor, base, speed, playing, in_gap_since, asked, pending, shown, publish, outbox }
+        Self { cursor, base, speed, playing, in_gap_since, asked, pending, now, shown, publish, outbox }
     }
 
     /// Plays until the sender of commands is gone.
@@ -120,12 +123,10 @@ impl Player {
             }
             ReplayCommand::Finding { is_later } => {
                 self.playing = None;
-                match self.find(is_later, inbox) {
-                    Some(at) => {
-                        follows = false;
-                        self.cursor.go_to(at);
-                    }
-                    None => remark = Some(ReplayRemark::NoOtherFinding),
+                if self.find(is_later, inbox) {
+                    follows = false;
+                } else {
+                    remark = Some(ReplayRemark::NoOtherFinding);
                 }
             }
             ReplayCommand::Play => {
@@ -147,9 +148,9 @@ impl Player {
     }
 
     // Only another movement ends the search.
-    fn find(&mut self, is_later: bool, inbox: &Receiver<ReplayCommand>) -> Option<Timestamp> {
+    fn find(&mut self, is_later: bool, inbox: &Receiver<ReplayCommand>) -> bool {
         let Self { cursor, asked, pending, .. } = self;
-        cursor.finding(is_later, || {
+        cursor.go_to_finding(is_later, || {
             for command in inbox.try_iter() {
                 match command {
                     ReplayCommand::Timeline { index, window } => *asked = Some((index, window)),
@@ -172,10 +173,10 @@ impl Player {
         let passed = playing.since.elapsed().as_secs_f64() * self.speed;
         let passed = SignedDuration::try_from_secs_f64(passed).unwrap_or(SignedDuration::MAX);
         let at = playing.from.checked_add(passed).unwrap_or(Timestamp::MAX);
-        if at >= self.cursor.span().1 {
-            self.follow();
-        }
         self.cursor.advance_to(at);
+        if !self.cursor.has_more() && self.follow() && self.cursor.unwatched().is_none() {
+            self.cursor.advance_to(at);
+        }
         let is_past = self.cursor.at() < at && self.cursor.unwatched().is_none();
         // At the end of what is recorded it waits for more, if there is a recorder.
         if is_past && !self.cursor.has_more() && !self.is_written_now() {
@@ -196,9 +197,10 @@ impl Player {
         self.show(false, None);
     }
 
+    // Whether the sample on the screen, behind which there is none, is a new one.
     fn is_written_now(&self) -> bool {
-        let silence = Timestamp::now().duration_since(self.cursor.span().1);
-        silence.abs() <= LONGEST_SILENCE
+        let newest = self.cursor.place();
+        newest.is_some_and(|newest| (self.now)().duration_since(newest.at).abs() <= LONGEST_SILENCE)
     }
 
     // Publishes the moment.

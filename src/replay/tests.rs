@@ -194,12 +194,13 @@ fn steps_go_from_sample_to_sample_and_stop_in_each_gap_once() {
 #[test]
 fn findings_are_found_in_both_directions_and_an_interrupted_search_finds_none() {
     let (_dir, mut cursor) = cursor(0.0);
-    assert_eq!(cursor.finding(true, || true), Some(at(70.0)));
-    assert_eq!(cursor.finding(true, || false), None);
-    cursor.go_to(at(70.0));
-    assert_eq!((cursor.finding(true, || true), cursor.finding(false, || true)), (None, None));
+    assert_eq!((cursor.go_to_finding(true, || false), cursor.at()), (false, at(0.0)));
+    assert_eq!((cursor.go_to_finding(true, || true), cursor.at()), (true, at(70.0)));
+    for is_later in [true, false] {
+        assert_eq!((cursor.go_to_finding(is_later, || true), cursor.at()), (false, at(70.0)));
+    }
     cursor.go_to(at(290.0));
-    assert_eq!(cursor.finding(false, || true), Some(at(70.0)));
+    assert_eq!((cursor.go_to_finding(false, || true), cursor.at()), (true, at(70.0)));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 
-use super::{FramePlace, OpenFrame, Recording, RecordingError};
+use super::{FramePlace, OpenFrame, Recording, RecordingError, places_from, understood};
 use crate::recording::{open_minute, segment};
 
 /// When the open minute was last written, and its length then. Each line changes it.
@@ -30,33 +30,38 @@ impl Recording {
     ///
     /// # Errors
     ///
-    /// It cannot be read.
+    /// It cannot be read, or a later format has written the open minute. It and `places` then stay as they are.
     pub fn follow(&mut self, places: &mut Vec<FramePlace>) -> Result<Option<usize>, RecordingError> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let mark = GrowthMark::of(folder);
         if mark == self.mark {
             return Ok(None);
         }
-        self.mark = mark;
         let failed = |error| RecordingError::Io { path: folder.clone(), error };
         // The open minute first, as when it is opened.
-        let lines = open_minute::lines(folder).map_err(failed)?;
-        let names = segment::segments(folder).map_err(failed)?;
-        let paths = names.into_iter().map(|name| name.in_folder(folder));
-        // One that was removed meanwhile keeps its number, so that the frames of the others keep theirs.
-        let new: Vec<_> = paths.filter(|path| !self.segments.contains(path)).collect();
-        self.segments.extend(new);
-        self.open = OpenFrame::of(lines);
-        if let Some(open) = &self.open {
-            self.databases.clone_from(&open.frame.header.databases);
+        let open = OpenFrame::of(open_minute::lines(folder).map_err(failed)?);
+        if let Some(open) = &open {
+            understood(&open.frame)?;
         }
+        let names = segment::segments(folder).map_err(failed)?;
+        let listed: Vec<_> = names.into_iter().map(|name| name.in_folder(folder)).collect();
+        // One that was removed meanwhile keeps its number, so that the frames of the others keep theirs.
+        let mut segments = self.segments.clone();
+        segments.extend(listed.iter().filter(|path| !self.segments.contains(path)).cloned());
+        let numbered = segments.iter().enumerate();
+        let removed = numbered.filter(|(_, path)| !listed.contains(path)).map(|(number, _)| number).collect();
         // What was the open minute becomes the next frame of a segment.
         let open_at = places.iter().position(|place| place.segment.is_none());
         let first_changed = open_at.unwrap_or(places.len());
+        let newest = places[..first_changed].last().and_then(|place| place.segment);
+        let next = newest.map_or((0, 0), |(segment, position)| (segment, position + 1));
+        let new = places_from(&segments, open.as_ref(), next)?;
         places.truncate(first_changed);
-        let newest = places.last().and_then(|place| place.segment);
-        let (segment, position) = newest.map_or((0, 0), |(segment, position)| (segment, position + 1));
-        places.extend(self.places_from(segment, position)?);
+        places.extend(new);
+        if let Some(open) = &open {
+            self.databases.clone_from(&open.frame.header.databases);
+        }
+        (self.mark, self.segments, self.removed, self.open) = (mark, segments, removed, open);
         Ok(Some(first_changed))
     }
 }

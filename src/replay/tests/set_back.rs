@@ -4,13 +4,22 @@ use super::*;
 
 /// Two minutes; then the clock is set back to the first minute, and two and a half more follow.
 fn set_back() -> (TempDir, RecordingCursor) {
+    set_back_with(None)
+}
+
+/// The same with a warning that begins so many seconds after boot.
+fn set_back_with(found: Option<u32>) -> (TempDir, RecordingCursor) {
+    let events = |second| {
+        let begins = || RecordingEvent::FindingOn { finding: Box::new(finding()) };
+        (Vec::new(), (found == Some(second)).then(begins).into_iter().collect())
+    };
     let dir = TempDir::new().expect("a folder");
     let (mut writer, _) = RecordingWriter::start(dir.path(), LIMITS).expect("a folder");
     for second in (0..=120).step_by(5) {
-        write(&mut writer, second, at(second.into()));
+        write_with(&mut writer, second, at(second.into()), events(second));
     }
     for second in (125..=215).step_by(5) {
-        write(&mut writer, second, at(f64::from(second) - 65.0));
+        write_with(&mut writer, second, at(f64::from(second) - 65.0), events(second));
     }
     drop(writer);
     let recording = Recording::open(dir.path()).expect("a recording");
@@ -50,6 +59,48 @@ fn playing_stays_in_its_hour_and_goes_back_with_the_clock() {
     assert_eq!((cursor.at(), second(&mut cursor)), (at(60.0), Some(125)), "as far as the clock went back");
     cursor.advance_to(at(500.0));
     assert_eq!((cursor.at(), second(&mut cursor)), (at(150.0), Some(215)), "the end");
+}
+
+#[test]
+fn a_search_for_a_finding_arrives_at_its_moment_and_follows_the_order_of_the_recording() {
+    for found in [90, 155] {
+        let (_dir, mut cursor) = set_back_with(Some(found));
+        let arrived = (at(90.0), Some(u64::from(found)));
+        cursor.go_to(at(20.0));
+        for is_later in [true, false] {
+            assert!(cursor.go_to_finding(is_later, || true), "{found}, {is_later}");
+            assert_eq!((cursor.at(), second(&mut cursor)), arrived, "{found}, {is_later}");
+            assert!(!cursor.go_to_finding(is_later, || true), "there is one");
+            cursor.go_to(at(150.0));
+        }
+        // The moment 120 s after boot is between both, and its time is later than theirs.
+        cursor.go_to(at(120.0));
+        cursor.go_to(at(120.0));
+        assert_eq!(second(&mut cursor), Some(120));
+        assert_eq!(cursor.go_to_finding(true, || true), found == 155);
+        assert!(found == 155 || cursor.go_to_finding(false, || true));
+        assert_eq!((cursor.at(), second(&mut cursor)), arrived, "{found}");
+    }
+}
+
+#[test]
+fn playing_at_the_end_continues_after_the_clock_was_set_back() {
+    let dir = TempDir::new().expect("a folder");
+    let (mut writer, _) = RecordingWriter::start(dir.path(), LIMITS).expect("a folder");
+    for second in (0..=120).step_by(5) {
+        write(&mut writer, second, at(second.into()));
+    }
+    writer.close_minute(at(120.0)).expect("closed");
+    for second in [125, 126] {
+        write(&mut writer, second, at(f64::from(second) - 65.0));
+    }
+    let recording = Recording::open(dir.path()).expect("a recording");
+    let (replay, mut output) =
+        Replay::start_by(recording, Some(at(60.0)), 4.0, || at(65.0)).expect("a player");
+    replay.order(ReplayCommand::Play);
+    shown(&mut output, |moment| moment.is_playing && moment.at == at(61.0));
+    write(&mut writer, 127, at(62.0));
+    shown(&mut output, |moment| moment.is_playing && moment.at == at(62.0));
 }
 
 #[test]
