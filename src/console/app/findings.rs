@@ -20,6 +20,10 @@ const REMEMBERED: usize = 20;
 /// A finding that begins within this time after its end is not new.
 const RECURS: SignedDuration = SignedDuration::from_mins(1);
 
+/// A finding that a recorder has seen begins here within this time after that, if it goes on: some need to be watched
+/// for a while, idleness for 30 s.
+const FOUND_AGAIN: SignedDuration = SignedDuration::from_mins(2);
+
 /// What identifies a finding across samples.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingId {
@@ -82,6 +86,8 @@ pub(super) struct FindingHistory {
     current: BTreeMap<FindingId, CurrentFinding>,
     /// Newest first. A finding that recurs is removed, and its count of resolutions is kept.
     gone: VecDeque<ResolvedFinding>,
+    /// What a recorder has seen and has not begun here yet, and the time until which it may.
+    awaited: Vec<(RecordedFinding, Timestamp)>,
 }
 
 #[derive(Debug)]
@@ -137,6 +143,7 @@ impl FindingHistory {
             };
             self.current.insert(key, CurrentFinding { finding: finding.clone(), since, is_recorded, times });
         }
+        self.take_recorded(taken_at);
         // Each is pushed to the front, so the first kind ends up first.
         let mut ended: Vec<CurrentFinding> = before.into_values().collect();
         ended.sort_by_key(|ended| Reverse(ended.finding.kind));
@@ -151,15 +158,32 @@ impl FindingHistory {
         changes
     }
 
-    /// A recorder has seen the finding earlier. Of several with one kind and process it is not known which one.
-    fn was_recorded(&mut self, recorded: &RecordedFinding) {
-        let is_it = |id: &FindingId| (id.kind, id.pid) == (recorded.kind, recorded.pid);
-        let mut same: Vec<_> = self.current.iter_mut().filter(|(id, _)| is_it(id)).collect();
-        if let [(_, finding)] = &mut same[..]
-            && recorded.since < finding.since
-        {
-            (finding.since, finding.is_recorded) = (recorded.since, true);
+    /// A recorder has seen the finding earlier, at the time of the newest sample, `taken_at`, still.
+    fn was_recorded(&mut self, recorded: RecordedFinding, taken_at: Timestamp) {
+        let has_ended = self
+            .gone
+            .iter()
+            .any(|gone| (gone.finding.kind, gone.finding.pid) == (recorded.kind, recorded.pid));
+        if !has_ended {
+            let until = taken_at.checked_add(FOUND_AGAIN).unwrap_or(taken_at);
+            self.awaited.push((recorded, until));
+            self.take_recorded(taken_at);
         }
+    }
+
+    // Of several current ones with one kind and process it is not known which one was recorded.
+    fn take_recorded(&mut self, taken_at: Timestamp) {
+        let Self { current, awaited, .. } = self;
+        awaited.retain(|(recorded, until)| {
+            let is_it = |id: &FindingId| (id.kind, id.pid) == (recorded.kind, recorded.pid);
+            let mut same: Vec<_> = current.iter_mut().filter(|(id, _)| is_it(id)).collect();
+            if let [(_, finding)] = &mut same[..]
+                && recorded.since < finding.since
+            {
+                (finding.since, finding.is_recorded) = (recorded.since, true);
+            }
+            same.is_empty() && taken_at <= *until
+        });
     }
 
     /// Removes a finding that recurs from the resolved ones and returns how often it was resolved, and when last.
@@ -211,9 +235,10 @@ impl App {
 
     /// Takes since when findings have been there, as a recorder beside the console has seen them.
     pub fn findings_were_recorded(&mut self, recorded: &[RecordedFinding]) {
+        let Some(taken_at) = self.newest.as_ref().map(|sample| sample.snapshot.taken_at) else { return };
         for recorded in recorded {
             if let Some(state) = self.states.get_mut(recorded.index) {
-                state.findings.was_recorded(recorded);
+                state.findings.was_recorded(*recorded, taken_at);
             }
         }
     }
@@ -308,6 +333,34 @@ mod tests {
         followed.follow(&[], at(31));
         let pids: Vec<i32> = outline(&followed).into_iter().map(|(_, pid, _, _)| pid).collect();
         assert_eq!(pids, (11..=30).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn what_a_recorder_has_seen_is_as_old_as_there_if_it_begins_here_soon() {
+        let recorded = RecordedFinding { index: 0, kind: A, pid: Some(1), since: at(1000) };
+        for (began, since) in [(2000, 1000), (2032, 1000), (2120, 1000), (2121, 2121)] {
+            let mut followed = FindingHistory::default();
+            followed.follow(&[finding(A, 2, "")], at(2000));
+            followed.was_recorded(recorded, at(2000));
+            followed.follow(&[finding(A, 1, ""), finding(A, 2, "")], at(began));
+            let begins: Vec<_> = followed.current.values().map(|it| (it.since, it.is_recorded)).collect();
+            assert_eq!(begins, [(at(since), since == 1000), (at(2000), false)], "{began}");
+            // It ends, and comes back as a new one.
+            followed.follow(&[], at(began + 1));
+            followed.follow(&[finding(A, 1, "")], at(began + 2));
+            assert!(followed.current.values().all(|it| it.since == at(began + 2) && !it.is_recorded));
+        }
+    }
+
+    #[test]
+    fn what_has_ended_before_its_record_is_known_is_not_awaited() {
+        let mut followed = FindingHistory::default();
+        followed.follow(&[finding(A, 1, "")], at(2000));
+        followed.follow(&[], at(2001));
+        let recorded = RecordedFinding { index: 0, kind: A, pid: Some(1), since: at(1000) };
+        followed.was_recorded(recorded, at(2001));
+        followed.follow(&[finding(A, 1, "")], at(2002));
+        assert_eq!(followed.current.values().map(|it| it.since).collect::<Vec<_>>(), [at(2002)]);
     }
 
     #[test]
