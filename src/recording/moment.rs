@@ -21,7 +21,7 @@ pub struct PlayedMoment {
     pub is_playing: bool,
     /// Whether it follows the moment that was shown before it, so that what was seen then goes on.
     pub follows: bool,
-    /// What the last command has not done as one may think.
+    /// What the player reports about the last command.
     pub remark: Option<ReplayRemark>,
     /// Recorded seconds in a second.
     pub speed: f64,
@@ -34,8 +34,8 @@ pub struct PlayedMoment {
 pub enum ReplayRemark {
     /// The search for a finding has found none.
     NoOtherFinding,
-    /// The clock was set back, so that the recording has the time more than once. Going to it again leads to the other
-    /// moment.
+    /// The clock was set back, so that the recording has the time more than once. Going to it again leads to the moment
+    /// that was recorded before.
     RepeatedTime,
 }
 

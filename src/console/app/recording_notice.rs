@@ -51,7 +51,7 @@ impl fmt::Display for RecordingNotice {
                 f.write_str("no further warning or error in this direction")
             }
             Self::Remark(ReplayRemark::RepeatedTime) => f.write_str(
-                "the recording has this time twice, since the clock was set back; go to it again for the other one",
+                "the recording has this time more than once, since the clock was set back; go to it again for the one before",
             ),
             Self::NoTime(error) => error.fmt(f),
             Self::NotRecorded { from, to } => write!(f, "the recording reaches from {from} to {to}"),
