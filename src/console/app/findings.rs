@@ -174,7 +174,8 @@ impl FindingHistory {
     // Of several current ones with one kind and process it is not known which one was recorded.
     fn take_recorded(&mut self, taken_at: Timestamp) {
         let Self { current, awaited, .. } = self;
-        awaited.retain(|(recorded, until)| {
+        awaited.retain(|(_, until)| taken_at <= *until);
+        awaited.retain(|(recorded, _)| {
             let is_it = |id: &FindingId| (id.kind, id.pid) == (recorded.kind, recorded.pid);
             let mut same: Vec<_> = current.iter_mut().filter(|(id, _)| is_it(id)).collect();
             if let [(_, finding)] = &mut same[..]
@@ -182,7 +183,7 @@ impl FindingHistory {
             {
                 (finding.since, finding.is_recorded) = (recorded.since, true);
             }
-            same.is_empty() && taken_at <= *until
+            same.is_empty()
         });
     }
 

@@ -188,7 +188,7 @@ fn two_databases_with_one_file_name_have_counters_and_tracks_of_their_own() {
     };
     let [first, second] =
         [names(&["/a/notes.db"]), names(&["/a/notes.db", "/b/notes.db"])].map(|it| it.join(" "));
-    assert_eq!((first.as_str(), second.as_str()), ("notes.db", "notes.db b/notes.db"));
+    assert_eq!((first.as_str(), second.as_str()), ("notes.db", "b/notes.db notes.db"));
 }
 
 #[test]
