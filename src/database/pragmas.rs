@@ -4,7 +4,8 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, types::Value};
@@ -23,6 +24,9 @@ use crate::{
 /// Pragmas that the file keeps, so that every connection returns the same value.
 const KEPT_BY_FILE: [&str; 5] =
     ["journal_mode", "page_size", "auto_vacuum", "user_version", "application_id"];
+
+/// How long a process has the whole file locked before that is its mode, and not its end.
+const LASTING: Duration = Duration::from_secs(1);
 
 /// Why the pragmas were not read. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -102,6 +106,19 @@ pub(super) fn without_a_trace<T>(
     Ok(answers.map_err(say)?)
 }
 
+/// The process that has the whole of `main` locked for [`LASTING`]. A client that closes has it for a moment as well.
+fn lasting_whole_file_holder(main: &Path) -> Option<BlockingProcess> {
+    let now = || whole_file_holder(main, Path::new("/proc"));
+    let (holder, since) = (now()?, Instant::now());
+    while since.elapsed() < LASTING {
+        thread::sleep(LASTING / 20);
+        if now()? != holder {
+            return None;
+        }
+    }
+    Some(holder)
+}
+
 // Opens only the index, to ask the kernel for its locks. All other checks use `stat`.
 fn check_presence(main: &Path, presence: Presence) -> Result<(), PragmaError> {
     let path = || main.to_owned();
@@ -112,7 +129,7 @@ fn check_presence(main: &Path, presence: Presence) -> Result<(), PragmaError> {
         Presence::Clean if sidecars.any() => return Err(PragmaError::Changed { path: path() }),
         // A process has the main file open, but maybe not the index.
         Presence::Live if sidecars.any() && !sidecars.used_by_others().map_err(examine)? => {
-            return Err(match whole_file_holder(main, Path::new("/proc")) {
+            return Err(match lasting_whole_file_holder(main) {
                 Some(holder) => PragmaError::WholeFile { path: path(), holder },
                 None => PragmaError::Leftover { path: path() },
             });

@@ -1,6 +1,6 @@
 //! Asking for pragmas leaves every file as it was found.
 
-use std::{env, fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{env, fs, os::unix::fs::PermissionsExt, path::Path, thread};
 
 use tempfile::TempDir;
 use waltop::{
@@ -67,6 +67,29 @@ fn what_a_crash_left_is_not_touched() {
     assert!(matches!(look(&path, Presence::Live), Err(PragmaError::Leftover { .. })));
     bystander.kill();
     assert_eq!(trace(folder.path()), before);
+}
+
+#[test]
+fn only_a_process_that_keeps_the_whole_file_is_in_exclusive_mode() {
+    let folder = TempDir::new().expect("a folder");
+    let (path, actor) = wal(&folder);
+    actor.close();
+    let exclusive = || {
+        let mut holder = Actor::open(&path);
+        holder.sql("PRAGMA locking_mode = EXCLUSIVE").sql("INSERT INTO host VALUES (2)");
+        holder
+    };
+    let holder = exclusive();
+    assert!(matches!(look(&path, Presence::Live), Err(PragmaError::WholeFile { .. })));
+    holder.close();
+    // One that closes meanwhile has it for its last moments.
+    let holder = exclusive();
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| look(&path, Presence::Live));
+        holder.close();
+        let answer = asked.join().expect("an answer");
+        assert!(!matches!(answer, Err(PragmaError::WholeFile { .. })), "{answer:?}");
+    });
 }
 
 #[test]
