@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::bail;
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::recording_dir::RecordingDir;
 use crate::{
     config::Config,
     console,
@@ -17,9 +18,8 @@ pub struct ReplayArgs {
     /// The folder of the recordings, or a file of it [default: `recordings` in waltop's state folder].
     #[arg(value_name = "DIR|FILE", conflicts_with = "dir")]
     recording: Option<PathBuf>,
-    /// The folder of the recordings, as with the other commands.
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    dir: RecordingDir,
     /// The moment to begin at: 03:12:07, "2026-11-30 03:12:07" or "10 min ago", seen from the end of the recording
     /// [default: its end].
     #[arg(long, value_name = "TIME")]
@@ -33,9 +33,10 @@ pub fn run(args: &ReplayArgs, config: &Config) -> anyhow::Result<u8> {
     if !Replay::SPEEDS.contains(&args.speed) {
         bail!("--speed {} is not from 0.25 to 256: give a number in that range", args.speed);
     }
-    let folder =
-        args.recording.clone().or_else(|| args.dir.clone()).unwrap_or_else(|| config.places.recordings());
-    let recording = Recording::open(&folder)?;
+    let recording = match &args.recording {
+        Some(recording) => Recording::open(recording)?,
+        None => args.dir.open(config)?,
+    };
     let at = args.at.as_ref().map(|text| moment(text, &recording)).transpose()?;
     Ok(console::replay(config, recording, at, args.speed)?)
 }
