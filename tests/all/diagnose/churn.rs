@@ -54,7 +54,17 @@ struct Shell(Child);
 
 impl Shell {
     fn open(database: &Path, arguments: &[&str]) -> Option<Self> {
-        let mut command = Command::new("sqlite3");
+        Self::of(Command::new("sqlite3"), database, arguments)
+    }
+
+    /// At a low priority: it never gets the time between two commits of a busy machine for a whole copy.
+    fn open_slow(database: &Path, arguments: &[&str]) -> Option<Self> {
+        let mut command = Command::new("nice");
+        command.args(["-n", "10", "sqlite3"]);
+        Self::of(command, database, arguments)
+    }
+
+    fn of(mut command: Command, database: &Path, arguments: &[&str]) -> Option<Self> {
         command.arg(database).args(arguments).stdin(Stdio::piped()).stdout(Stdio::null());
         let shell = command.spawn();
         if shell.is_err() {
@@ -80,21 +90,23 @@ fn a_copy_page_by_page_never_ends_beside_commits() {
     let scene = Scene::new("wal");
     let Some(mut writer) = Python::open(&scene.path()) else { return };
     writer.sql("PRAGMA synchronous = OFF").sql("CREATE TABLE big(x)");
-    writer.run("db.executemany('INSERT INTO big VALUES (zeroblob(1000000))', [()] * 8)");
+    writer.run("db.executemany('INSERT INTO big VALUES (zeroblob(1000000))', [()] * 24)");
     let backup = |name: &str| format!(".backup {}", scene.folder.path().join(name).display());
     // The healthy twin is done, and its shell waits for a program that reads its input.
-    let Some(done) = Shell::open(&scene.path(), &[&backup("done.db"), ".shell cat"]) else { return };
+    let is_done = scene.folder.path().join("is-done");
+    let waits = format!(".shell touch {}; cat", is_done.display());
+    let Some(done) = Shell::open(&scene.path(), &[&backup("done.db"), &waits]) else { return };
     // The copy keeps the log from restarting, which is not what is tested.
     let mut watch = scene.watch_with(|config| config.thresholds.large_wal = 1 << 40);
     let read = |database: &Database, pid| database.process(pid).and_then(|it| it.read_bytes);
     eventually("it has read the database once", || {
         let database = look(&mut watch);
         let bytes = database.files.db.as_ref().map_or(0, |file| file.bytes);
-        read(&database, done.pid()).filter(|read| bytes > 1 << 20 && *read >= bytes)
+        read(&database, done.pid()).filter(|read| bytes > 1 << 20 && *read >= bytes && is_done.exists())
     });
     writer.run("import time");
     writer.start("while True: db.execute('UPDATE t SET x = x + 1'); time.sleep(0.002)");
-    let again = Shell::open(&scene.path(), &[&backup("again.db")]).expect("the shell is here");
+    let again = Shell::open_slow(&scene.path(), &[&backup("again.db")]).expect("the shell is here");
     let finding = found(&mut watch, FindingKind::RestartedCopy, Some(again.pid()));
     let copies = look(&mut watch).findings;
     assert!(copies.iter().all(|it| it.kind != FindingKind::RestartedCopy || it.pid == finding.pid));
