@@ -33,6 +33,8 @@ pub struct FolderQuery {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FolderPreview {
     pub typed: String,
+    /// The folder without links and `..`, or as it was asked for if it cannot be resolved.
+    pub folder: PathBuf,
     /// An error says why the folder cannot be ingested.
     pub documents: Result<DocumentCount, String>,
     /// The folders beside which the typed path ends and whose names begin with its last part, sorted.
@@ -44,7 +46,8 @@ pub(super) fn preview(query: FolderQuery, stop: &StopFlag) -> FolderPreview {
     let names = names(&query);
     let ours = with_sidecars(&query.database);
     let documents = discover::count(&query.folder, &ours, stop).map_err(|error| error.to_string());
-    FolderPreview { typed: query.typed, documents, names }
+    let folder = query.folder.canonicalize().unwrap_or(query.folder);
+    FolderPreview { typed: query.typed, folder, documents, names }
 }
 
 fn names(query: &FolderQuery) -> Vec<String> {

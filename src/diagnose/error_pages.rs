@@ -1,7 +1,7 @@
 //! What the errors of SQLite mean (<https://sqlite.org/rescode.html>), and which findings show their cause: one embedded
 //! page for each.
 
-use crate::snapshot::FindingKind;
+use crate::{snapshot::FindingKind, text};
 
 /// The explanation of an error of SQLite.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +59,13 @@ impl ErrorPage {
             let has = |page: &&Self| page.phrases.iter().any(|phrase| phrase.contains(text.as_str()));
             ERROR_PAGES.iter().find(|page| text.len() >= SHORTEST_PART && has(page))
         };
-        found.first().copied().or_else(part)
+        let mistyped = || {
+            let phrases =
+                || ERROR_PAGES.iter().flat_map(|page| page.phrases.iter().map(move |it| (page, *it)));
+            let meant = text::similar(&text, phrases().map(|(_, phrase)| phrase))?;
+            phrases().find(|(_, phrase)| *phrase == meant).map(|(page, _)| page)
+        };
+        found.first().copied().or_else(part).or_else(mistyped)
     }
 
     /// The findings that show its cause: those in the list of its page.
@@ -142,6 +148,8 @@ mod tests {
             ("file is not a database", "SQLITE_NOTADB"),
             ("locked", "SQLITE_BUSY"),
             ("Malformed", "SQLITE_CORRUPT"),
+            ("databse is locked", "SQLITE_BUSY"),
+            ("unable to open datbase", "SQLITE_CANTOPEN"),
         ] {
             assert_eq!(found(text), Some(name), "{text}");
         }

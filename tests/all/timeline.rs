@@ -9,7 +9,7 @@ use std::{
 use insta::assert_snapshot;
 use waltop::{
     act::Effect,
-    console::app::{Overlay, TimelineView},
+    console::app::{Notice, Overlay, TimelineView},
     history::{LockHistory, LockOwner, SampledLock},
     snapshot::LockHolder,
 };
@@ -181,6 +181,25 @@ fn keys_go_from_hold_to_hold_and_act_on_its_process_if_it_is_the_same_one() {
     let mut empty = self::stage(USUAL);
     assert!(pins(&empty.keys("b<Left><Left>x")).is_empty());
     assert!(empty.screen().contains("no hold is selected"), "{}", empty.screen());
+}
+
+#[test]
+fn keys_act_on_the_process_of_a_hold_that_is_too_short_to_be_listed() {
+    let (mut history, start) = (LockHistory::default(), Instant::now());
+    let at = |ms: u64| start + Duration::from_millis(ms);
+    history.sampling_began(start);
+    for (pid, from, length) in [(71_201, 560_000, 5000), (71_168, 590_500, 4)] {
+        history.open(SampledLock::Write, at(from), who(pid, "amalfa"));
+        history.close(SampledLock::Write, at(from + length));
+    }
+    let mut stage = Stage::new(look(vec![contended()]), USUAL);
+    stage.history = Some((history, at(600_000)));
+    let lefts = |count| "<Left>".repeat(count);
+    assert_eq!(pins(&stage.keys(&format!("b{}x", lefts(9)))), [71_168], "{}", stage.screen());
+    let mut free = Stage::new(look(vec![contended()]), USUAL);
+    free.history = stage.history.take();
+    assert!(pins(&free.keys(&format!("b{}x", lefts(8)))).is_empty());
+    assert!(matches!(free.app.notice(), Some(Notice::NoHoldSelected { .. })), "{}", free.screen());
 }
 
 #[test]

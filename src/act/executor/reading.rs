@@ -23,8 +23,8 @@ impl EffectExecutor {
         self.preview.raise();
         let (stop, running) = (StopFlag::default(), Arc::clone(&self.previews));
         self.preview = stop.clone();
-        let typed = query.typed.clone();
-        let refuse = |why: String| FolderPreview { typed, documents: Err(why), names: Vec::new() };
+        let (typed, folder) = (query.typed.clone(), query.folder.clone());
+        let refuse = |why: String| FolderPreview { typed, folder, documents: Err(why), names: Vec::new() };
         if Arc::strong_count(&running) > MOST_RUNNING + 1 {
             let why = "earlier counts have not ended: a file system does not answer".to_owned();
             return self.send(EffectReport::Preview(refuse(why)));

@@ -28,13 +28,16 @@ const FOUND_AGAIN: SignedDuration = SignedDuration::from_mins(2);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FindingId {
     pub kind: FindingKind,
+    /// `None` if it is about no process, or about a subject that processes come and go from.
     pub pid: Option<i32>,
-    /// The subject, for rules that can report several findings without a process: a pidfile, a run.
+    /// The subject, for rules that can report several findings without a process: a pidfile, a run, a library.
     pub subject: Option<String>,
 }
 
 /// The evidence keys that name the subject.
 const SUBJECTS: [&str; 2] = ["pidfile", "run"];
+/// Those of a subject that several processes share: the finding stays the same while they come and go.
+const SHARED_SUBJECTS: [&str; 1] = ["library"];
 
 /// A finding that was resolved.
 #[derive(Debug, Clone, PartialEq)]
@@ -176,9 +179,9 @@ impl FindingHistory {
         let Self { current, awaited, .. } = self;
         awaited.retain(|(_, until)| taken_at <= *until);
         awaited.retain(|(recorded, _)| {
-            let is_it = |id: &FindingId| (id.kind, id.pid) == (recorded.kind, recorded.pid);
-            let mut same: Vec<_> = current.iter_mut().filter(|(id, _)| is_it(id)).collect();
-            if let [(_, finding)] = &mut same[..]
+            let is_it = |it: &Finding| (it.kind, it.pid) == (recorded.kind, recorded.pid);
+            let mut same: Vec<_> = current.values_mut().filter(|it| is_it(&it.finding)).collect();
+            if let [finding] = &mut same[..]
                 && recorded.since < finding.since
             {
                 (finding.since, finding.is_recorded) = (recorded.since, true);
@@ -256,8 +259,13 @@ impl App {
 }
 
 pub(super) fn key(finding: &Finding) -> FindingId {
-    let subject = SUBJECTS.iter().find_map(|name| finding.evidence.get(*name)?.as_str());
-    FindingId { kind: finding.kind, pid: finding.pid, subject: subject.map(str::to_owned) }
+    let named = |names: &[&str]| names.iter().find_map(|name| finding.evidence.get(*name)?.as_str());
+    let shared = named(&SHARED_SUBJECTS);
+    FindingId {
+        kind: finding.kind,
+        pid: finding.pid.filter(|_| shared.is_none()),
+        subject: shared.or_else(|| named(&SUBJECTS)).map(str::to_owned),
+    }
 }
 
 #[cfg(test)]
@@ -301,6 +309,23 @@ mod tests {
         followed.follow(&[dead("/b.pid")], at(10));
         let gone: Vec<_> = followed.gone.iter().map(|gone| gone.finding.message.as_str()).collect();
         assert_eq!(gone, ["/a.pid"]);
+    }
+
+    #[test]
+    fn a_finding_about_a_library_stays_the_same_while_its_processes_come_and_go() {
+        let of = |library: &str, pid| {
+            let mut finding = Finding { pid, ..finding(FindingKind::WalResetBug, 0, library) };
+            finding.evidence.insert("library".to_owned(), library.into());
+            finding
+        };
+        let mut followed = FindingHistory::default();
+        for (second, pid) in [(0, None), (10, Some(7)), (20, Some(8)), (30, None)] {
+            let began = followed.follow(&[of("/a.so", pid), of("/b.so", Some(9))], at(second)).len();
+            assert_eq!(began, if second == 0 { 2 } else { 0 });
+        }
+        followed.follow(&[of("/b.so", Some(9))], at(40));
+        let gone: Vec<_> = followed.gone.iter().map(|gone| gone.finding.message.as_str()).collect();
+        assert_eq!(gone, ["/a.so"]);
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl App {
                 Vec::new()
             }
             Action::Stop | Action::Details if self.hold_process().is_none() => {
-                let notice = match self.selected_hold().map(|hold| &hold.who) {
+                let notice = match self.lock_owner() {
                     Some(LockOwner { pid: Some(pid), name, .. }) => {
                         Notice::HolderGone { who: format!("{pid} ({name})") }
                     }

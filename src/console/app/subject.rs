@@ -77,7 +77,7 @@ impl App {
             DetailsSubject::Process(wanted) => {
                 return database.processes.iter().find(|process| target(process) == Some(*wanted));
             }
-            DetailsSubject::Finding(key) => key.pid?,
+            DetailsSubject::Finding(key) => self.finding_row(key)?.finding().pid?,
             DetailsSubject::Pragma(name) => {
                 self.pragma_lines().iter().find(|line| line.name == name)?.pid()?
             }
@@ -117,7 +117,7 @@ impl App {
             return Some(format!("{} {}", process.pid, process.command_line()));
         }
         if self.timeline().is_some() {
-            let LockOwner { pid, name, .. } = &self.selected_hold()?.who;
+            let LockOwner { pid, name, .. } = self.lock_owner()?;
             let pid = pid.map_or_else(|| "not visible".to_owned(), |pid| pid.to_string());
             let command = self.hold_process().map_or_else(|| name.clone(), Process::command_line);
             return Some(format!("{pid} {command}"));

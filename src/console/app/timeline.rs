@@ -286,9 +286,22 @@ impl App {
         }
     }
 
-    /// The process of the selected hold, if that very process is still there.
+    /// Who had the lock in the selected hold, or else longest in the step under the cursor: short holds are not listed.
+    pub(super) fn lock_owner(&self) -> Option<&LockOwner> {
+        if let Some(hold) = self.selected_hold() {
+            return Some(&hold.who);
+        }
+        let past = self.timeline()?;
+        let held = past.known()?.lanes.iter().filter_map(|lane| {
+            let step = lane.moments.get(past.cursor)?.as_ref()?;
+            Some((lane, step.longest_ms))
+        });
+        held.max_by(|a, b| a.1.total_cmp(&b.1)).map(|(lane, _)| &lane.who)
+    }
+
+    /// The process of that, if that very process is still there.
     pub(super) fn hold_process(&self) -> Option<&Process> {
-        let LockOwner { pid, start_ticks, .. } = &self.selected_hold()?.who;
+        let LockOwner { pid, start_ticks, .. } = self.lock_owner()?;
         let process = self.database()?.process((*pid)?)?;
         (start_ticks.is_some() && process.start_ticks == *start_ticks).then_some(process)
     }

@@ -61,7 +61,7 @@ impl DialogContent for CheckpointDialog {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {why}")));
         }
         if blockers.is_empty() {
-            lines.extend(page.plain("Nobody is in its way at the moment."));
+            lines.extend(page.plain("No process blocks it at the moment."));
         }
         for blocker in blockers {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {}", blocker.why)));

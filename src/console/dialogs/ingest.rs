@@ -13,7 +13,7 @@ use crate::{
         preview::{COUNTING, FolderPreview},
     },
     ingest::BatchSetting,
-    snapshot::{Database, FindingKind, Ingestion},
+    snapshot::{Database, FindingKind, IngestWatcher, Ingestion},
     text, units,
 };
 
@@ -85,6 +85,13 @@ impl IngestDialog {
     pub(in crate::console) fn begun<'a>(&self, databases: &'a [Database]) -> Option<&'a Ingestion> {
         let database = databases.iter().find(|it| it.path == self.database)?;
         running(database).find(|run| !self.running.contains(&run.run))
+    }
+
+    /// The watch of the typed folder, or of one above it.
+    fn watcher<'a>(&self, databases: &'a [Database]) -> Option<&'a IngestWatcher> {
+        let folder = &self.known()?.folder;
+        let database = databases.iter().find(|it| it.path == self.database)?;
+        database.watchers.iter().find(|it| it.folders.iter().any(|watched| folder.starts_with(watched)))
     }
 
     fn known(&self) -> Option<&FolderPreview> {
@@ -198,6 +205,11 @@ impl DialogContent for IngestDialog {
             );
             lines.extend(page.sentence(Level::Warn, &text));
         }
+        if let Some(watcher) = self.watcher(scene.databases) {
+            let text =
+                format!("▲ Process {} watches this folder and takes each change in it already.", watcher.pid);
+            lines.extend(page.sentence(Level::Warn, &text));
+        }
         if let Some(warning) = &self.warning {
             lines.extend(page.sentence(Level::Warn, &format!("▲ {warning}")));
         }
@@ -235,7 +247,13 @@ mod tests {
         let mut dialog = IngestDialog::new(&live(), &[], Path::new("/none"));
         let why = "there is no folder /none; check the path".to_owned();
         let refusal = "cannot read /none: No such file or directory";
-        dialog.previewed(FolderPreview { typed: "/none".to_owned(), documents: Err(why), names: vec![] });
+        let typed = "/none".to_owned();
+        dialog.previewed(FolderPreview {
+            folder: typed.clone().into(),
+            typed,
+            documents: Err(why),
+            names: vec![],
+        });
         let theme = Theme::of(Palette::None);
         let lines =
             |complaint| dialog.contents(DialogPage { theme: &theme, room: 60, height: 20, complaint }).len();

@@ -1,6 +1,6 @@
 //! Asks which signal to send to a process, which stays pinned while the dialog is open.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use crossterm::event::{KeyCode, KeyEvent};
 use log::Level;
@@ -13,8 +13,8 @@ use crate::{
         signal::{SignalTarget, StopSignal},
     },
     console::process_columns,
-    snapshot::{Database, LockHold, Process, ProcessState},
-    text,
+    snapshot::{Database, Finding, FindingKind, LockHold, Process, ProcessState},
+    text, units,
 };
 
 #[derive(Debug, Clone)]
@@ -104,6 +104,7 @@ impl DialogContent for StopDialog {
         let age = process_columns::age(process, scene.now).unwrap_or_else(|| "of unknown age".to_owned());
         let about = format!("process {} of {user}, {}, running for {age}", process.pid, process.state);
         lines.extend(page.sentence(Level::Info, &about));
+        lines.extend(twins(database, process).iter().flat_map(|it| page.sentence(Level::Info, it)));
         for cause in reap::causes(process) {
             lines.extend(page.sentence(Level::Warn, &format!("▲ stale, {}: {cause}", cause.name())));
         }
@@ -164,6 +165,28 @@ pub(super) fn signal_of(key: KeyEvent) -> Option<StopSignal> {
         KeyCode::Char('k' | 'K') => Some(StopSignal::Kill),
         _ => None,
     }
+}
+
+/// How many twins are named.
+const TWINS: usize = 3;
+
+/// The processes that a finding names as twins of `process`, and which of them is older.
+fn twins(database: &Database, process: &Process) -> Vec<String> {
+    let is_about_twins =
+        |it: &&Finding| matches!(it.kind, FindingKind::DuplicateDaemon | FindingKind::StaleDaemon);
+    let named = |finding: &Finding| -> Vec<i32> {
+        let pids = finding.evidence.get("processes").and_then(serde_json::Value::as_array);
+        pids.into_iter().flatten().filter_map(|pid| i32::try_from(pid.as_i64()?).ok()).collect()
+    };
+    let groups = database.findings.iter().filter(is_about_twins).map(named);
+    let pids: BTreeSet<i32> = groups.filter(|pids| pids.contains(&process.pid)).flatten().collect();
+    let others = pids.into_iter().filter(|pid| *pid != process.pid).filter_map(|pid| database.process(pid));
+    let twin = |other: &Process| {
+        let later = other.started_at?.duration_since(process.started_at?).as_millis_f64();
+        let order = if later < 0.0 { "earlier" } else { "later" };
+        Some(format!("Its twin {} started {} {order}.", other.who(), units::duration(later.abs())))
+    };
+    others.filter_map(twin).take(TWINS).collect()
 }
 
 fn consequence(process: &Process, signal: StopSignal) -> String {

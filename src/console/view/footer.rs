@@ -13,6 +13,7 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     console::{
         app::{App, FilterTarget, Mode, Overlay},
+        dialogs::DialogFocus,
         screen_map::{ScreenMap, ScreenTarget},
         widgets::theme::Theme,
     },
@@ -72,6 +73,8 @@ fn overlay_keys(app: &App) -> Option<&'static str> {
                 "Esc leaves"
             } else if dialog.is_typed_into() {
                 "Enter confirms   Tab completes or moves   ↑ ↓ move   Esc leaves"
+            } else if matches!(dialog.focus, DialogFocus::Field(_)) {
+                "← → choose   Enter goes on   Esc leaves"
             } else {
                 "Enter presses   Tab ← → move   Esc leaves"
             })

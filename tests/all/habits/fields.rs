@@ -23,6 +23,7 @@ fn queries(effects: &[Effect]) -> Vec<FolderQuery> {
 fn answer(stage: &mut Stage, typed: &str, documents: Result<DocumentCount, &str>, names: &[&str]) {
     let preview = FolderPreview {
         typed: typed.to_owned(),
+        folder: typed.into(),
         documents: documents.map_err(str::to_owned),
         names: names.iter().map(|name| (*name).to_owned()).collect(),
     };

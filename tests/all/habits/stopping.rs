@@ -1,12 +1,15 @@
 //! The stop dialog: its facts are those of the newest sample, and of the very process that it asks about.
 
+use jiff::SignedDuration;
 use waltop::{
     act::{ActionOutcome, EffectReport, StopResult, reap::StopOutcome, signal::StopSignal},
     console::{
         app::{Message, Notice},
         dialogs::DialogKind,
     },
-    snapshot::{Database, Finding, LockHold, NotIdle, PastMaxAge, StaleVerdict},
+    snapshot::{
+        Database, Finding, FindingKind, LockHold, NotIdle, PastMaxAge, Remedy, Severity, StaleVerdict,
+    },
 };
 
 use super::{pins, stage, target};
@@ -38,6 +41,37 @@ fn the_locks_are_those_of_the_newest_sample() {
     let screen = stage.screen();
     assert!(screen.contains("locks held: read@19031"), "{screen}");
     assert!(screen.contains("it has no open write transaction"), "{screen}");
+}
+
+#[test]
+fn a_process_with_a_twin_says_which_of_them_is_older() {
+    let mut database = contended();
+    let other =
+        database.processes.iter().find(|it| it.pid != HOLDER && it.started_at.is_some()).expect("one");
+    let (twin, started) = (other.pid, other.started_at.expect("a time"));
+    let ms = SignedDuration::from_millis(300);
+    for (start, order) in [(started - ms, "later"), (started + ms, "earlier")] {
+        let holder = database.processes.iter_mut().find(|it| it.pid == HOLDER).expect("it is listed");
+        holder.started_at = Some(start);
+        let mut stage = Stage::new(look(vec![database.clone()]), (120, 40));
+        assert!(!stage.screen().contains("Its twin"), "{}", stage.screen());
+        let mut sample = look(vec![database.clone()]);
+        sample.snapshot.databases[0].findings.push(Finding {
+            kind: FindingKind::DuplicateDaemon,
+            severity: Severity::Info,
+            label: None,
+            pid: Some(HOLDER),
+            message: "they run the same command".to_owned(),
+            evidence: [("processes".to_owned(), vec![HOLDER, twin].into())].into_iter().collect(),
+            remedy: Remedy { action: None, command: None },
+        });
+        stage.look(sample);
+        stage.keys("2/71201<Enter>x");
+        stage.pinned(target(HOLDER));
+        let line = format!("Its twin {twin} (");
+        let screen = stage.screen();
+        assert!(screen.contains(&line) && screen.contains(&format!("started 300 ms {order}")), "{screen}");
+    }
 }
 
 #[test]

@@ -1,8 +1,12 @@
 //! The ingestion panel: what its keys do to a watch.
 
 use waltop::{
-    act::{ConfirmedAction, Effect, signal::StopSignal},
-    console::{app::Notice, dialogs::DialogKind},
+    act::{ConfirmedAction, Effect, EffectReport, preview::FolderPreview, signal::StopSignal},
+    console::{
+        app::{Message, Notice},
+        dialogs::DialogKind,
+    },
+    ingest::discover::DocumentCount,
     snapshot::{Database, IngestWatcher, IngestionState},
 };
 
@@ -110,6 +114,21 @@ fn enter_on_a_watch_shows_its_newest_run_and_its_pid_can_be_copied() {
     );
     stage.keys("<Enter>");
     assert!(stage.app.overlay().is_some(), "{}", stage.screen());
+}
+
+#[test]
+fn the_dialog_that_starts_an_ingestion_names_the_watch_of_the_folder() {
+    for (folder, is_watched) in
+        [("/home/me/notes", true), ("/home/me/notes/a", true), ("/home/me/notes2", false)]
+    {
+        let mut stage = Stage::new(look(vec![watched()]), USUAL);
+        stage.keys("i");
+        let typed = "/home/me/notes".to_owned();
+        let documents = Ok(DocumentCount { files: 1, bytes: 1, is_complete: true });
+        let preview = FolderPreview { typed, folder: folder.into(), documents, names: Vec::new() };
+        stage.update(Message::Report(EffectReport::Preview(preview)));
+        assert_eq!(stage.screen().contains("Process 71555 watches this folder"), is_watched, "{folder}");
+    }
 }
 
 #[test]
