@@ -229,6 +229,10 @@ pub enum DurationError {
 ///
 /// It is something else, or longer than ten years.
 pub fn duration_of(text: &str) -> Result<Duration, DurationError> {
+    // To jiff 03:12:07 is a length of three hours; people write a time of day so.
+    if text.contains(':') {
+        return Err(DurationError::Form);
+    }
     let span: Span = text.parse().map_err(|_| DurationError::Form)?;
     let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| DurationError::Form)?;
     match Duration::try_from(signed) {
@@ -355,7 +359,7 @@ mod tests {
         for long in ["3651d", "90000h", "9000000000s", "5000000000000ms"] {
             assert_eq!(duration_of(long), Err(DurationError::TooLong), "{long}");
         }
-        for nonsense in ["", "0s", "-2s", "two", "5", "1mo", "99999999999999999999s"] {
+        for nonsense in ["", "0s", "-2s", "two", "5", "1mo", "03:12:07", "99999999999999999999s"] {
             assert_eq!(duration_of(nonsense), Err(DurationError::Form), "{nonsense}");
         }
     }

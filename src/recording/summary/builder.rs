@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::{
     super::{
-        line::{RecordedProcess, RecordingEvent, RecordingLine},
+        line::{LogLine, RecordedProcess, RecordingEvent, RecordingLine},
         reader::RecordedFrame,
         redaction::Redaction,
         spans::{Span, SpanKind, SpanReader},
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     history::SampledLock,
-    snapshot::{Finding, FindingKind, Snapshot},
+    snapshot::{Finding, FindingKind},
 };
 
 /// How many of the longest holds are reported.
@@ -67,7 +67,7 @@ impl SummaryBuilder {
     }
 
     pub fn add_frame(&mut self, frame: &RecordedFrame) {
-        let (to, mut done) = (self.to, Vec::new());
+        let (from, to, mut done) = (self.from, self.to, Vec::new());
         let is_header = |line: &RecordingLine| matches!(line.event, RecordingEvent::Header(_));
         for line in frame.events().filter(|line| line.stamp.at <= to || is_header(line)) {
             self.reader.add(&line, &mut |span| done.push(span));
@@ -79,6 +79,8 @@ impl SummaryBuilder {
             }
             self.add_line(&line, &frame.header.databases);
         }
+        // Of most snapshots nothing else is read.
+        frame.logs().filter(|line| (from..=to).contains(&line.at)).for_each(|line| self.add_log(&line));
     }
 
     /// The summary of the databases that `is_asked` names.
@@ -118,29 +120,31 @@ impl SummaryBuilder {
     fn add_line(&mut self, line: &RecordingLine, databases: &[String]) {
         let at = line.stamp.at;
         if (self.from..=self.to).contains(&at) && !line.event.is_beginning() {
-            let (first, last) = self.recorded.unwrap_or((at, at));
-            self.recorded = Some((first.min(at), last.max(at)));
+            self.was_recorded(at);
         }
-        match &line.event {
-            RecordingEvent::Snapshot { snapshot } => self.add_sizes(line.stamp.at, snapshot),
-            RecordingEvent::Batch { run, batch, .. } => {
-                if let Some(path) = line.db.and_then(|index| databases.get(index)) {
-                    let database = self.database(path);
-                    if !database.runs.contains(run) && database.runs.len() < MOST_NAMES {
-                        database.runs.push(run.clone());
-                    }
-                    let ingestion = &mut database.ingestion;
-                    ingestion.batches += 1;
-                    ingestion.files += batch.files;
-                    ingestion.longest_hold_ms = ingestion.longest_hold_ms.max(batch.hold_ms);
-                }
+        if let RecordingEvent::Batch { run, batch, .. } = &line.event
+            && let Some(path) = line.db.and_then(|index| databases.get(index))
+        {
+            let database = self.database(path);
+            if !database.runs.contains(run) && database.runs.len() < MOST_NAMES {
+                database.runs.push(run.clone());
             }
-            _ => {}
+            let ingestion = &mut database.ingestion;
+            ingestion.batches += 1;
+            ingestion.files += batch.files;
+            ingestion.longest_hold_ms = ingestion.longest_hold_ms.max(batch.hold_ms);
         }
     }
 
-    fn add_sizes(&mut self, at: Timestamp, snapshot: &Snapshot) {
-        for database in &snapshot.databases {
+    fn was_recorded(&mut self, at: Timestamp) {
+        let (first, last) = self.recorded.unwrap_or((at, at));
+        self.recorded = Some((first.min(at), last.max(at)));
+    }
+
+    fn add_log(&mut self, line: &LogLine) {
+        let at = line.at;
+        self.was_recorded(at);
+        for database in &line.snapshot.databases {
             let bytes = database.files.wal.as_ref().map_or(0, |file| file.bytes);
             let log = &mut self.database(&database.path.to_string_lossy()).log;
             log.first_bytes.get_or_insert(bytes);

@@ -67,6 +67,31 @@ fn a_hold_from_before_the_recording_makes_it_no_longer() {
 }
 
 #[test]
+fn the_log_of_each_sample_counts_and_the_last_sample_is_recorded_time() {
+    let sample = |bytes| {
+        let mut sampled = fixture::pinned();
+        sampled.path = "/x.db".into();
+        sampled.files.wal.as_mut().expect("it has a log").bytes = bytes;
+        RecordingEvent::Snapshot { snapshot: Box::new(fixture::snapshot(vec![sampled])) }
+    };
+    let (_dir, recording) = recorded(vec![
+        (0.0, sample(5)),
+        (1.0, sample(90)),
+        (2.0, sample(8_000)),
+        (3.0, sample(70)),
+        (9.0, sample(60)),
+    ]);
+    let of = |from, to| {
+        let summary = RecordingSummary::new(&recording, stamp(from).at, stamp(to).at, &[], Redaction::On);
+        let summary = summary.expect("readable");
+        let log = &summary.databases[0].log;
+        (log.first_bytes, log.last_bytes, log.largest_bytes, format!("{:.0}", summary.watched_ms()))
+    };
+    assert_eq!(of(0.0, 60.0), (Some(5), Some(60), Some(8_000), "9000".to_owned()));
+    assert_eq!(of(2.5, 4.0), (Some(70), Some(70), Some(70), "0".to_owned()), "one sample");
+}
+
+#[test]
 fn a_finding_that_a_sample_and_a_line_show_is_there_once() {
     let mut sampled = fixture::pinned();
     sampled.path = "/x.db".into();
