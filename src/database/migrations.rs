@@ -51,6 +51,12 @@ const MIGRATIONS: &[Migration] = &[
         checksum: "5394459975180158257",
         sql: include_str!("../../migrations/V3__vectors.sql"),
     },
+    Migration {
+        version: 4,
+        name: "files",
+        checksum: "15335027282431487232",
+        sql: include_str!("../../migrations/V4__files.sql"),
+    },
 ];
 
 /// Why a database was not migrated. Nothing in it was changed.
@@ -318,7 +324,7 @@ mod tests {
         files.sort();
         let listed = MIGRATIONS.iter().map(|it| format!("V{}__{}.sql", it.version, it.name));
         assert_eq!(files, listed.collect::<Vec<_>>());
-        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=3), "they are applied in this order");
+        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=4), "they are applied in this order");
         for migration in MIGRATIONS {
             // SipHash-1-3 without keys; if std changes its hasher, use the crate `siphasher` here.
             let mut hasher = DefaultHasher::new();

@@ -7,11 +7,12 @@ use std::{
 
 use super::{
     discover::{Discovery, FoundDocument, IngestFolder},
+    parse::KnownContent,
     readers::ReadJob,
     store::KnownDocument,
 };
 
-/// The files to read: those whose size or time differs from the database.
+/// The files to read: those whose stamp differs from the database, or whose row was made by an older reader.
 pub(super) fn jobs<'a>(
     found: &'a [FoundDocument],
     known: &'a HashMap<String, KnownDocument>,
@@ -19,10 +20,15 @@ pub(super) fn jobs<'a>(
     largest: u64,
 ) -> Vec<ReadJob<'a>> {
     let job = |found: &'a FoundDocument| {
-        let known = known.get(&found.name);
+        let known = known.get(&found.name).filter(|known| known.is_current);
         let changed = known.is_none_or(|known| known.stamp != found.stamp);
         let prefix = prefixes[found.folder].as_str();
-        changed.then(|| ReadJob { found, prefix, known: known.map(|known| &known.hash), largest })
+        changed.then(|| ReadJob {
+            found,
+            prefix,
+            known: known.map(|it| KnownContent { hash: it.hash, stamp: it.stamp }),
+            largest,
+        })
     };
     found.iter().filter_map(job).collect()
 }
@@ -70,7 +76,8 @@ mod tests {
     use super::*;
     use crate::ingest::discover::FileStamp;
 
-    const STAMP: FileStamp = FileStamp { bytes: 4, modified_ns: 1_700_000_000_000_000_000 };
+    const STAMP: FileStamp =
+        FileStamp { bytes: 4, modified_ns: 1_700_000_000_000_000_000, changed_ns: 8, inode: 9 };
 
     /// The folder `name`, in `dir` and under that name.
     fn folder(dir: &TempDir, name: &str) -> IngestFolder {
@@ -84,8 +91,13 @@ mod tests {
     }
 
     fn known(documents: &[(&str, i64, &str)]) -> HashMap<String, KnownDocument> {
-        let known =
-            |id, folder: &str| KnownDocument { id, folder: folder.to_owned(), stamp: STAMP, hash: [7; 32] };
+        let known = |id, folder: &str| KnownDocument {
+            id,
+            folder: folder.to_owned(),
+            stamp: STAMP,
+            hash: [7; 32],
+            is_current: true,
+        };
         documents.iter().map(|&(name, id, folder)| (name.to_owned(), known(id, folder))).collect()
     }
 
@@ -94,20 +106,37 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_or_has_another_stamp_is_read() {
+    fn only_what_is_new_has_another_stamp_or_was_made_by_an_older_reader_is_read() {
         let newer = FileStamp { modified_ns: STAMP.modified_ns - 1, ..STAMP };
         let longer = FileStamp { bytes: 5, ..STAMP };
+        let renamed = FileStamp { changed_ns: STAMP.changed_ns + 1, ..STAMP };
+        let other = FileStamp { inode: STAMP.inode + 1, ..STAMP };
         let all = [
             found("a/old.md", STAMP),
+            found("a/renamed.md", renamed),
+            found("a/other.md", other),
+            found("a/outdated.md", STAMP),
             found("a/newer.md", newer),
             found("a/longer.md", longer),
             found("a/new.md", STAMP),
         ];
-        let known = known(&[("a/old.md", 1, "a"), ("a/newer.md", 2, "a"), ("a/longer.md", 3, "a")]);
+        let names =
+            ["old", "newer", "longer", "renamed", "other", "outdated"].map(|name| format!("a/{name}.md"));
+        let rows: Vec<_> = names.iter().zip(1..).map(|(name, id)| (name.as_str(), id, "a")).collect();
+        let mut known = known(&rows);
+        known.get_mut("a/outdated.md").expect("it is known").is_current = false;
         let prefixes = ["a/".to_owned()];
         let jobs = jobs(&all, &known, &prefixes, 9);
         let read: Vec<_> = jobs.iter().map(|job| (&*job.found.name, job.known.is_some())).collect();
-        assert_eq!(read, [("a/newer.md", true), ("a/longer.md", true), ("a/new.md", false)]);
+        let expected = [
+            ("a/renamed.md", true),
+            ("a/other.md", true),
+            ("a/outdated.md", false),
+            ("a/newer.md", true),
+            ("a/longer.md", true),
+            ("a/new.md", false),
+        ];
+        assert_eq!(read, expected);
         assert!(jobs.iter().all(|job| (job.prefix, job.largest) == ("a/", 9)));
     }
 

@@ -34,19 +34,34 @@ pub struct FoundDocument {
     pub stamp: FileStamp,
 }
 
-/// Size and time of change: while both stay, waltop assumes that the file is unchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Size, times and inode: while all stay, waltop assumes that the file is unchanged. A file that was renamed over another
+/// one can have the same size and time of modification.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FileStamp {
     pub bytes: u64,
     /// Last modification in ns since 1970.
     pub modified_ns: i64,
+    /// Last change of the inode in ns since 1970.
+    pub changed_ns: i64,
+    /// Its number, as the database stores it.
+    pub inode: i64,
 }
 
 impl FileStamp {
+    /// Whether only the permissions, the owner or the name of the file can differ.
+    pub fn has_same_content(self, other: Self) -> bool {
+        let content = |it: Self| (it.bytes, it.modified_ns, it.inode);
+        content(self) == content(other)
+    }
+
     pub fn of(metadata: &Metadata) -> Self {
-        let modified_ns =
-            metadata.mtime().saturating_mul(1_000_000_000).saturating_add(metadata.mtime_nsec());
-        Self { bytes: metadata.len(), modified_ns }
+        let in_ns = |seconds: i64, ns: i64| seconds.saturating_mul(1_000_000_000).saturating_add(ns);
+        Self {
+            bytes: metadata.len(),
+            modified_ns: in_ns(metadata.mtime(), metadata.mtime_nsec()),
+            changed_ns: in_ns(metadata.ctime(), metadata.ctime_nsec()),
+            inode: metadata.ino().cast_signed(),
+        }
     }
 }
 

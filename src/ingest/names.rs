@@ -1,13 +1,24 @@
 //! Which document a wikilink means.
 //!
-//! A wiki name means the document in its folder whose path ends with it, ignoring case and extension. Of several it
-//! means the one with the shortest path, then the first by name. So the answer depends only on which documents exist,
-//! not on the order in which they were ingested.
+//! A wiki name means a document in its folder whose path ends with it, ignoring case, Unicode form and extension. Of
+//! several it means, in this order: the one that has the name's own extension; the one whose whole path it is; one below
+//! the folder of the document with the link; the one with the shortest path; the first by path. A name that begins with
+//! `./` or `../` is a path from the document's folder. If no document has the name but a folder does, it means that
+//! folder's `index`, `README` or `_index`. So the answer depends only on which documents exist, not on the order in which
+//! they were ingested.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::{discover::EXTENSIONS, parse::DocumentEdge};
 use crate::snapshot::EdgeKind;
+
+/// The names, without extension and in small letters, of a document that stands for its folder.
+const OF_FOLDER: [&str; 3] = ["index", "readme", "_index"];
 
 /// The documents of one folder by name, and the wikilinks in them.
 #[derive(Debug)]
@@ -15,6 +26,8 @@ pub struct DocumentNames {
     prefix: String,
     documents: HashMap<String, BTreeSet<LinkCandidate>>,
     wanted: HashMap<String, BTreeSet<WantedLink>>,
+    /// The folder of the last wikilink: those of one document come one after the other.
+    last_folder: Arc<str>,
 }
 
 /// A wikilink, by the key of its row.
@@ -24,20 +37,90 @@ pub struct WantedLink {
     pub source: i64,
     /// The other two parts of the key.
     pub edge: DocumentEdge,
+    /// The folder of that document.
+    folder: Arc<str>,
 }
 
-/// Ordered by preference.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct LinkCandidate {
+    /// Whether it is meant by the name of its folder.
+    is_of_folder: bool,
+    /// Its path in characters.
     length: usize,
     path: String,
     id: i64,
 }
 
+impl LinkCandidate {
+    /// What a name without an extension is compared with.
+    fn bare(&self) -> &str {
+        if self.is_of_folder { parent_of(&self.path) } else { without_extension(&self.path) }
+    }
+}
+
+/// A name, as the paths of documents are compared with it.
+struct WikiName {
+    path: String,
+    /// Whether it is a path from the folder of the source, and so the whole path.
+    is_relative: bool,
+}
+
+impl WikiName {
+    /// `None` if it leads out of the folder.
+    fn of(target: &str, folder: &str) -> Option<Self> {
+        let target = folded(target);
+        let is_relative = target.starts_with("./") || target.starts_with("../") || target == "..";
+        if !is_relative {
+            return Some(Self { path: target.trim_matches('/').to_owned(), is_relative });
+        }
+        let mut parts: Vec<&str> = folder.split('/').filter(|it| !it.is_empty()).collect();
+        for part in target.split('/') {
+            match part {
+                "" | "." => {}
+                ".." => drop(parts.pop()?),
+                part => parts.push(part),
+            }
+        }
+        Some(Self { path: parts.join("/"), is_relative })
+    }
+
+    /// The last parts of the documents that it may mean, without their extension.
+    fn keys(&self) -> impl Iterator<Item = &str> {
+        let whole = last_part(&self.path);
+        let bare = last_part(without_extension(&self.path));
+        std::iter::once(whole).chain((bare != whole).then_some(bare))
+    }
+
+    fn is_end_of(&self, path: &str) -> bool {
+        match path.strip_suffix(&self.path) {
+            Some("") => true,
+            Some(rest) => !self.is_relative && rest.ends_with('/'),
+            None => false,
+        }
+    }
+
+    /// How `candidate` is preferred over others for a link in a document of `folder`, the least first; `None` if the name
+    /// does not mean it.
+    fn rank<'a>(
+        &self,
+        candidate: &'a LinkCandidate,
+        folder: &str,
+    ) -> Option<(u8, bool, bool, &'a LinkCandidate)> {
+        let has_extension = !candidate.is_of_folder && self.is_end_of(&candidate.path);
+        if !has_extension && !self.is_end_of(candidate.bare()) {
+            return None;
+        }
+        let way = if has_extension { 0 } else { 1 + u8::from(candidate.is_of_folder) };
+        let is_whole = candidate.path == self.path || candidate.bare() == self.path;
+        let is_below = candidate.path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        Some((way, !is_whole, !is_below, candidate))
+    }
+}
+
 impl DocumentNames {
     /// No documents yet, for the folder whose document names start with `prefix`.
     pub fn new(prefix: String) -> Self {
-        Self { prefix, documents: HashMap::new(), wanted: HashMap::new() }
+        Self { prefix, documents: HashMap::new(), wanted: HashMap::new(), last_folder: "".into() }
     }
 
     /// Prefix of the names of its documents.
@@ -47,39 +130,58 @@ impl DocumentNames {
 
     /// Records that the document `name` is in row `id`.
     pub fn insert(&mut self, name: &str, id: i64) {
-        if let Some((last, candidate)) = self.candidate(name, id) {
-            self.documents.entry(last).or_default().insert(candidate);
+        for (key, candidate) in self.candidates(name, id) {
+            self.documents.entry(key).or_default().insert(candidate);
         }
     }
 
     /// Records that the document `name` is no longer in row `id`.
     pub fn remove(&mut self, name: &str, id: i64) {
-        if let Some((last, candidate)) = self.candidate(name, id)
-            && let Some(candidates) = self.documents.get_mut(&last)
-        {
-            candidates.remove(&candidate);
+        for (key, candidate) in self.candidates(name, id) {
+            if let Some(candidates) = self.documents.get_mut(&key) {
+                candidates.remove(&candidate);
+            }
         }
     }
 
-    /// Remembers a wikilink, to resolve it again when documents are added or removed.
-    pub fn want(&mut self, source: i64, edge: DocumentEdge) {
-        self.wanted.entry(last_part(&folded(&edge.target))).or_default().insert(WantedLink { source, edge });
+    /// Remembers a wikilink in the document `from`, which is in row `source`, to resolve it again when documents are added
+    /// or removed.
+    pub fn want(&mut self, source: i64, from: &str, edge: DocumentEdge) {
+        let folder = self.folder_of(from);
+        if *self.last_folder != *folder {
+            self.last_folder = folder.into();
+        }
+        let folder = Arc::clone(&self.last_folder);
+        let Some(name) = WikiName::of(&edge.target, &folder) else { return };
+        for key in name.keys() {
+            let wanted = WantedLink { source, edge: edge.clone(), folder: Arc::clone(&folder) };
+            self.wanted.entry(key.to_owned()).or_default().insert(wanted);
+        }
     }
 
     /// The wikilinks that may mean another document after `name` was added or removed. Some may no longer exist.
     pub fn affected<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a WantedLink> {
-        let last = self.relative(name).map(|path| last_part(&path));
-        last.and_then(|last| self.wanted.get(&last)).into_iter().flatten()
+        let keys = self.candidates(name, 0).into_iter().map(|(key, _)| key);
+        keys.filter_map(|key| self.wanted.get(&key)).flatten()
     }
 
-    /// The row of the document that `target` means.
-    pub fn resolve(&self, target: &str) -> Option<i64> {
-        let target = folded(target);
-        let candidates = self.documents.get(&last_part(&target))?;
-        let means = |path: &str| {
-            path.strip_suffix(&target).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
-        };
-        candidates.iter().find(|candidate| means(&candidate.path)).map(|candidate| candidate.id)
+    /// The row of the document that `target` means in the document `from`.
+    pub fn resolve(&self, from: &str, target: &str) -> Option<i64> {
+        self.meant(&self.folder_of(from), target)
+    }
+
+    /// The row of the document that a wikilink means.
+    pub fn resolve_again(&self, wanted: &WantedLink) -> Option<i64> {
+        self.meant(&wanted.folder, &wanted.edge.target)
+    }
+
+    fn meant(&self, folder: &str, target: &str) -> Option<i64> {
+        let name = WikiName::of(target, folder)?;
+        let candidates = name.keys().filter_map(|key| self.documents.get(key)).flatten();
+        candidates
+            .filter_map(|candidate| name.rank(candidate, folder))
+            .min()
+            .map(|(.., candidate)| candidate.id)
     }
 
     /// Whether `edge` names its target by wiki name, not by path.
@@ -97,9 +199,26 @@ impl DocumentNames {
         }
     }
 
-    fn candidate(&self, name: &str, id: i64) -> Option<(String, LinkCandidate)> {
-        let path = self.relative(name)?;
-        Some((last_part(&path), LinkCandidate { length: path.len(), path, id }))
+    /// The document under its own name, and under that of its folder if it stands for that.
+    fn candidates(&self, name: &str, id: i64) -> Vec<(String, LinkCandidate)> {
+        let Some(path) = self.relative(name) else { return Vec::new() };
+        let candidate = |is_of_folder| LinkCandidate {
+            is_of_folder,
+            length: path.chars().count(),
+            path: path.clone(),
+            id,
+        };
+        let own = last_part(without_extension(&path));
+        let folder = last_part(parent_of(&path));
+        let mut found = vec![(own.to_owned(), candidate(false))];
+        if OF_FOLDER.contains(&own) && !folder.is_empty() {
+            found.push((folder.to_owned(), candidate(true)));
+        }
+        found
+    }
+
+    fn folder_of(&self, name: &str) -> String {
+        self.relative(name).map_or_else(String::new, |path| parent_of(&path).to_owned())
     }
 
     fn relative(&self, name: &str) -> Option<String> {
@@ -107,17 +226,28 @@ impl DocumentNames {
     }
 }
 
-/// Lower case, without a document's extension.
-fn folded(path: &str) -> String {
-    let lower = path.trim_start_matches('/').to_lowercase();
-    match lower.rsplit_once('.') {
-        Some((stem, extension)) if EXTENSIONS.contains(&extension) => stem.to_owned(),
-        _ => lower,
+/// Small letters in Unicode's form NFC, with plain blanks: file systems and keyboards differ in both.
+fn folded(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let small = text.replace('\u{a0}', " ").to_lowercase();
+    if is_nfc_quick(small.chars()) == IsNormalized::Yes { small } else { small.nfc().collect() }
+}
+
+fn without_extension(path: &str) -> &str {
+    match path.rsplit_once('.') {
+        Some((stem, extension)) if EXTENSIONS.contains(&extension) => stem,
+        _ => path,
     }
 }
 
-fn last_part(path: &str) -> String {
-    path.rsplit('/').next().unwrap_or(path).to_owned()
+fn parent_of(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -130,33 +260,82 @@ mod tests {
         names
     }
 
+    /// What `target` means at the top of the folder.
+    fn at_top(names: &DocumentNames, target: &str) -> Option<i64> {
+        names.resolve("/n/source.md", target)
+    }
+
     #[test]
     fn a_name_is_found_whatever_its_case_ending_and_folder() {
         let names = names(&["/n/a/My Page.md", "/n/v1.2.txt", "/elsewhere/x.md"]);
-        for target in ["My Page", "my page", "MY PAGE.md", "a/My Page", "/a/My Page.md"] {
-            assert_eq!(names.resolve(target), Some(1), "{target}");
+        for target in ["My Page", "my page", "MY PAGE.md", "a/My Page", "/a/My Page.md", "My\u{a0}Page"] {
+            assert_eq!(at_top(&names, target), Some(1), "{target}");
         }
-        assert_eq!(names.resolve("v1.2"), Some(2));
-        for target in ["Page", "b/My Page", "x", "", "/"] {
-            assert_eq!(names.resolve(target), None, "{target}");
+        assert_eq!(at_top(&names, "v1.2"), Some(2));
+        for target in ["Page", "b/My Page", "x", "", "/", "My Page.txt"] {
+            assert_eq!(at_top(&names, target), None, "{target}");
         }
     }
 
     #[test]
+    fn a_name_in_another_unicode_form_is_the_same() {
+        let names = names(&["/n/Cafe\u{301}.md"]);
+        assert_eq!((at_top(&names, "caf\u{e9}"), at_top(&names, "cafe\u{301}")), (Some(1), Some(1)));
+    }
+
+    #[test]
     fn of_several_the_shortest_path_is_meant_in_whatever_order_they_came() {
-        assert_eq!(names(&["/n/deep/er/x.md", "/n/b/x.md", "/n/a/x.md"]).resolve("x"), Some(3));
-        assert_eq!(names(&["/n/a/x.md", "/n/deep/er/x.md", "/n/b/x.md"]).resolve("x"), Some(1));
+        assert_eq!(at_top(&names(&["/n/deep/er/x.md", "/n/b/x.md", "/n/a/x.md"]), "x"), Some(3));
+        assert_eq!(at_top(&names(&["/n/a/x.md", "/n/deep/er/x.md", "/n/b/x.md"]), "x"), Some(1));
+        // The length is in characters.
+        assert_eq!(at_top(&names(&["/n/\u{4e2d}\u{6587}/x.md", "/n/abcd/x.md"]), "x"), Some(1));
+    }
+
+    #[test]
+    fn a_whole_path_comes_first_then_what_is_below_the_folder_of_the_source() {
+        let names = names(&["/n/a/Dup.md", "/n/b/Dup.md", "/n/b/deep/Top.md", "/n/Top.md"]);
+        assert_eq!(names.resolve("/n/b/src.md", "Dup"), Some(2));
+        assert_eq!(names.resolve("/n/a/src.md", "Dup"), Some(1));
+        assert_eq!(names.resolve("/n/c/src.md", "Dup"), Some(1));
+        assert_eq!(names.resolve("/n/b/src.md", "Top"), Some(4), "its whole path");
+    }
+
+    #[test]
+    fn a_relative_name_is_a_path_from_the_folder_of_the_source() {
+        let names = names(&["/n/a/Dup.md", "/n/b/Dup.md", "/n/b/c/Here.md"]);
+        let of = |target: &str| names.resolve("/n/b/src.md", target);
+        assert_eq!((of("../a/Dup"), of("./Dup.md"), of("./c/here")), (Some(1), Some(2), Some(3)));
+        assert_eq!((of("./Here"), of("../../a/Dup"), of("..")), (None, None, None));
+    }
+
+    #[test]
+    fn the_exact_name_comes_before_one_that_gets_an_extension() {
+        let both = names(&["/n/topic.markdown.md", "/n/topic.md", "/n/README.md", "/n/readme.txt"]);
+        assert_eq!((at_top(&both, "topic.markdown"), at_top(&both, "readme.txt")), (Some(1), Some(4)));
+        let exact = names(&["/n/topic.markdown.md", "/n/a/topic.markdown"]);
+        assert_eq!(at_top(&exact, "topic.markdown"), Some(2));
+    }
+
+    #[test]
+    fn a_folder_means_the_document_that_stands_for_it() {
+        let names = names(&["/n/guide/README.md", "/n/setup/_index.md", "/n/setup.md", "/n/index.md"]);
+        assert_eq!((at_top(&names, "guide"), at_top(&names, "guide/readme")), (Some(1), Some(1)));
+        assert_eq!(at_top(&names, "setup"), Some(3), "a document comes first");
+        assert_eq!(names.resolve("/n/guide/a.md", "../setup/"), Some(3));
     }
 
     #[test]
     fn wikilinks_are_reported_when_their_document_comes_or_goes() {
         let mut names = names(&["/n/b/x.md"]);
         let edge = DocumentEdge { kind: EdgeKind::Wikilink, target: "B/X".to_owned() };
-        names.want(7, edge.clone());
-        let told: Vec<_> = names.affected("/n/a/x.txt").collect();
-        assert_eq!(told, [&WantedLink { source: 7, edge }]);
+        names.want(7, "/n/c/y.md", edge.clone());
+        let told: Vec<_> = names.affected("/n/a/x.txt").map(|it| (it.source, it.edge.clone())).collect();
+        assert_eq!(told, [(7, edge)]);
         assert_eq!(names.affected("/n/y.md").count(), 0);
         names.remove("/n/b/x.md", 1);
-        assert_eq!(names.resolve("B/X"), None);
+        assert_eq!(names.resolve("/n/c/y.md", "B/X"), None);
+        names.insert("/n/b/x/index.md", 3);
+        let again: Vec<_> = names.affected("/n/b/x/index.md").map(|it| names.resolve_again(it)).collect();
+        assert_eq!(again, [Some(3)], "by the name of its folder");
     }
 }

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{
     discover::FoundDocument,
-    parse::{self, ContentHash, FileOutcome},
+    parse::{self, FileOutcome, KnownContent},
 };
 use crate::{database::identity, threads};
 
@@ -29,8 +29,8 @@ pub struct ReadJob<'a> {
     pub found: &'a FoundDocument,
     /// Prefix of the names of its folder's documents.
     pub prefix: &'a str,
-    /// Its hash in the database.
-    pub known: Option<&'a ContentHash>,
+    /// What the database has of it.
+    pub known: Option<KnownContent>,
     /// Its size limit in bytes.
     pub largest: u64,
 }

@@ -241,8 +241,9 @@ impl<'a> IngestRun<'a> {
             NextResult::Done(found, Read::Unchanged(stamp)) => {
                 self.summary.unchanged += 1;
                 self.untold_unchanged += 1;
-                if let Some(&KnownDocument { id, hash, .. }) = known.get(&found.name)
-                    && stamp.bytes <= LONGEST_STAMPED
+                // Where the time is the same, no long row is read for it.
+                if let Some(&KnownDocument { id, hash, stamp: before, .. }) = known.get(&found.name)
+                    && (stamp.bytes <= LONGEST_STAMPED || stamp.modified_ns == before.modified_ns)
                 {
                     self.touched.push(TouchedDocument { id, hash, stamp });
                 }

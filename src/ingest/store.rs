@@ -76,9 +76,11 @@ pub struct KnownDocument {
     pub id: i64,
     /// Name of the folder that it was ingested with.
     pub folder: String,
-    /// Size and time of change at its ingestion.
+    /// That of its file at its ingestion.
     pub stamp: FileStamp,
     pub hash: ContentHash,
+    /// Whether this version of the reader made its row.
+    pub is_current: bool,
 }
 
 /// What a transaction cost other writers.
@@ -220,13 +222,17 @@ impl DocumentStore {
     pub fn prepare(&mut self, known: &HashMap<String, KnownDocument>) -> Result<(), StoreError> {
         for (names, folder) in self.names.iter_mut().zip(&self.folders) {
             let prefix = names.prefix().to_owned();
+            let mut sources = HashMap::new();
             for (name, known) in known.iter().filter(|(name, _)| name.starts_with(&prefix)) {
                 names.insert(name, known.id);
+                sources.insert(known.id, name);
             }
             let (links, _) = patiently(&self.patience, || rows::wikilinks(&self.connection, folder, names))
                 .map_err(|failure| failure.into_error(&self.path, "read"))?;
             for (source, edge) in links {
-                names.want(source, edge);
+                if let Some(from) = sources.get(&source) {
+                    names.want(source, from, edge);
+                }
             }
         }
         self.connection.pragma_update(None, "cache_size", -CACHE).map_err(|error| self.error("set up", error))

@@ -26,6 +26,13 @@ const ATTEMPTS: usize = 3;
 /// Pause before the file is read again, so that its writer can finish.
 const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(10);
 
+/// What the database has of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownContent {
+    pub hash: ContentHash,
+    pub stamp: FileStamp,
+}
+
 #[derive(Debug)]
 pub enum FileOutcome {
     /// To be written.
@@ -38,15 +45,20 @@ pub enum FileOutcome {
     Failed(String),
 }
 
-/// Reads and parses `found` if it has at most `largest` bytes; `known` is its hash in the database. Never panics.
-pub fn read(found: &FoundDocument, prefix: &str, known: Option<&ContentHash>, largest: u64) -> FileOutcome {
+/// Reads and parses `found` if it has at most `largest` bytes; `known` is what the database has of it. Never panics.
+pub fn read(found: &FoundDocument, prefix: &str, known: Option<KnownContent>, largest: u64) -> FileOutcome {
     let (bytes, stamp) = match read_whole(&found.file, largest) {
         Ok(read) => read,
         Err(ReadFailure::Gone) => return FileOutcome::Gone,
+        // Its permissions changed, and nothing else of it did.
+        Err(ReadFailure::Denied(_)) if known.is_some_and(|it| it.stamp.has_same_content(found.stamp)) => {
+            return FileOutcome::Unchanged(found.stamp);
+        }
+        Err(ReadFailure::Denied(reason)) => return FileOutcome::Failed(reason),
         Err(ReadFailure::Failed(reason)) => return FileOutcome::Failed(reason),
     };
     let hash = *blake3::hash(&bytes).as_bytes();
-    if known == Some(&hash) {
+    if known.is_some_and(|it| it.hash == hash) {
         return FileOutcome::Unchanged(stamp);
     }
     let text = match String::from_utf8(bytes) {
@@ -114,6 +126,8 @@ fn binary_size(bytes: u64) -> String {
 
 enum ReadFailure {
     Gone,
+    /// It may not be read.
+    Denied(String),
     Failed(String),
 }
 
@@ -122,6 +136,7 @@ impl From<io::Error> for ReadFailure {
         match error.kind() {
             // A folder on the path may be a file now.
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Gone,
+            io::ErrorKind::PermissionDenied => Self::Denied(error.to_string()),
             _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Self::Gone,
             _ => Self::Failed(error.to_string()),
         }
@@ -149,9 +164,10 @@ mod tests {
         let found = found(&dir, b"# Hi");
         let FileOutcome::Parsed(document) = read(&found, "r/", None, LARGEST) else { panic!("it is sound") };
         assert_eq!((document.title.as_str(), document.folder, document.stamp), ("Hi", 3, found.stamp));
-        let again = read(&found, "r/", Some(&document.hash), LARGEST);
+        let known = |hash| Some(KnownContent { hash, stamp: FileStamp::default() });
+        let again = read(&found, "r/", known(document.hash), LARGEST);
         assert!(matches!(again, FileOutcome::Unchanged(stamp) if stamp == found.stamp));
-        assert!(matches!(read(&found, "r/", Some(&ContentHash::default()), LARGEST), FileOutcome::Parsed(_)));
+        assert!(matches!(read(&found, "r/", known(ContentHash::default()), LARGEST), FileOutcome::Parsed(_)));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     DocumentPlace, EdgeSet,
     target::{self, LinkTarget},
+    yaml::{self, FrontMatterValue},
 };
 use crate::{ingest::discover, snapshot::EdgeKind};
 
@@ -18,12 +19,11 @@ pub enum FrontMatter<'a> {
     Values {
         values: Map<String, Value>,
         body: &'a str,
+        /// What was kept as text or left out, and why.
+        odd: Vec<String>,
     },
     /// An invalid block.
-    Malformed {
-        reason: String,
-        body: &'a str,
-    },
+    Malformed { reason: String, body: &'a str },
 }
 
 /// Splits `text` into front matter and body. A block that is no table of values is prose between two rules.
@@ -32,7 +32,7 @@ pub fn split(text: &str) -> FrontMatter<'_> {
     let Some((first, rest)) = text.split_once('\n') else { return FrontMatter::None };
     let mark = first.trim_end();
     let parse = match mark {
-        "---" => yaml,
+        "---" => yaml::parse,
         "+++" => toml,
         _ => return FrontMatter::None,
     };
@@ -41,8 +41,12 @@ pub fn split(text: &str) -> FrontMatter<'_> {
         return FrontMatter::Malformed { reason: format!("it is larger than {} KiB", LARGEST >> 10), body };
     }
     match parse(block) {
-        Ok(Value::Object(values)) => FrontMatter::Values { values, body },
-        Ok(Value::Null) if block.trim().is_empty() => FrontMatter::Values { values: Map::new(), body },
+        Ok(FrontMatterValue { value: Value::Object(values), odd }) => {
+            FrontMatter::Values { values, body, odd }
+        }
+        Ok(FrontMatterValue { value: Value::Null, odd }) if block.trim().is_empty() => {
+            FrontMatter::Values { values: Map::new(), body, odd }
+        }
         Ok(_) => FrontMatter::None,
         Err(reason) => {
             let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -64,38 +68,34 @@ fn split_at_end<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str)> {
     None
 }
 
-fn yaml(block: &str) -> Result<Value, String> {
-    // Aliases in front matter are rare and short; the library's own limits allow one to grow to a million values.
-    let options = serde_saphyr::options! {
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
-        with_snippet: false,
-    };
-    serde_saphyr::from_str_with_options(block, options).map_err(|error| error.to_string())
-}
-
-fn toml(block: &str) -> Result<Value, String> {
+fn toml(block: &str) -> Result<FrontMatterValue, String> {
     let table: toml::Table = block.parse().map_err(|error: toml::de::Error| error.message().to_owned())?;
-    from_toml(toml::Value::Table(table))
+    let mut odd = Vec::new();
+    let value = from_toml(toml::Value::Table(table), &mut odd);
+    Ok(FrontMatterValue { value, odd })
 }
 
 /// TOML's dates become text: JSON has none.
-fn from_toml(value: toml::Value) -> Result<Value, String> {
-    Ok(match value {
+fn from_toml(value: toml::Value, odd: &mut Vec<String>) -> Value {
+    match value {
         toml::Value::String(text) => Value::String(text),
         toml::Value::Integer(number) => number.into(),
-        toml::Value::Float(number) => {
-            serde_json::Number::from_f64(number).ok_or_else(|| format!("JSON has no number {number}"))?.into()
-        }
+        toml::Value::Float(number) => serde_json::Number::from_f64(number).map_or_else(
+            || {
+                odd.push(format!("JSON has no number {number}, and it was kept as text"));
+                Value::String(number.to_string())
+            },
+            Value::Number,
+        ),
         toml::Value::Boolean(yes) => yes.into(),
         toml::Value::Datetime(when) => Value::String(when.to_string()),
         toml::Value::Array(values) => {
-            Value::Array(values.into_iter().map(from_toml).collect::<Result<_, _>>()?)
+            Value::Array(values.into_iter().map(|value| from_toml(value, odd)).collect())
         }
         toml::Value::Table(table) => {
-            let pairs = table.into_iter().map(|(key, value)| Ok((key, from_toml(value)?)));
-            Value::Object(pairs.collect::<Result<_, String>>()?)
+            Value::Object(table.into_iter().map(|(key, value)| (key, from_toml(value, odd))).collect())
         }
-    })
+    }
 }
 
 /// The first of `keys` with a non-empty value, as one line of text.
@@ -150,11 +150,10 @@ fn relation(kind: &EdgeKind, value: &Value, place: DocumentPlace<'_>, edges: &mu
         }
         _ => return,
     };
-    if let Some(inner) = text.strip_prefix("[[").and_then(|it| it.strip_suffix("]]")) {
-        if let Some(name) = target::of_wikilink(inner) {
-            edges.add(kind.clone(), name);
-        }
-        return;
+    if text.starts_with("[[") && text.ends_with("]]") {
+        // Several may stand in one value.
+        let names = text.split("[[").filter_map(|it| it.split_once("]]")).map(|(inner, _)| inner);
+        return names.filter_map(target::of_wikilink).for_each(|name| edges.add(kind.clone(), name));
     }
     let destination = match text.strip_prefix('[').and_then(|it| it.strip_suffix(')')) {
         Some(link) => link.split_once("](").map(|(_, destination)| destination),

@@ -1,9 +1,11 @@
-//! The first heading, the links and the tags of a Markdown text.
+//! The title, the links and the tags of a Markdown text.
 
-use pulldown_cmark::{Event, LinkType, Options, Parser, Tag, TagEnd, TextMergeStream};
+use std::ops::Range;
+
+use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
 use super::{
-    DocumentPlace, EdgeSet,
+    DocumentPlace, EdgeSet, autolink, comments,
     target::{self, LinkTarget},
 };
 use crate::snapshot::EdgeKind;
@@ -25,75 +27,139 @@ pub(super) fn searched(text: &str) -> &str {
     }
 }
 
-/// Adds the links and tags in `text` to `edges`; returns its first non-empty heading.
+/// What is read of CommonMark's extensions. A formula is no prose: what resembles a link in it is none.
+pub(super) const OPTIONS: Options = Options::ENABLE_WIKILINKS
+    .union(Options::ENABLE_TABLES)
+    .union(Options::ENABLE_FOOTNOTES)
+    .union(Options::ENABLE_STRIKETHROUGH)
+    .union(Options::ENABLE_TASKLISTS)
+    .union(Options::ENABLE_MATH);
+
+/// Adds the links, addresses and tags in `text` to `edges`; returns its first heading of level 1 that is not empty.
 pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) -> Option<String> {
-    let options = Options::ENABLE_WIKILINKS
-        | Options::ENABLE_TABLES
-        | Options::ENABLE_FOOTNOTES
-        | Options::ENABLE_STRIKETHROUGH
-        | Options::ENABLE_TASKLISTS;
-    let mut first_heading = None;
-    let mut heading: Option<String> = None;
-    let (mut in_code, mut in_link) = (false, 0_u32);
-    for event in TextMergeStream::new(Parser::new_ext(text, options)) {
+    let comments = comments::ranges(text, place.name.ends_with(".mdx"));
+    let mut scan =
+        MarkdownScan { text, place, comments, edges, title: None, heading: None, in_code: false, in_link: 0 };
+    for (event, range) in TextMergeWithOffset::new(Parser::new_ext(text, OPTIONS).into_offset_iter()) {
+        scan.block(&event);
+        scan.inline(&event, range);
+    }
+    scan.title
+}
+
+/// What was found so far, and where the parser is.
+struct MarkdownScan<'a, 'e> {
+    text: &'a str,
+    place: DocumentPlace<'a>,
+    /// The ranges of the text that are comments, in order.
+    comments: Vec<Range<usize>>,
+    edges: &'e mut EdgeSet,
+    title: Option<String>,
+    /// The text of the heading that the parser is in, if it may be the title.
+    heading: Option<String>,
+    in_code: bool,
+    in_link: u32,
+}
+impl MarkdownScan<'_, '_> {
+    /// Follows where the parser is.
+    fn block(&mut self, event: &Event<'_>) {
         match event {
-            Event::Start(Tag::Heading { .. }) if first_heading.is_none() => heading = Some(String::new()),
+            Event::Start(Tag::Heading { level: HeadingLevel::H1, .. }) if self.title.is_none() => {
+                self.heading = Some(String::new());
+            }
             Event::End(TagEnd::Heading(_)) => {
-                let said = heading.take().map(|it| one_line(&it)).filter(|it| !it.is_empty());
-                first_heading = first_heading.or(said);
+                let said = self.heading.take().map(|it| one_line(&it)).filter(|it| !it.is_empty());
+                self.title = self.title.take().or(said);
             }
-            Event::Start(Tag::CodeBlock(_)) => in_code = true,
-            Event::End(TagEnd::CodeBlock) => in_code = false,
-            Event::Start(Tag::Link { link_type, dest_url, .. }) => {
-                in_link += 1;
-                add_link(link_type, &dest_url, place, edges);
-            }
-            Event::Start(Tag::Image { link_type, dest_url, .. }) => {
-                in_link += 1;
-                // A picture is no connection between documents; an embedded page is.
-                if matches!(link_type, LinkType::WikiLink { .. }) {
-                    add_link(link_type, &dest_url, place, edges);
-                }
-            }
-            Event::End(TagEnd::Link | TagEnd::Image) => in_link = in_link.saturating_sub(1),
-            Event::Text(said) => {
-                if !in_code && in_link == 0 {
-                    tags(&said).for_each(|tag| edges.add(EdgeKind::Tag, tag));
-                }
-                if let Some(heading) = &mut heading {
-                    heading.push_str(&said);
-                }
-            }
-            Event::Code(said) => {
-                if let Some(heading) = &mut heading {
-                    heading.push_str(&said);
-                }
-            }
-            Event::SoftBreak | Event::HardBreak => {
-                if let Some(heading) = &mut heading {
-                    heading.push(' ');
-                }
-            }
+            Event::Start(Tag::CodeBlock(_)) => self.in_code = true,
+            Event::End(TagEnd::CodeBlock) => self.in_code = false,
+            Event::Start(Tag::Link { .. } | Tag::Image { .. }) => self.in_link += 1,
+            Event::End(TagEnd::Link | TagEnd::Image) => self.in_link = self.in_link.saturating_sub(1),
+            Event::SoftBreak | Event::HardBreak => self.add_to_heading(" "),
             _ => {}
         }
     }
-    first_heading
+
+    /// Takes what stands at `range` of the text, unless it is in a comment.
+    fn inline(&mut self, event: &Event<'_>, range: Range<usize>) {
+        match event {
+            Event::Start(Tag::Link { link_type, dest_url, .. }) => self.add_link(*link_type, dest_url, range),
+            // A picture is no connection between documents; an embedded page is.
+            Event::Start(Tag::Image {
+                link_type: link_type @ LinkType::WikiLink { .. }, dest_url, ..
+            }) => {
+                self.add_link(*link_type, dest_url, range);
+            }
+            Event::Text(said) => {
+                self.add_to_heading(said);
+                if self.in_code || self.in_link > 0 {
+                    return;
+                }
+                let parts: Vec<Range<usize>> = visible(range.clone(), &self.comments).collect();
+                for part in parts {
+                    let said = if part == range { said } else { &self.text[part.clone()] };
+                    self.prose(said, part);
+                }
+            }
+            Event::Code(said) => self.add_to_heading(said),
+            _ => {}
+        }
+    }
+
+    /// Takes the tags and addresses of prose. An escaped `#` shows in the source alone.
+    fn prose(&mut self, said: &str, range: Range<usize>) {
+        let is_escaped = self.text[..range.start].ends_with('\\');
+        let source = &self.text[range];
+        let source = if is_escaped { source.trim_start_matches('#') } else { source };
+        tags(source).for_each(|tag| self.edges.add(EdgeKind::Tag, tag));
+        autolink::addresses(said).for_each(|address| self.edges.add(EdgeKind::Url, &address));
+    }
+
+    fn add_to_heading(&mut self, said: &str) {
+        if let Some(heading) = &mut self.heading {
+            heading.push_str(said);
+        }
+    }
+
+    fn add_link(&mut self, link_type: LinkType, destination: &str, range: Range<usize>) {
+        let after = self.comments.partition_point(|comment| comment.end <= range.start);
+        if self.comments.get(after).is_some_and(|comment| comment.start <= range.start) {
+            return;
+        }
+        match link_type {
+            LinkType::WikiLink { .. } if destination.starts_with("![") => {
+                // To CommonMark this is a link around a picture.
+                let after = self.text[range.end..].strip_prefix('(');
+                if let Some((target, _)) = after.and_then(|it| it.split_once(')')) {
+                    self.add_target(target);
+                }
+            }
+            LinkType::WikiLink { .. } => {
+                if let Some(name) = target::of_wikilink(destination) {
+                    self.edges.add(EdgeKind::Wikilink, name);
+                }
+            }
+            LinkType::Email => self.edges.add(EdgeKind::Url, &format!("mailto:{destination}")),
+            _ => self.add_target(destination),
+        }
+    }
+
+    fn add_target(&mut self, destination: &str) {
+        match target::of_link(destination, self.place) {
+            Some(LinkTarget::Name(name)) => self.edges.add(EdgeKind::Link, &name),
+            Some(LinkTarget::Url(url)) => self.edges.add(EdgeKind::Url, &url),
+            None => {}
+        }
+    }
 }
 
-fn add_link(link_type: LinkType, destination: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
-    match link_type {
-        LinkType::WikiLink { .. } => {
-            if let Some(name) = target::of_wikilink(destination) {
-                edges.add(EdgeKind::Wikilink, name);
-            }
-        }
-        LinkType::Email => edges.add(EdgeKind::Url, &format!("mailto:{destination}")),
-        _ => match target::of_link(destination, place) {
-            Some(LinkTarget::Name(name)) => edges.add(EdgeKind::Link, &name),
-            Some(LinkTarget::Url(url)) => edges.add(EdgeKind::Url, &url),
-            None => {}
-        },
-    }
+/// The parts of `range` that are in none of the `comments`, which are in order.
+fn visible(range: Range<usize>, comments: &[Range<usize>]) -> impl Iterator<Item = Range<usize>> {
+    let first = comments.partition_point(|comment| comment.end <= range.start);
+    let within = comments[first..].iter().take_while(move |comment| comment.start < range.end);
+    let begins = std::iter::once(range.start).chain(within.clone().map(|comment| comment.end));
+    let ends = within.map(|comment| comment.start).chain(std::iter::once(range.end));
+    begins.zip(ends).filter(|(begin, end)| begin < end).map(|(begin, end)| begin..end)
 }
 
 /// The words after a `#` at the start of a word; a number alone is an issue number, not a tag.
@@ -104,10 +170,30 @@ fn tags(text: &str) -> impl Iterator<Item = &str> {
             return None;
         }
         let rest = &text[at + 1..];
-        let end = rest.find(|c: char| !c.is_alphanumeric() && !"_-/".contains(c)).unwrap_or(rest.len());
+        let end = rest.find(|c: char| !is_in_a_tag(c)).unwrap_or(rest.len());
         let tag = rest[..end].trim_end_matches(['/', '-']);
-        tag.chars().any(char::is_alphabetic).then_some(tag)
+        tag.chars().any(|c| c.is_alphabetic() || !c.is_ascii() && !c.is_numeric()).then_some(tag)
     })
+}
+
+/// Letters, digits, `_`, `-`, `/`, and what is neither punctuation nor blank outside of ASCII, such as an emoji.
+fn is_in_a_tag(c: char) -> bool {
+    /// Joins the parts of an emoji.
+    const JOINER: char = '\u{200d}';
+    match c {
+        '_' | '-' | '/' | JOINER => true,
+        c if c.is_alphanumeric() => true,
+        // The punctuation of Latin, of all scripts, of Chinese and Japanese, and their wide forms of ASCII's.
+        '\u{a0}'..='\u{bf}'
+        | '\u{2000}'..='\u{206f}'
+        | '\u{2e00}'..='\u{2e7f}'
+        | '\u{3000}'..='\u{303f}'
+        | '\u{ff00}'..='\u{ff0f}'
+        | '\u{ff1a}'..='\u{ff20}'
+        | '\u{ff3b}'..='\u{ff40}'
+        | '\u{ff5b}'..='\u{ff65}' => false,
+        c => !c.is_ascii() && !c.is_whitespace() && !c.is_control(),
+    }
 }
 
 fn one_line(text: &str) -> String {

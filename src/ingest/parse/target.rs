@@ -29,10 +29,12 @@ pub(super) fn of_link(destination: &str, place: DocumentPlace<'_>) -> Option<Lin
     Some(LinkTarget::Name(resolve(place.prefix, parent, &path)))
 }
 
-/// The name in a wikilink, without heading and block; `None` if nothing else is in it.
+/// The name in a wikilink, without heading and block; `None` if nothing else is in it, or what no name has.
 pub(super) fn of_wikilink(text: &str) -> Option<&str> {
-    let name = text.split(['|', '#', '^']).next().unwrap_or_default().trim();
-    (!name.is_empty()).then_some(name)
+    // In a table the mark before an alias is escaped.
+    let name = text.split(['|', '#', '^']).next().unwrap_or_default().trim_end_matches('\\').trim();
+    let is_name = !name.is_empty() && !name.contains(|c: char| c.is_control() || c == '[' || c == ']');
+    is_name.then_some(name)
 }
 
 /// Whether `text` starts with a scheme; one letter is a Windows drive, not a scheme (RFC 3986, 3.1).

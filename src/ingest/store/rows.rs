@@ -8,17 +8,23 @@ use super::{
     super::{
         discover::{EXTENSIONS, FileStamp},
         names::DocumentNames,
-        parse::{DocumentEdge, ParsedDocument},
+        parse::{DocumentEdge, ParsedDocument, READER_VERSION},
     },
     DocumentStore, KnownDocument,
 };
 use crate::snapshot::EdgeKind;
 
-/// A link target that is no document itself may lack the extension: it means the first match of [`EXTENSIONS`].
+/// A link target that is no document itself may lack the extension: it means the first match of [`EXTENSIONS`]. Or it is
+/// a folder, and means the document that stands for that.
 const WITH_AN_ENDING: &str = "coalesce(
     (SELECT id FROM nodes WHERE path = ?1), (SELECT id FROM nodes WHERE path = ?1 || '.md'),
     (SELECT id FROM nodes WHERE path = ?1 || '.markdown'), (SELECT id FROM nodes WHERE path = ?1 || '.mdx'),
-    (SELECT id FROM nodes WHERE path = ?1 || '.txt'))";
+    (SELECT id FROM nodes WHERE path = ?1 || '.txt'), (SELECT id FROM nodes WHERE path = ?1 || '/index.md'),
+    (SELECT id FROM nodes WHERE path = ?1 || '/README.md'), (SELECT id FROM nodes WHERE path = ?1 || '/readme.md'),
+    (SELECT id FROM nodes WHERE path = ?1 || '/_index.md'))";
+
+/// The files that stand for their folder.
+const OF_FOLDER: [&str; 4] = ["/index.md", "/README.md", "/readme.md", "/_index.md"];
 
 /// Matches the edges whose target can be a document's path.
 static IS_PATH: LazyLock<String> = LazyLock::new(|| {
@@ -27,7 +33,7 @@ static IS_PATH: LazyLock<String> = LazyLock::new(|| {
 });
 
 static FIND_UNRESOLVED: LazyLock<String> = LazyLock::new(|| {
-    format!("SELECT 1 FROM edges WHERE target IN (?1, ?2) AND target_node IS NULL AND {}", *IS_PATH)
+    format!("SELECT 1 FROM edges WHERE target IN (?1, ?2, ?3) AND target_node IS NULL AND {}", *IS_PATH)
 });
 
 static RESOLVE: LazyLock<String> = LazyLock::new(|| {
@@ -35,7 +41,8 @@ static RESOLVE: LazyLock<String> = LazyLock::new(|| {
 });
 
 const NAMESAKES: &str = "SELECT id FROM nodes
-     WHERE path IN (?2 || '.md', ?2 || '.markdown', ?2 || '.mdx', ?2 || '.txt') AND id IS NOT ?1";
+     WHERE path IN (?2 || '.md', ?2 || '.markdown', ?2 || '.mdx', ?2 || '.txt',
+         ?2 || '/index.md', ?2 || '/README.md', ?2 || '/readme.md', ?2 || '/_index.md') AND id IS NOT ?1";
 
 static POINT_AT_NAMESAKE: LazyLock<String> = LazyLock::new(|| {
     format!(
@@ -69,7 +76,8 @@ impl DocumentStore {
         if row.is_fresh {
             self.names.iter_mut().for_each(|names| names.insert(&document.name, row.id));
         }
-        match self.insert_edges(row.id, document) {
+        let rest = self.insert_file(row.id, document).and_then(|()| self.insert_edges(row.id, document));
+        match rest {
             Ok(()) => Ok(row),
             Err(error) => {
                 self.remove_cached(&document.name, row);
@@ -101,8 +109,9 @@ impl DocumentStore {
                  modified_ns = ?8, hash = ?9, ingested_at = ?10
              WHERE id = ?11";
         self.unindex(id)?;
-        // The vector belongs to the old text.
-        self.statement("DELETE FROM nodes_vectors WHERE node = ?1", [id])?;
+        // The vector belongs to the old text. One that is read again, by a newer reader, may have the same.
+        let sql_of_vectors = "DELETE FROM nodes_vectors WHERE node = ?1 AND hash IS NOT ?2";
+        self.statement(sql_of_vectors, params![id, document.hash])?;
         self.bind_node(sql, document, Some(id))?;
         self.index(id, document)
     }
@@ -128,6 +137,13 @@ impl DocumentStore {
         self.statement(sql, values.as_slice()).map(drop)
     }
 
+    fn insert_file(&self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
+        let sql =
+            "INSERT OR REPLACE INTO nodes_files (node, changed_ns, inode, reader) VALUES (?1, ?2, ?3, ?4)";
+        let FileStamp { changed_ns, inode, .. } = document.stamp;
+        self.statement(sql, [id, changed_ns, inode, READER_VERSION]).map(drop)
+    }
+
     fn insert_edges(&mut self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
         for edge in &document.edges {
             let (kind, target) = (edge.kind.to_string(), &edge.target);
@@ -138,8 +154,8 @@ impl DocumentStore {
                     params![id, kind, target],
                 )?;
             } else if names.is_wiki(edge) {
-                let node = names.resolve(target);
-                names.want(id, edge.clone());
+                let node = names.resolve(&document.name, target);
+                names.want(id, &document.name, edge.clone());
                 // No edge may point to a row that another run deleted meanwhile.
                 self.statement(
                     "INSERT INTO edges (source, kind, target, target_node)
@@ -169,15 +185,19 @@ impl DocumentStore {
     /// Resolves again the links that may mean the document `name`, after it was added as row `come`, or removed.
     pub(super) fn point_links_at(&self, name: &str, come: Option<i64>) -> rusqlite::Result<()> {
         let bare = without_extension(name).filter(|bare| without_extension(bare).is_none());
+        let folder = OF_FOLDER.iter().find_map(|file| name.strip_suffix(file));
         // Most documents are linked to after they were added. A SELECT is cheaper than an UPDATE that finds nothing.
-        if self.any(&FIND_UNRESOLVED, params![name, bare])? {
-            for (target, node) in [(Some(name), self.row_of(name)?), (bare, self.by_bare_path(bare)?)] {
+        if self.any(&FIND_UNRESOLVED, params![name, bare, folder])? {
+            let nodes = [self.row_of(name)?, self.by_bare_path(bare)?, self.by_bare_path(folder)?];
+            for (target, node) in [Some(name), bare, folder].into_iter().zip(nodes) {
                 self.statement(&RESOLVE, params![node, target])?;
             }
         }
         // A link without an extension may have meant another document of the same stem so far.
-        if self.any(NAMESAKES, params![come, bare])? {
-            self.statement(&POINT_AT_NAMESAKE, params![self.by_bare_path(bare)?, bare])?;
+        for bare in [bare, folder].into_iter().flatten() {
+            if self.any(NAMESAKES, params![come, bare])? {
+                self.statement(&POINT_AT_NAMESAKE, params![self.by_bare_path(Some(bare))?, bare])?;
+            }
         }
         self.point_wikilinks_at(name, come)
     }
@@ -186,7 +206,7 @@ impl DocumentStore {
         for names in &self.names {
             for wanted in names.affected(name) {
                 let edge = &wanted.edge;
-                let node = names.resolve(&edge.target);
+                let node = names.resolve_again(wanted);
                 // A new document changes nothing if the link still means another one.
                 if come.is_some() && node != come {
                     continue;
@@ -232,16 +252,20 @@ pub(super) fn known_under(
     prefix: &str,
 ) -> rusqlite::Result<Vec<(String, KnownDocument)>> {
     let end = end_of(prefix);
-    let sql = "SELECT path, id, folder, bytes, modified_ns, hash FROM nodes WHERE path >= ?1 AND path < ?2";
+    let sql = "SELECT path, id, folder, bytes, modified_ns, hash, changed_ns, inode, reader
+         FROM nodes LEFT JOIN nodes_files ON node = id WHERE path >= ?1 AND path < ?2";
     let mut select = connection.prepare_cached(sql)?;
     let known = select.query_map([prefix, &end], |row| {
         let stamp = FileStamp {
             bytes: row.get::<_, i64>(3)?.try_into().unwrap_or_default(),
             modified_ns: row.get(4)?,
+            changed_ns: row.get::<_, Option<i64>>(6)?.unwrap_or_default(),
+            inode: row.get::<_, Option<i64>>(7)?.unwrap_or_default(),
         };
+        let is_current = row.get::<_, Option<i64>>(8)? == Some(READER_VERSION);
         // A hash of another length matches nothing: the file counts as changed.
         let hash = row.get_ref(5)?.as_blob()?.try_into().unwrap_or_default();
-        Ok((row.get(0)?, KnownDocument { id: row.get(1)?, folder: row.get(2)?, stamp, hash }))
+        Ok((row.get(0)?, KnownDocument { id: row.get(1)?, folder: row.get(2)?, stamp, hash, is_current }))
     })?;
     known.collect()
 }

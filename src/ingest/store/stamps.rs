@@ -5,7 +5,10 @@ use std::{collections::VecDeque, time::Duration};
 use rusqlite::params;
 
 use super::{BatchLimit, DocumentStore, LockPatience, StoreError, TransactionCost};
-use crate::ingest::{discover::FileStamp, parse::ContentHash};
+use crate::ingest::{
+    discover::FileStamp,
+    parse::{ContentHash, READER_VERSION},
+};
 
 /// How long to wait for the write lock: a stamp that is not written only makes the next run read the file.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -43,22 +46,33 @@ impl DocumentStore {
         let budget = self.patience.budget.min(PATIENCE);
         let mut begun = self.begin_within(&LockPatience { budget, ..self.patience.clone() })?;
         let mut files = 0;
-        for TouchedDocument { id, hash, stamp } in &*touched {
-            if begun.is_over(files, stamp.bytes, limit) {
+        for document in &*touched {
+            let bytes = document.stamp.bytes;
+            if begun.is_over(files, bytes, limit) {
                 break;
             }
-            let bytes = i64::try_from(stamp.bytes).unwrap_or(i64::MAX);
-            let sql = "UPDATE nodes SET bytes = ?1, modified_ns = ?2 WHERE id = ?3 AND hash = ?4";
-            if let Err(error) = self.statement(sql, params![bytes, stamp.modified_ns, id, hash]) {
+            if let Err(error) = self.restamp_one(document) {
                 return Err(self.give_up(error));
             }
-            begun.bytes += stamp.bytes;
+            begun.bytes += bytes;
             files += 1;
         }
         begun.rows = begun.since.elapsed();
         let cost = self.commit(&begun)?;
         touched.drain(..files);
         Ok((files as u64, cost))
+    }
+
+    fn restamp_one(&self, document: &TouchedDocument) -> rusqlite::Result<()> {
+        let TouchedDocument { id, hash, stamp } = document;
+        let bytes = i64::try_from(stamp.bytes).unwrap_or(i64::MAX);
+        // A file that was renamed keeps its time, and its long row is left alone.
+        let of_node = "UPDATE nodes SET bytes = ?1, modified_ns = ?2
+             WHERE id = ?3 AND hash = ?4 AND (bytes IS NOT ?1 OR modified_ns IS NOT ?2)";
+        self.statement(of_node, params![bytes, stamp.modified_ns, id, hash])?;
+        let of_file = "INSERT OR REPLACE INTO nodes_files (node, changed_ns, inode, reader)
+             SELECT id, ?1, ?2, ?3 FROM nodes WHERE id = ?4 AND hash = ?5";
+        self.statement(of_file, params![stamp.changed_ns, stamp.inode, READER_VERSION, id, hash]).map(drop)
     }
 }
 
@@ -82,7 +96,7 @@ mod tests {
                        VALUES (?1, ?1, 'f', 't', 'document', 4, 5, ?2, '', 'text')";
             store.connection.execute(sql, params![id, hash]).expect("a row");
         }
-        let stamp = FileStamp { bytes: 4, modified_ns: 6 };
+        let stamp = FileStamp { bytes: 4, modified_ns: 6, changed_ns: 7, inode: 8 };
         let mut touched: VecDeque<TouchedDocument> =
             [1, 2].map(|id| TouchedDocument { id, hash: [1; 32], stamp }).into_iter().collect();
         let limit = BatchLimit { files: 9, hold: None };
@@ -93,5 +107,8 @@ mod tests {
             store.connection.query_row(sql, [id], |row| row.get(0)).expect("it is there")
         };
         assert_eq!((stamp_of(1), stamp_of(2)), (6, 5));
+        let sql = "SELECT group_concat(node || ' ' || changed_ns || ' ' || inode) FROM nodes_files";
+        let files: String = store.connection.query_row(sql, [], |row| row.get(0)).expect("one");
+        assert_eq!(files, "1 7 8");
     }
 }

@@ -1,5 +1,7 @@
 //! Files that were touched, and hold what they held.
 
+use std::os::unix::fs::PermissionsExt;
+
 use super::*;
 
 /// Gives `name` another time of change, `seconds` from now.
@@ -131,5 +133,50 @@ fn a_lock_that_stays_is_no_reason_to_fail() {
     assert_eq!((summary.unchanged, summary.batches, summary.outcome), (3, 0, RunOutcome::Completed));
     other.sql("COMMIT");
     assert_eq!(scene.run().batches, 1, "the next one does it");
+    assert_eq!(scene.run().batches, 0);
+}
+
+#[test]
+fn a_file_that_was_renamed_over_another_of_the_same_size_and_time_is_read() {
+    let scene = Scene::new();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    for (name, text) in [("draft.md", "the new text"), ("final.md", "the old text")] {
+        scene.write(name, text);
+        let file = File::options().write(true).open(scene.notes().join(name)).expect("a document");
+        file.set_modified(time).expect("the same time");
+    }
+    scene.run();
+    let [draft, last] = ["draft.md", "final.md"].map(|name| scene.notes().join(name));
+    let aside = scene.notes().join("aside");
+    fs::rename(&draft, &aside).and_then(|()| fs::rename(&last, &draft)).expect("they are swapped");
+    fs::rename(&aside, &last).expect("they are swapped");
+    let summary = scene.run();
+    assert_eq!((summary.ingested, summary.removed), (2, 0), "{summary:?}");
+    assert_eq!(scene.found("new"), ["notes/final.md"]);
+    // A change of the inode alone makes no new row, and is noted.
+    fs::set_permissions(&last, fs::Permissions::from_mode(0o600)).expect("other permissions");
+    assert_eq!((scene.run().ingested, restamped(&scene).iter().sum::<u64>()), (0, 1));
+    assert_eq!(scene.run().batches, 0);
+}
+
+#[test]
+fn documents_of_an_older_reader_are_read_again_once() {
+    let scene = Scene::with(6);
+    scene.run();
+    let rows = scene.rows();
+    let connection = Connection::open(scene.db()).expect("it opens");
+    // As an earlier version leaves it: without a row for one, and with an older version for another.
+    let older = "UPDATE nodes SET title = 'by an older reader' WHERE id IN (1, 2);
+        DELETE FROM nodes_files WHERE node = 1; UPDATE nodes_files SET reader = reader - 1 WHERE node = 2;
+        INSERT INTO nodes_vectors (node, model, dimension, hash, vector) SELECT id, 'm', 0, hash, x'' FROM nodes";
+    connection.execute_batch(older).expect("its rows");
+    drop(connection);
+    let summary = scene.run();
+    assert_eq!((summary.ingested, summary.unchanged), (2, 4));
+    assert_eq!(scene.rows().nodes, rows.nodes);
+    let connection = Connection::open(scene.db()).expect("it opens");
+    let vectors = connection.query_row("SELECT count(*) FROM nodes_vectors", [], |row| row.get(0));
+    assert_eq!(vectors, Ok(6), "the text is the same");
+    drop(connection);
     assert_eq!(scene.run().batches, 0);
 }
