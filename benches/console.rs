@@ -106,7 +106,12 @@ fn timelines() -> Vec<Duration> {
     let mut at = start;
     for number in 0..HOLDS_A_SECOND * 60 * 245 {
         let name = format!("client {number}");
-        let who = LockOwner { pid: i32::try_from(number).ok(), start_ticks: Some(number.into()), name };
+        let who = LockOwner {
+            pid: i32::try_from(number).ok(),
+            start_ticks: Some(number.into()),
+            name,
+            ..LockOwner::default()
+        };
         history.open(SampledLock::Write, at, Arc::new(who));
         history.close(SampledLock::Write, at + pause / 3);
         at += pause;

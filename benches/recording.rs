@@ -250,6 +250,7 @@ fn owner(snapshot: &Snapshot, number: usize) -> Arc<LockOwner> {
         pid: Some(process.pid),
         start_ticks: process.start_ticks,
         name: process.label.clone(),
+        ..LockOwner::default()
     })
 }
 

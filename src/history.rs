@@ -4,7 +4,7 @@
 //! are kept one by one; at full activity that is a minute or more. A hold that leaves the ring is added to its second.
 //! There are four hours of seconds in which the lock was held; each keeps the three processes that held it longest, by
 //! name, and the sum of all others. A database's history takes at most [`LockHistory::BYTES`], even if every hold is by
-//! another process with another name. That is less than 12 MB; a few recurring processes take less than 3 MB, and a
+//! another process with another name. That is less than 17 MB; a few recurring processes take less than 3 MB, and a
 //! quiet database almost nothing.
 
 use std::{
@@ -32,7 +32,7 @@ mod wait_past;
 use activity_past::ActivityPast;
 use coarse::CoarseHistory;
 use events::EventQueue;
-pub use events::HistoryEvent;
+pub use events::{EventReader, HistoryEvent};
 use holds::HoldPiece;
 use log_past::LogPast;
 use log_window::LogWindow;
@@ -80,15 +80,17 @@ pub struct LockOwner {
     pub start_ticks: Option<u64>,
     /// Its label.
     pub name: String,
+    /// What metrics call it: the name of its daemon rule, else its short name; empty if that is unknown.
+    pub program: Box<str>,
 }
 
 impl LockOwner {
     /// The name for the sum of all other processes.
     pub const OTHERS: &str = "others";
-    /// Bytes of a label that are kept.
+    /// Bytes of a label, and of the name for metrics, that are kept.
     const NAME: usize = 32;
     /// Heap bytes of one owner, the two counters of its `Arc` included.
-    const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>() + Self::NAME;
+    const BYTES: usize = size_of::<Self>() + 2 * size_of::<usize>() + 2 * Self::NAME;
 
     /// The sum of all other processes.
     fn others() -> Self {
@@ -154,8 +156,8 @@ pub struct LockHistory {
     // The same at most every `STEADY`, so that it spans enough time at any sampling rate.
     steady_growth: GrowthRate,
     moved: MovedFrames,
-    // For a recorder; `None`: there is none.
-    events: Option<EventQueue>,
+    // One for each reader; `None`: it reads none.
+    events: [Option<EventQueue>; 2],
 }
 
 /// Microseconds, or a time in microseconds after the start of the sampler: 292,000 years fit.
@@ -275,11 +277,11 @@ impl LockHistory {
         if let Some(known) = recent.chain(waited).chain(past).find(|known| **known == who) {
             return Arc::clone(known);
         }
-        if who.name.capacity() <= LockOwner::NAME {
+        if who.name.capacity() <= LockOwner::NAME && who.program.len() <= LockOwner::NAME {
             return who;
         }
-        let name = &who.name[..who.name.floor_char_boundary(LockOwner::NAME)];
-        Arc::new(LockOwner { name: name.to_owned(), ..*who })
+        let kept = |text: &str| text[..text.floor_char_boundary(LockOwner::NAME)].to_owned();
+        Arc::new(LockOwner { name: kept(&who.name), program: kept(&who.program).into(), ..*who })
     }
 
     fn micros(&self, at: Instant) -> Micros {

@@ -300,10 +300,12 @@ impl Observer {
         ingestions
     }
 
-    // What our own ingestions waited for the write lock. A line is written when all is committed.
+    // What our own ingestions waited for the write lock. A line is written when all is committed. The trace has shown
+    // these waits already.
     fn note_waits(&mut self, now: SampleTime) {
         let milliseconds = |ms: f64| Duration::try_from_secs_f64(ms / 1e3).unwrap_or_default();
         let mut told = self.journals.as_mut().map(Journals::take_transactions).unwrap_or_default();
+        told.retain(|_| !self.lock_watch.is_tracing());
         told.sort_by_key(|it| it.at);
         for Transaction { database, pid, start_ticks, at, wait_ms, hold_ms } in told {
             let watched = self.watched.iter().find(|watched| watched.path().to_string_lossy() == database);
@@ -311,7 +313,8 @@ impl Observer {
             if let (Some(watched), Some(end)) =
                 (watched, now.instant.checked_sub(ago + milliseconds(hold_ms)))
             {
-                let who = LockOwner { pid: Some(pid), start_ticks, name: "waltop".to_owned() };
+                let (name, program) = ("waltop".to_owned(), "waltop".into());
+                let who = LockOwner { pid: Some(pid), start_ticks, name, program };
                 watched.history().waited(end, milliseconds(wait_ms), Arc::new(who));
             }
         }

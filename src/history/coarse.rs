@@ -229,7 +229,8 @@ mod tests {
     use super::*;
 
     fn hold(pid: i32, start: Micros, length: Micros) -> TimedHold {
-        let who = LockOwner { pid: Some(pid), start_ticks: Some(1), name: String::new() };
+        let who =
+            LockOwner { pid: Some(pid), start_ticks: Some(1), name: String::new(), ..LockOwner::default() };
         TimedHold { start, length, who: Arc::new(who) }
     }
 

@@ -1,4 +1,4 @@
-//! The changes of a history in their order, for a recorder that keeps them longer than the history does.
+//! The changes of a history in their order, for those who keep them longer than the history does.
 
 use std::{
     collections::VecDeque,
@@ -9,8 +9,15 @@ use std::{
 use super::{LockHistory, LockOwner, SampledLock};
 use crate::snapshot::ActivityClass;
 
-/// The most changes that wait for a recorder; further ones are counted and dropped.
+/// The most changes that wait for a reader; further ones are counted and dropped.
 const LIMIT: usize = 65_536;
+
+/// Who takes the changes, each reader all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EventReader {
+    Recorder,
+    Metrics,
+}
 
 /// One change of a history.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,9 +50,9 @@ impl EventQueue {
 }
 
 impl LockHistory {
-    /// Keeps each change from now on, for [`LockHistory::take_events`]. The holds that go on are the first ones.
-    pub fn keep_events(&mut self) {
-        if self.events.is_some() {
+    /// Keeps each change from now on, for [`LockHistory::take_events`] of `reader`. The holds that go on are the first ones.
+    pub fn keep_events(&mut self, reader: EventReader) {
+        if self.events[reader as usize].is_some() {
             return;
         }
         let mut queue = EventQueue::default();
@@ -54,22 +61,22 @@ impl LockHistory {
                 queue.add(HistoryEvent::Began { lock, at: *at, who: Arc::clone(who) });
             }
         }
-        self.events = Some(queue);
+        self.events[reader as usize] = Some(queue);
     }
 
     /// Stops that, and forgets the changes that were not taken.
-    pub fn drop_events(&mut self) {
-        self.events = None;
+    pub fn drop_events(&mut self, reader: EventReader) {
+        self.events[reader as usize] = None;
     }
 
-    /// The changes since the last call, and how many more there were.
-    pub fn take_events(&mut self) -> (Vec<HistoryEvent>, u64) {
-        let Some(queue) = &mut self.events else { return (Vec::new(), 0) };
+    /// The changes since the last call of `reader`, and how many more there were.
+    pub fn take_events(&mut self, reader: EventReader) -> (Vec<HistoryEvent>, u64) {
+        let Some(queue) = &mut self.events[reader as usize] else { return (Vec::new(), 0) };
         (queue.events.drain(..).collect(), std::mem::take(&mut queue.dropped))
     }
 
-    pub(super) fn note_event(&mut self, event: impl FnOnce() -> HistoryEvent) {
-        if let Some(queue) = &mut self.events {
+    pub(super) fn note_event(&mut self, event: impl Fn() -> HistoryEvent) {
+        for queue in self.events.iter_mut().flatten() {
             queue.add(event());
         }
     }
@@ -83,8 +90,8 @@ mod tests {
     fn changes_are_kept_only_for_a_recorder_and_each_is_taken_once() {
         let start = Instant::now();
         let mut history = history(start, &[(1, 1000, 1500)]);
-        assert_eq!(history.take_events(), (Vec::new(), 0), "no recorder wants them");
-        history.keep_events();
+        assert_eq!(history.take_events(EventReader::Recorder), (Vec::new(), 0), "no recorder wants them");
+        history.keep_events(EventReader::Recorder);
         history.open(SampledLock::Write, start + ms(2000), who(2));
         history.waited_in_vain(start + ms(2300), ms(200), who(3));
         history.close(SampledLock::Write, start + ms(2500));
@@ -94,8 +101,8 @@ mod tests {
             HistoryEvent::Waited { at: start + ms(2300), length: ms(200), who: who(3), got: false },
             HistoryEvent::Ended { lock: write, began: at, at: start + ms(2500), who: who(2) },
         ];
-        assert_eq!(history.take_events(), (events, 0));
-        assert_eq!(history.take_events(), (Vec::new(), 0));
+        assert_eq!(history.take_events(EventReader::Recorder), (events, 0));
+        assert_eq!(history.take_events(EventReader::Recorder), (Vec::new(), 0));
     }
 
     #[test]
@@ -103,22 +110,26 @@ mod tests {
         let start = Instant::now();
         let mut history = LockHistory::default();
         history.open(SampledLock::Checkpoint, start, who(1));
-        history.keep_events();
+        history.keep_events(EventReader::Recorder);
         let began = HistoryEvent::Began { lock: SampledLock::Checkpoint, at: start, who: who(1) };
-        assert_eq!(history.take_events(), (vec![began], 0));
-        history.keep_events();
-        assert_eq!(history.take_events(), (Vec::new(), 0), "a second call changes nothing");
+        assert_eq!(history.take_events(EventReader::Recorder), (vec![began], 0));
+        history.keep_events(EventReader::Recorder);
+        assert_eq!(
+            history.take_events(EventReader::Recorder),
+            (Vec::new(), 0),
+            "a second call changes nothing"
+        );
     }
 
     #[test]
     fn a_recorder_that_takes_nothing_costs_a_bounded_amount_of_memory() {
         let start = Instant::now();
         let mut history = LockHistory::default();
-        history.keep_events();
+        history.keep_events(EventReader::Recorder);
         for n in 0..LIMIT as u64 {
             history.open(SampledLock::Write, start + ms(n), who(1));
         }
-        let (events, dropped) = history.take_events();
+        let (events, dropped) = history.take_events(EventReader::Recorder);
         assert_eq!((events.len(), dropped), (LIMIT, LIMIT as u64 - 1));
     }
 }

@@ -185,7 +185,7 @@ fn possible_waits(database: &Database) -> Vec<(Duration, LockOwner)> {
         let process = database.process(waiter.pid)?;
         let length = Duration::try_from_secs_f64(waiter.span_ms / 1e3).unwrap_or_default();
         let (pid, name) = (Some(waiter.pid), process.label.clone());
-        Some((length, LockOwner { pid, start_ticks: process.start_ticks, name }))
+        Some((length, LockOwner { pid, start_ticks: process.start_ticks, name, ..LockOwner::default() }))
     };
     database.locks.possible_waiters.iter().filter_map(wait).collect()
 }

@@ -103,7 +103,12 @@ fn the_trend_of_a_database_shows_who_has_held_its_write_lock_lately() {
     scene.observer.sample();
     let history = scene.observer.histories().remove(0);
     let began = Instant::now();
-    let owner = LockOwner { pid: Some(USER), start_ticks: Some(4200), name: "bun".to_owned() };
+    let owner = LockOwner {
+        pid: Some(USER),
+        start_ticks: Some(4200),
+        name: "bun".to_owned(),
+        ..LockOwner::default()
+    };
     {
         let mut history = threads::lock(&history);
         history.sampling_began(began);

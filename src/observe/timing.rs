@@ -140,6 +140,7 @@ fn pins(locks: &DatabaseLocks, view: &DatabaseView, processes: &[Process]) -> Ve
             pid: reader.pid,
             start_ticks: process.and_then(|it| it.start_ticks),
             name: process.map(|it| it.label.clone()).unwrap_or_default(),
+            ..LockOwner::default()
         }
     };
     locks.pinning_readers(view.wal.as_ref()).map(owner).collect()
@@ -184,7 +185,12 @@ mod tests {
         for (lock, pid, second) in
             [(SampledLock::Write, 70, 1), (SampledLock::Checkpoint, 71, 2), (SampledLock::Recover, 72, 3)]
         {
-            let owner = LockOwner { pid: Some(pid), start_ticks: Some(1000), name: "bun".to_owned() };
+            let owner = LockOwner {
+                pid: Some(pid),
+                start_ticks: Some(1000),
+                name: "bun".to_owned(),
+                ..LockOwner::default()
+            };
             history.open(lock, start + Duration::from_secs(second), Arc::new(owner));
         }
         let known = LockTimes { processes: &[], history: &history, runs: &|_| None, now };
@@ -305,7 +311,12 @@ mod tests {
     fn who_pins_the_log_is_named_as_in_its_row() {
         let locks = DatabaseLocks { readers: vec![reader(70, 1, Some(5))], ..DatabaseLocks::default() };
         let rows = [fixture::process(71, "tar"), fixture::process(70, "bun")];
-        let expected = LockOwner { pid: Some(70), start_ticks: Some(1000), name: rows[1].name.clone() };
+        let expected = LockOwner {
+            pid: Some(70),
+            start_ticks: Some(1000),
+            name: rows[1].name.clone(),
+            ..LockOwner::default()
+        };
         assert_eq!(pins(&locks, &view(), &rows), [expected]);
     }
 

@@ -78,7 +78,12 @@ fn database(second: u32, base: Timestamp) -> Database {
 fn note_locks(history: &mut LockHistory, second: u32, start: Instant) {
     let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
     let owner = |pid, name: &str| {
-        Arc::new(LockOwner { pid: Some(pid), start_ticks: Some(1000), name: name.to_owned() })
+        Arc::new(LockOwner {
+            pid: Some(pid),
+            start_ticks: Some(1000),
+            name: name.to_owned(),
+            ..LockOwner::default()
+        })
     };
     match second {
         6 => history.open(SampledLock::Write, at(5.2), owner(IMPORTER, "importer")),

@@ -257,7 +257,7 @@ impl From<&Process> for RecordedProcess {
 
 impl From<&RecordedProcess> for LockOwner {
     fn from(process: &RecordedProcess) -> Self {
-        Self { pid: process.pid, start_ticks: process.start, name: process.name.clone() }
+        Self { pid: process.pid, start_ticks: process.start, name: process.name.clone(), ..Self::default() }
     }
 }
 

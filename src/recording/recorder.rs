@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock,
-    history::{HistoryEvent, LockHistory, LockOwner, SampledLock},
+    history::{EventReader, HistoryEvent, LockHistory, LockOwner, SampledLock},
     snapshot::{Database, Snapshot},
     threads, units,
 };
@@ -166,7 +166,7 @@ impl Recorder {
         if written.is_err() {
             self.gap.get_or_insert((before.stamp.at, GapReason::DiskFull));
             for database in &self.databases {
-                threads::lock(&database.history).take_events();
+                threads::lock(&database.history).take_events(EventReader::Recorder);
             }
         }
     }
@@ -182,7 +182,7 @@ impl Recorder {
             return;
         }
         for database in &self.databases {
-            threads::lock(&database.history).drop_events();
+            threads::lock(&database.history).drop_events(EventReader::Recorder);
         }
         // Without that line its end is taken for a kill, which is no loss.
         if self.writer.write(at, true, None, RecordingEvent::Ended).is_ok() {
@@ -200,14 +200,14 @@ impl Recorder {
             return;
         }
         for database in &self.databases {
-            threads::lock(&database.history).drop_events();
+            threads::lock(&database.history).drop_events(EventReader::Recorder);
         }
         self.databases = snapshot
             .databases
             .iter()
             .zip(histories)
             .map(|(database, history)| {
-                threads::lock(history).keep_events();
+                threads::lock(history).keep_events(EventReader::Recorder);
                 RecordedDatabase {
                     path: path(database),
                     history: Arc::clone(history),
@@ -291,7 +291,8 @@ impl Recorder {
 
     // A hold that began and ended since the sample before has one line. Returns whether there was anything.
     fn write_history(&mut self, index: usize, now: RecorderTick) -> io::Result<bool> {
-        let (events, dropped) = threads::lock(&self.databases[index].history).take_events();
+        let (events, dropped) =
+            threads::lock(&self.databases[index].history).take_events(EventReader::Recorder);
         let has_changed = !events.is_empty();
         let mut open: [Option<(Instant, Arc<LockOwner>)>; 3] = [None, None, None];
         for event in events {

@@ -32,12 +32,21 @@ impl FromIterator<(Regex, String)> for LabelRules {
 impl LabelRules {
     /// The label of a process with this short name and command line.
     pub fn label(&self, name: &str, command: &[String]) -> String {
+        self.rule(name, command).unwrap_or_else(|| label(name, command))
+    }
+
+    /// What metrics call it: its rule's name, else the short name. Nothing of a command line is in it.
+    pub fn program(&self, name: &str, command: &[String]) -> String {
+        self.rule(name, command).unwrap_or_else(|| bounded(name))
+    }
+
+    fn rule(&self, name: &str, command: &[String]) -> Option<String> {
         if self.0.is_empty() {
-            return label(name, command);
+            return None;
         }
         let line = command_line(name, command);
         let rule = self.0.iter().find(|(pattern, _)| pattern.is_match(&line));
-        rule.map_or_else(|| label(name, command), |(_, rule)| bounded(rule))
+        rule.map(|(_, rule)| bounded(rule))
     }
 }
 
@@ -211,6 +220,9 @@ mod tests {
         assert_eq!(rules.label("python3", &words("python3 -u holder.py")), "watcher");
         assert_eq!(rules.label("python3", &words("python3 other.py")), "other.py");
         assert_eq!(rules.label("kworker/0:1", &[]), "kernel");
+        assert_eq!(rules.program("python3", &words("python3 -u holder.py")), "watcher");
+        assert_eq!(rules.program("python3", &words("python3 other.py")), "python3");
+        assert_eq!(LabelRules::default().program("python3", &words("python3 other.py")), "python3");
     }
 
     #[test]

@@ -120,7 +120,12 @@ fn the_details_say_who_refused_a_process_and_whom_it_blocked() {
 }
 
 fn who(pid: i32, name: &str) -> Arc<LockOwner> {
-    Arc::new(LockOwner { pid: Some(pid), start_ticks: u64::try_from(pid).ok(), name: name.to_owned() })
+    Arc::new(LockOwner {
+        pid: Some(pid),
+        start_ticks: u64::try_from(pid).ok(),
+        name: name.to_owned(),
+        ..LockOwner::default()
+    })
 }
 
 // A hold of 20 s; a writer that waits for it and gets it, one that gives up, one without a timeout, and one that waits

@@ -24,7 +24,12 @@ const USUAL: (u16, u16) = (120, 40);
 const SMALL: (u16, u16) = (80, 24);
 
 fn who(pid: i32, name: &str) -> Arc<LockOwner> {
-    Arc::new(LockOwner { pid: Some(pid), start_ticks: u64::try_from(pid).ok(), name: name.to_owned() })
+    Arc::new(LockOwner {
+        pid: Some(pid),
+        start_ticks: u64::try_from(pid).ok(),
+        name: name.to_owned(),
+        ..LockOwner::default()
+    })
 }
 
 // Ten minutes: a hold of five seconds by a process that is gone, then a writer that holds the lock for two seconds in
@@ -46,7 +51,12 @@ fn sampled() -> (LockHistory, Instant) {
     for second in 0..600 {
         history.wal_is(at(second * 1000), 1, 2_000_000 + second % 90 * 300_000);
     }
-    let reader = LockOwner { pid: Some(71_168), start_ticks: Some(71_168), name: "amalfa".to_owned() };
+    let reader = LockOwner {
+        pid: Some(71_168),
+        start_ticks: Some(71_168),
+        name: "amalfa".to_owned(),
+        ..LockOwner::default()
+    };
     history.pins_are(at(560_000), vec![reader]);
     history.pins_are(at(585_000), Vec::new());
     history.open(SampledLock::Checkpoint, at(592_500), who(71_201, "amalfa"));

@@ -77,7 +77,12 @@ fn a_hold_goes_on_from_where_it_was_first_seen_and_waltops_own_is_not_sampled() 
     let later = now + Duration::from_secs(1);
     let history: Arc<Mutex<LockHistory>> = Arc::default();
     let owner = |pid, start_ticks| {
-        Arc::new(crate::history::LockOwner { pid: Some(pid), start_ticks, name: String::new() })
+        Arc::new(crate::history::LockOwner {
+            pid: Some(pid),
+            start_ticks,
+            name: String::new(),
+            ..crate::history::LockOwner::default()
+        })
     };
     threads::lock(&history).open(SampledLock::Write, now, owner(71, Some(4200)));
     threads::lock(&history).open(SampledLock::Checkpoint, now, owner(own, Some(1)));

@@ -67,8 +67,10 @@ pub fn process_start(proc: &Path, pid: i32) -> Option<u64> {
 pub fn owner_of_lock(proc: &Path, pid: i32, rules: &LabelRules) -> LockOwner {
     let stat = stat(proc, pid);
     let start_ticks = stat.as_ref().and_then(ProcessStat::living_start);
-    let label = |stat: ProcessStat| rules.label(&stat.name, &command(proc, pid).unwrap_or_default());
-    LockOwner { pid: Some(pid), start_ticks, name: stat.map(label).unwrap_or_default() }
+    let Some(stat) = stat else { return LockOwner { pid: Some(pid), ..LockOwner::default() } };
+    let command = command(proc, pid).unwrap_or_default();
+    let (name, program) = (rules.label(&stat.name, &command), rules.program(&stat.name, &command));
+    LockOwner { pid: Some(pid), start_ticks, name, program: program.into() }
 }
 
 /// The parent of `pid`, its parent, and so on, up to the first process of the system.

@@ -15,7 +15,12 @@ fn builder(seconds: u64) -> TimelineBuilder {
 }
 
 fn who(pid: i32) -> Arc<LockOwner> {
-    Arc::new(LockOwner { pid: Some(pid), start_ticks: Some(7), name: format!("name{pid}") })
+    Arc::new(LockOwner {
+        pid: Some(pid),
+        start_ticks: Some(7),
+        name: format!("name{pid}"),
+        ..LockOwner::default()
+    })
 }
 
 const HOLD: LaneSpan = LaneSpan::Hold { goes_on: false };

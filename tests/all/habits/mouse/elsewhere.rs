@@ -31,7 +31,12 @@ fn sampled() -> Stage {
     let (mut history, start) = (LockHistory::default(), Instant::now());
     let at = |ms: u64| start + Duration::from_millis(ms);
     history.sampling_began(start);
-    let who = || LockOwner { pid: Some(71_201), start_ticks: Some(71_201), name: "amalfa".to_owned() };
+    let who = || LockOwner {
+        pid: Some(71_201),
+        start_ticks: Some(71_201),
+        name: "amalfa".to_owned(),
+        ..LockOwner::default()
+    };
     for round in 0..20 {
         history.open(SampledLock::Write, at(round * 6000 + 1000), Arc::new(who()));
         history.close(SampledLock::Write, at(round * 6000 + 3000));
