@@ -28,7 +28,9 @@ mod habits;
 mod health;
 mod help;
 mod ingest;
+mod listen_args;
 mod man;
+mod metrics;
 pub(crate) mod optimize;
 mod output;
 mod pragmas;
@@ -42,6 +44,7 @@ mod rescue;
 mod runs;
 mod safe;
 mod sample_args;
+mod sampling_loop;
 mod search;
 pub(crate) mod stats;
 mod status;
@@ -137,6 +140,8 @@ enum CliCommand {
     Wait(wait::WaitArgs),
     /// Record the locks of databases, for the time after an incident.
     Record(record::RecordArgs),
+    /// Print metrics for Prometheus, or serve them with the health of the databases.
+    Metrics(metrics::MetricsArgs),
     /// Say who held the locks at a recorded moment.
     Who(who::WhoArgs),
     /// Open the console on a recording, at any moment of it.
@@ -181,6 +186,7 @@ impl CliCommand {
             | Self::Safe(_)
             | Self::Wait(_)
             | Self::Record(_)
+            | Self::Metrics(_)
             | Self::Who(_)
             | Self::Replay(_)
             | Self::Report(_)
@@ -254,6 +260,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Safe(args)) => safe::run(&args, &config()?),
         Some(CliCommand::Wait(args)) => wait::run(&args, &config()?),
         Some(CliCommand::Record(args)) => record::run(&args, &config),
+        Some(CliCommand::Metrics(args)) => metrics::run(&args, &config),
         Some(CliCommand::Who(args)) => who::run(&args, &config()?),
         Some(CliCommand::Replay(args)) => replay::run(&args, &config()?),
         Some(CliCommand::Report(args)) => report::run(&args, &config()?),

@@ -40,6 +40,7 @@
 //!
 //! snapshots and holds ─▶ recording/ (after each sample) ─▶ who, report, export: text, JSON, HTML, a trace
 //!                                                      ╰─▶ replay/ (a named thread) ─▶ console/
+//! snapshots and holds ─▶ metrics/ (after each sample) ─▶ stdout, a file, or serve/ (a named thread) ─▶ HTTP
 //! ```
 //!
 //! Three walks (`docs/architecture.md` explains the modules):
@@ -93,6 +94,7 @@ pub mod history;
 pub mod ingest;
 pub mod json;
 pub mod keymap;
+pub mod metrics;
 pub mod observe;
 pub mod paths;
 pub mod recording;
@@ -100,6 +102,7 @@ pub mod replay;
 pub mod report;
 pub mod rescue;
 pub mod sampler;
+pub mod serve;
 pub mod snapshot;
 pub mod state;
 pub mod text;

@@ -8,12 +8,15 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use jiff::Timestamp;
+use rustix::time::ClockId;
 use tokio::sync::watch;
 
 use crate::{
+    clock,
     config::Config,
     diagnose::{self, compliance, schedule, suspicion},
     history::DatabaseTrend,
+    metrics::{MeterInput, MetricsMeter, MetricsText, SampleCost},
     observe::{self, Observer},
     recording::{self, PlayedMoment, Recorder, RecorderHost, RecorderState},
     snapshot::{ConnectionFacts, Snapshot, Unseen},
@@ -32,6 +35,10 @@ pub struct Sample {
     pub recorder: Option<RecorderState>,
     /// The moment of a recording from which it comes; `None` if it was just taken.
     pub replay: Option<PlayedMoment>,
+    /// Its metrics; `None` if they are not counted.
+    pub metrics: Option<MetricsText>,
+    /// Whether it saw all of the lock table.
+    pub has_lock_table: bool,
     /// The time that the sample itself took.
     pub took: Duration,
 }
@@ -51,6 +58,7 @@ pub struct Monitor {
     // Time of the first sample.
     since: Option<Timestamp>,
     recorder: Option<Recorder>,
+    meter: Option<MetricsMeter>,
 }
 
 impl Monitor {
@@ -58,7 +66,16 @@ impl Monitor {
     pub fn new(mut observer: Observer, config: Config) -> Self {
         name_daemons(&mut observer, &config);
         let ledger = ScheduleLedger::new(&config.places);
-        Self { observer, config, facts: Vec::new(), previous: None, ledger, since: None, recorder: None }
+        Self {
+            observer,
+            config,
+            facts: Vec::new(),
+            previous: None,
+            ledger,
+            since: None,
+            recorder: None,
+            meter: None,
+        }
     }
 
     /// What a recording of samples that come `every` so often says of the machine.
@@ -78,6 +95,11 @@ impl Monitor {
     /// Records each sample from now on, or none.
     pub fn record(&mut self, recorder: Option<Recorder>) {
         self.recorder = recorder;
+    }
+
+    /// Counts metrics from the next sample on.
+    pub fn count_metrics(&mut self) {
+        self.meter.get_or_insert_with(|| MetricsMeter::new(Timestamp::now()));
     }
 
     /// Samples `databases` by `config` from now on.
@@ -127,7 +149,11 @@ impl Monitor {
             recorder.tick(&snapshot, &self.observer.histories());
             recorder.state()
         });
-        let look = Arc::new(Sample { snapshot, trends, recorder, replay: None, took: began.elapsed() });
+        let took = began.elapsed();
+        let metrics = self.metrics(&snapshot, recorder.as_ref(), took);
+        let has_lock_table = self.observer.unseen_locks().is_none();
+        let look =
+            Arc::new(Sample { snapshot, trends, recorder, replay: None, metrics, has_lock_table, took });
         self.previous = Some(Arc::clone(&look));
         look
     }
@@ -144,6 +170,29 @@ impl Monitor {
             look = self.sample();
         }
         look
+    }
+
+    fn metrics(
+        &mut self,
+        snapshot: &Snapshot,
+        recorder: Option<&RecorderState>,
+        took: Duration,
+    ) -> Option<MetricsText> {
+        let meter = self.meter.as_mut()?;
+        let cost = SampleCost {
+            cpu: clock::read(ClockId::ProcessCPUTime),
+            memory_bytes: self.observer.own_memory_bytes(),
+            took,
+        };
+        Some(meter.tick(&MeterInput {
+            snapshot,
+            histories: &self.observer.histories(),
+            now: Instant::now(),
+            has_lock_table: self.observer.unseen_locks().is_none(),
+            unseen_processes: self.observer.unseen_process_count(),
+            is_written: recorder.map(|it| it.trouble.is_none()),
+            cost,
+        }))
     }
 
     // After the findings, because some of them forbid a checkpoint.

@@ -8,7 +8,7 @@ mod secrets;
 
 pub use advice::Advised;
 pub(crate) use advice::display_as_line;
-pub use secrets::redacted;
+pub use secrets::{redacted, redacted_words};
 
 /// `text` without anything that moves the cursor, colours, reverses or hides: control characters become a space, and
 /// invisible format characters (direction marks, joiners, zero-width) are removed.

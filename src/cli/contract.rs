@@ -15,6 +15,7 @@ use crate::{
     recording::{RecordingSummary, WhoReport},
     report::{CheckReport, CheckpointReport, DatabaseReports, FixReport},
     rescue::{LogRescue, ProcessRescue},
+    serve::ServedHealth,
     snapshot::{CONTRACT_VERSION, Snapshot, Versioned},
 };
 
@@ -26,6 +27,9 @@ pub struct JsonOutput {
     shape: fn(SchemaGenerator) -> Schema,
 }
 
+/// The answer of `/health`.
+const SERVED_HEALTH: &str = "metrics --listen";
+
 pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "check", shape: shape::<CheckReport> },
     JsonOutput { command: "checkpoint", shape: shape::<DatabaseReports<CheckpointReport>> },
@@ -33,6 +37,7 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "fix", shape: shape::<DatabaseReports<FixReport>> },
     JsonOutput { command: "health", shape: shape::<DatabaseReports<HealthReport>> },
     JsonOutput { command: "ingest", shape: shape::<RunSummary> },
+    JsonOutput { command: SERVED_HEALTH, shape: shape::<ServedHealth> },
     JsonOutput { command: "optimize", shape: shape::<DatabaseReports<OptimizeReport>> },
     JsonOutput { command: "reap", shape: shape::<ReapReport> },
     JsonOutput { command: "report", shape: shape::<RecordingSummary> },
@@ -58,10 +63,18 @@ impl JsonOutput {
         }
     }
 
+    /// The command line that gives it.
+    pub fn title(self) -> String {
+        match self.command {
+            SERVED_HEALTH => format!("/health of waltop {SERVED_HEALTH}"),
+            command => format!("waltop {command} --json"),
+        }
+    }
+
     /// Its schema, as JSON Schema 2020-12.
     pub fn schema(self) -> Schema {
         let mut schema = (self.shape)(SchemaSettings::draft2020_12().for_serialize().into_generator());
-        let title = format!("waltop {} --json, version {CONTRACT_VERSION}", self.command);
+        let title = format!("{}, version {CONTRACT_VERSION}", self.title());
         schema.insert("title".to_owned(), title.into());
         schema.insert(
             "description".to_owned(),

@@ -137,6 +137,16 @@ pub const COMMANDS: &[CommandHelp] = &[
         examples: &["waltop record notes.db", "waltop record notes.db --keep 30d --max-size 5GiB"],
     },
     CommandHelp {
+        command: "metrics",
+        exit_codes: "0 printed, or after SIGTERM; 130 after SIGINT; 2 error. With `--textfile` or `--listen`, SIGHUP reads \
+                     the settings again.",
+        examples: &[
+            "waltop metrics notes.db",
+            "waltop metrics --listen 127.0.0.1:9464",
+            "waltop metrics --textfile /var/lib/node_exporter/waltop.prom",
+        ],
+    },
+    CommandHelp {
         command: "who",
         exit_codes: "0 answered; 2 if that moment was not watched, or error.",
         examples: &["waltop who notes.db --at 03:12:07", "waltop who --at '10 min ago' --around 1m --json"],

@@ -1,17 +1,17 @@
 //! `waltop record`: writes down what happens to the locks of databases, for the time after it.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use rustix::process::Signal;
-use tokio::sync::watch;
-
-use super::{databases, output::notice, sample_args::databases_to_sample};
+use super::{
+    databases, listen_args::ListenArgs, output::notice, sample_args::databases_to_sample,
+    sampling_loop::SamplingLoop,
+};
 use crate::{
     config::{Config, TraceMode, duration_of, size_of},
-    endings::{self, EndSignals},
+    endings::EndSignals,
     observe::Observer,
     recording::{LONGEST_INTERVAL, Recorder, RetentionLimits},
-    sampler::{Monitor, Sample, Sampler, SamplerCommand},
+    sampler::{Monitor, Sample, Sampler},
     units,
 };
 
@@ -42,6 +42,8 @@ pub struct RecordArgs {
     /// Read every lock request from the kernel's trace, which needs root [default: the setting `trace`, else auto].
     #[arg(long, value_name = "WHEN")]
     trace: Option<TraceMode>,
+    #[command(flatten)]
+    listen: ListenArgs,
 }
 
 impl RecordArgs {
@@ -56,8 +58,7 @@ impl RecordArgs {
     }
 }
 
-/// Records until a signal ends it. TERM is the usual end of a daemon: exit code 0; INT gives the code that shells use
-/// for it. HUP reads the settings again, by `load`.
+/// Records until a signal ends it. HUP reads the settings again, by `load`.
 ///
 /// # Errors
 ///
@@ -89,44 +90,20 @@ pub fn run(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>) -> anyh
     }
     let mut monitor = Monitor::new(observer, config);
     monitor.record(Some(recorder));
+    if args.listen.is_wanted() {
+        monitor.count_metrics();
+    }
     let (sampler, mut newest) = Sampler::start(monitor, args.every)?;
-    let signal = runtime.block_on(async {
-        let mut trouble = None;
-        loop {
-            tokio::select! {
-                signal = endings.next() => match signal {
-                    Signal::HUP => reload(args, load, &sampler),
-                    signal => break Some(signal),
-                },
-                changed = newest.changed() => match changed {
-                    Ok(()) => report_trouble(&mut newest, &mut trouble),
-                    Err(_) => break None,
-                },
-            }
-        }
-    });
-    drop(sampler);
-    match signal {
-        None => anyhow::bail!("the sampling ended unexpectedly; start it again"),
-        Some(Signal::TERM) => Ok(0),
-        Some(signal) => Ok(endings::exit_code(signal)),
-    }
-}
-
-fn reload(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>, sampler: &Sampler) {
-    let read = load().and_then(|config| Ok((args.databases(&config)?, config)));
-    match read {
-        Ok((databases, config)) => {
-            sampler.order(SamplerCommand::Reconfigure { config: Box::new(config), databases });
-            notice("has read its settings again");
-        }
-        Err(error) => notice(&format!("keeps its settings: {error}")),
-    }
+    let _listener = args.listen.start(&newest, args.every)?;
+    let sampling = SamplingLoop { load, databases: &|config| args.databases(config) };
+    let mut trouble = None;
+    let on_sample = |sample: &Sample| report_trouble(sample, &mut trouble);
+    runtime.block_on(sampling.run(&mut endings, &sampler, &mut newest, on_sample))
 }
 
 // One line when nothing can be written, and one when it can again.
-fn report_trouble(newest: &mut watch::Receiver<Option<Arc<Sample>>>, trouble: &mut Option<String>) {
-    let now = newest.borrow_and_update().as_ref().and_then(|it| it.recorder.as_ref()?.trouble.clone());
+fn report_trouble(sample: &Sample, trouble: &mut Option<String>) {
+    let now = sample.recorder.as_ref().and_then(|it| it.trouble.clone());
     if now == *trouble {
         return;
     }

@@ -22,6 +22,20 @@ impl Observer {
         unseen
     }
 
+    /// How many processes have open files that the last sample could not read; `None` if processes are not listed, or are
+    /// hidden.
+    pub fn unseen_process_count(&self) -> Option<usize> {
+        if proc::hidden_processes(&self.proc).is_some() {
+            return None;
+        }
+        self.processes.unseen_count()
+    }
+
+    /// The resident memory of this process.
+    pub fn own_memory_bytes(&self) -> Option<u64> {
+        proc::ProcessFolder::own(&self.proc).resident_bytes()
+    }
+
     /// Reads the lock table, and notes what it does not show.
     pub(super) fn lock_table(&mut self) -> LockTable {
         // While the kernel prints the table, every process that takes or releases a lock waits, and the first reader

@@ -36,6 +36,11 @@ impl OpenerFinder {
         targets.iter().map(|target| openers(target.holders)).collect()
     }
 
+    /// Processes are not listed.
+    pub fn unseen_count(&self) -> Option<usize> {
+        None
+    }
+
     /// What could not be sampled.
     pub fn unseen(&self) -> impl Iterator<Item = Unseen> {
         std::iter::once(Unseen {

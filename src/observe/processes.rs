@@ -139,6 +139,11 @@ impl OpenerFinder {
         found
     }
 
+    /// Processes whose open files could not be read, or not all of them; `None` if processes could not be listed.
+    pub fn unseen_count(&self) -> Option<usize> {
+        self.trouble.is_none().then(|| self.denied.union(&self.crowded).count())
+    }
+
     /// What could not be sampled.
     pub fn unseen(&self) -> impl Iterator<Item = Unseen> {
         let processes = |pids: &BTreeSet<i32>| {

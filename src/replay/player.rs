@@ -232,7 +232,15 @@ impl Player {
             return self.nothing();
         };
         let trends = self.trends(place, &snapshot);
-        Sample { snapshot, trends, recorder: None, replay: None, took: Duration::ZERO }
+        Sample {
+            snapshot,
+            trends,
+            recorder: None,
+            replay: None,
+            metrics: None,
+            has_lock_table: true,
+            took: Duration::ZERO,
+        }
     }
 
     fn nothing(&self) -> Sample {
@@ -246,7 +254,15 @@ impl Player {
             sampling: None,
             unseen: Vec::new(),
         };
-        Sample { snapshot, trends: Vec::new(), recorder: None, replay: None, took: Duration::ZERO }
+        Sample {
+            snapshot,
+            trends: Vec::new(),
+            recorder: None,
+            replay: None,
+            metrics: None,
+            has_lock_table: true,
+            took: Duration::ZERO,
+        }
     }
 
     fn trends(&mut self, place: SnapshotPlace, snapshot: &Snapshot) -> Vec<DatabaseTrend> {

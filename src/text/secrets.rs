@@ -48,6 +48,17 @@ pub fn redacted(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// The same for each word of a command line: the word behind an option whose name says so is a secret as a whole.
+pub fn redacted_words(words: &[String]) -> Vec<String> {
+    let mut is_value = false;
+    let redacted_word = |word: &String| {
+        let is_secret = std::mem::replace(&mut is_value, false) && !word.starts_with('-');
+        is_value = word.starts_with('-') && !word.contains('=') && is_secret_name(word);
+        if is_secret { REDACTED.to_owned() } else { redacted(word).into_owned() }
+    };
+    words.iter().map(redacted_word).collect()
+}
+
 // Most labels and sentences have none of it.
 fn may_have_secrets(text: &str) -> bool {
     let longest = text.split(|c: char| !is_of_random(c)).map(str::len).max();
@@ -145,6 +156,15 @@ mod tests {
         ] {
             assert_eq!(redacted(text), expected);
         }
+    }
+
+    #[test]
+    fn the_word_behind_an_option_for_a_secret_is_replaced() {
+        let words = |line: &[&str]| line.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let line = words(&["sync", "--password", "a b", "--token=x y", "--key", "--port", "80"]);
+        let expected =
+            words(&["sync", "--password", "[redacted]", "--token=[redacted] y", "--key", "--port", "80"]);
+        assert_eq!(redacted_words(&line), expected);
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod health;
 mod help;
 mod ingest;
 mod matrix;
+mod metrics;
 mod neighbours;
 mod optimize;
 mod reap;

@@ -112,6 +112,31 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
         &["app::", "App", "dialogs", "view", "widgets"],
         "drawing reports to it what lies where",
     ),
+    (
+        &["metrics.rs", "metrics"],
+        &["fs::", "fs,", "fs;", "Instant::now", "Timestamp::now", "SystemTime", "thread::", "hyper"],
+        "metrics are numbers and text",
+    ),
+    (
+        &["serve.rs", "serve", "metrics.rs", "metrics"],
+        &["rusqlite", "database::", "observe::", "cli::", "console::", "act::"],
+        "what is served comes from samples alone",
+    ),
+    (
+        &[
+            "observe",
+            "observe.rs",
+            "snapshot.rs",
+            "snapshot",
+            "diagnose.rs",
+            "diagnose",
+            "history.rs",
+            "history",
+        ],
+        &["metrics::", "serve::"],
+        "what is sampled does not depend on who reads it",
+    ),
+    (&["sampler.rs", "recording.rs", "recording"], &["serve::", "hyper"], "no sample waits for a client"),
     (&["ingest", "ingest.rs"], &["act::", "report::"], "an ingestion knows no console"),
     (&["observe", "observe.rs"], &["diagnose::", "ingest::"], "data flows one way"),
     (

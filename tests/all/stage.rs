@@ -278,6 +278,8 @@ pub fn look(databases: Vec<Database>) -> Sample {
         trends: vec![trend; count],
         recorder: None,
         replay: None,
+        metrics: None,
+        has_lock_table: true,
         took: Duration::from_millis(3),
     }
 }

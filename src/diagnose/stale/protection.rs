@@ -35,6 +35,7 @@ const OWN: &[&str] = &[
     "safe",
     "wait",
     "record",
+    "metrics",
     "who",
     "replay",
     "report",

@@ -122,8 +122,8 @@ fn refusals() -> String {
 
 fn schemas() -> String {
     let rows = OUTPUTS.iter().map(|output| {
-        let (command, file) = (output.command, output.file_name());
-        format!("| `waltop {command} --json` | [{file}](../assets/schemas/{file}) |\n")
+        let (title, file) = (output.title(), output.file_name());
+        format!("| `{title}` | [{file}](../assets/schemas/{file}) |\n")
     });
     format!("| Command | Schema |\n| --- | --- |\n{}", rows.collect::<String>())
 }
