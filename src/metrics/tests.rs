@@ -186,3 +186,77 @@ fn every_metric_has_one_help_one_type_and_a_name_of_its_own() {
         .collect();
     assert_eq!(series.iter().collect::<BTreeSet<_>>().len(), series.len(), "{text}");
 }
+
+/// A sample of which everything is known.
+fn everything() -> Fixture {
+    let mut database = fixture::live();
+    database.findings = fixture::findings_of(&fixture::pinned());
+    database.ingestions = vec![fixture::ingestion("1")];
+    let mut it = Fixture::new(vec![database]);
+    it.snapshot.trace = Some(TraceFacts::default());
+    it.snapshot.sampling = Some(crate::snapshot::SamplingFacts {
+        samples: 1,
+        interval_ms: None,
+        cpu_percent: None,
+        process_cpu_percent: None,
+    });
+    it.is_written = Some(true);
+    it.memory_bytes = Some(1);
+    it.tick(0);
+    it.hold("sh", 1, 2);
+    it
+}
+
+fn words(text: &str) -> BTreeSet<&str> {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    text.split(|c| !is_part(c)).filter(|word| word.starts_with("waltop_")).collect()
+}
+
+#[test]
+fn the_document_has_every_metric_and_the_examples_name_no_other() {
+    let text = everything().tick(3);
+    let names: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|head| head.split(' ').next())
+        .collect();
+    let documented = include_str!("../../docs/monitoring.md");
+    let rows = documented.lines().filter_map(|line| line.strip_prefix("| `waltop_")?.split('`').next());
+    let rows: BTreeSet<String> = rows.map(|name| format!("waltop_{name}")).collect();
+    assert_eq!(rows.iter().map(String::as_str).collect::<BTreeSet<_>>(), names);
+    for example in [
+        include_str!("../../assets/monitoring/alerts.yml"),
+        include_str!("../../assets/monitoring/alerts.test.yml"),
+        include_str!("../../assets/monitoring/dashboard.json"),
+    ] {
+        let used = words(example);
+        assert!(used.len() > 5, "{used:?}");
+        for word in used {
+            let family = word.trim_end_matches("_bucket").trim_end_matches("_count");
+            assert!(names.contains(family), "there is no metric {word}");
+        }
+    }
+}
+
+#[test]
+fn the_findings_of_the_alerts_exist() {
+    let alerts = include_str!("../../assets/monitoring/alerts.yml");
+    let named = alerts.split("finding=").skip(1).filter_map(|rest| rest.split('"').nth(1));
+    let named: Vec<&str> = named.flat_map(|names| names.split('|')).collect();
+    assert!(named.len() > 8, "{named:?}");
+    for name in named {
+        assert!(name.parse::<crate::snapshot::FindingKind>().is_ok(), "{name}");
+    }
+}
+
+#[test]
+fn the_dashboard_can_be_imported() {
+    let dashboard: serde_json::Value =
+        serde_json::from_str(include_str!("../../assets/monitoring/dashboard.json")).expect("JSON");
+    assert_eq!(dashboard["__inputs"][0]["type"], "datasource");
+    let variables = dashboard["templating"]["list"].as_array().expect("variables");
+    let names: Vec<_> = variables.iter().filter_map(|it| it["name"].as_str()).collect();
+    assert_eq!(names, ["datasource", "instance", "db"]);
+    let panels = dashboard["panels"].as_array().expect("panels");
+    assert!(panels.iter().all(|panel| panel["targets"].as_array().is_some_and(|it| !it.is_empty())));
+}
