@@ -48,6 +48,7 @@ mod sampling_loop;
 mod search;
 pub(crate) mod stats;
 mod status;
+mod stream;
 mod usage;
 mod version;
 mod wait;
@@ -142,6 +143,8 @@ enum CliCommand {
     Record(record::RecordArgs),
     /// Print metrics for Prometheus, or serve them with the health of the databases.
     Metrics(metrics::MetricsArgs),
+    /// Write each sample as lines of JSON, for a console on another machine.
+    Stream(stream::StreamArgs),
     /// Say who held the locks at a recorded moment.
     Who(who::WhoArgs),
     /// Open the console on a recording, at any moment of it.
@@ -187,6 +190,7 @@ impl CliCommand {
             | Self::Wait(_)
             | Self::Record(_)
             | Self::Metrics(_)
+            | Self::Stream(_)
             | Self::Who(_)
             | Self::Replay(_)
             | Self::Report(_)
@@ -261,6 +265,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Wait(args)) => wait::run(&args, &config()?),
         Some(CliCommand::Record(args)) => record::run(&args, &config),
         Some(CliCommand::Metrics(args)) => metrics::run(&args, &config),
+        Some(CliCommand::Stream(args)) => stream::run(&args, config()?),
         Some(CliCommand::Who(args)) => who::run(&args, &config()?),
         Some(CliCommand::Replay(args)) => replay::run(&args, &config()?),
         Some(CliCommand::Report(args)) => report::run(&args, &config()?),

@@ -17,9 +17,11 @@ mod redaction;
 mod retention;
 mod segment;
 mod spans;
+mod stream;
 mod strip;
 mod summary;
 mod summary_text;
+mod tick;
 mod when;
 mod who;
 mod who_text;
@@ -33,12 +35,14 @@ pub use line::{
 pub use moment::{PlayedMoment, RecordedNote, ReplayRemark};
 pub use perfetto::{ExportError, PerfettoExport, PerfettoFormat};
 pub use reader::{FramePlace, RecordedFrame, RecordedText, Recording, RecordingError};
-pub use recorder::{LONGEST_INTERVAL, Recorder, RecorderHost, RecorderState, RecorderTick};
+pub use recorder::{LONGEST_INTERVAL, Recorder, RecorderHost, RecorderState};
 pub use redaction::Redaction;
 pub use retention::RetentionLimits;
 pub use spans::{Span, SpanKind, SpanReader};
+pub use stream::{LineStream, StreamOutbox};
 pub use summary::{DatabaseSummary, RecordingSummary};
 pub use summary_text::local_time;
+pub use tick::RecorderTick;
 pub use when::{TimeError, time_of};
 pub use who::{LONGEST_SILENCE, UnwatchedTime, WhoDatabase, WhoReport};
 #[cfg(test)]

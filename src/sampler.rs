@@ -18,7 +18,7 @@ use crate::{
     history::DatabaseTrend,
     metrics::{MeterInput, MetricsMeter, MetricsText, SampleCost},
     observe::{self, Observer},
-    recording::{self, PlayedMoment, Recorder, RecorderHost, RecorderState},
+    recording::{self, LineStream, PlayedMoment, Recorder, RecorderHost, RecorderState},
     snapshot::{ConnectionFacts, Snapshot, Unseen},
     state::schedule_ledger::ScheduleLedger,
     threads,
@@ -59,6 +59,7 @@ pub struct Monitor {
     since: Option<Timestamp>,
     recorder: Option<Recorder>,
     meter: Option<MetricsMeter>,
+    stream: Option<LineStream>,
 }
 
 impl Monitor {
@@ -75,6 +76,7 @@ impl Monitor {
             since: None,
             recorder: None,
             meter: None,
+            stream: None,
         }
     }
 
@@ -100,6 +102,11 @@ impl Monitor {
     /// Counts metrics from the next sample on.
     pub fn count_metrics(&mut self) {
         self.meter.get_or_insert_with(|| MetricsMeter::new(Timestamp::now()));
+    }
+
+    /// Sends each sample from now on.
+    pub fn stream(&mut self, stream: LineStream) {
+        self.stream = Some(stream);
     }
 
     /// Samples `databases` by `config` from now on.
@@ -149,6 +156,9 @@ impl Monitor {
             recorder.tick(&snapshot, &self.observer.histories());
             recorder.state()
         });
+        if let Some(stream) = &mut self.stream {
+            stream.tick(&snapshot, &self.observer.histories());
+        }
         let took = began.elapsed();
         let metrics = self.metrics(&snapshot, recorder.as_ref(), took);
         let has_lock_table = self.observer.unseen_locks().is_none();

@@ -147,6 +147,11 @@ pub const COMMANDS: &[CommandHelp] = &[
         ],
     },
     CommandHelp {
+        command: "stream",
+        exit_codes: "0 when its reader has gone or after SIGTERM, 130 after SIGINT, 129 after SIGHUP, 2 if it cannot start.",
+        examples: &["waltop stream notes.db --json", "waltop stream -r /srv --json --every 250ms"],
+    },
+    CommandHelp {
         command: "who",
         exit_codes: "0 answered; 2 if that moment was not watched, or error.",
         examples: &["waltop who notes.db --at 03:12:07", "waltop who --at '10 min ago' --around 1m --json"],

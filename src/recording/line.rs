@@ -279,6 +279,8 @@ pub enum GapReason {
     TraceOverrun,
     /// There were more events than can wait for the next sample.
     TooManyEvents,
+    /// The connection to the host was lost or too slow.
+    Link,
     /// Of a later minor version.
     #[serde(other)]
     Unknown,

@@ -4,26 +4,19 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    changes::DatabaseChanges,
-    line::{
-        FormatVersion, GapReason, RecordedProcess, RecordingEvent, RecordingHeader, SnapshotEvent, Stamp,
-    },
+    line::{FormatVersion, GapReason, RecordingEvent, RecordingHeader, SnapshotEvent, Stamp},
     retention::RetentionLimits,
+    tick::{RecordedDatabases, RecorderTick},
     writer::{LastWritten, RecordingWriter, StartError},
 };
-use crate::{
-    clock,
-    history::{EventReader, HistoryEvent, LockHistory, LockOwner, SampledLock},
-    snapshot::{Database, Snapshot},
-    threads, units,
-};
+use crate::{history::LockHistory, snapshot::Snapshot, units};
 
 /// The longest time between two samples. With a longer one the time between them would not count as watched.
 pub const LONGEST_INTERVAL: Duration = Duration::from_secs(5);
@@ -49,7 +42,7 @@ pub struct Recorder {
     host: RecorderHost,
     /// The longest interval that was set since the sample before.
     longest_interval: Duration,
-    databases: Vec<RecordedDatabase>,
+    databases: RecordedDatabases,
     /// Whether the kernel's trace shows each request.
     exact: bool,
     last_tick: Option<RecorderTick>,
@@ -70,40 +63,18 @@ pub struct RecorderState {
     pub trouble: Option<String>,
 }
 
-#[derive(Debug)]
-struct RecordedDatabase {
-    path: String,
-    history: Arc<Mutex<LockHistory>>,
-    changes: DatabaseChanges,
-}
-
-/// The time of a sample on all clocks.
-#[derive(Debug, Clone, Copy)]
-pub struct RecorderTick {
-    pub stamp: Stamp,
-    /// The clock of the histories.
-    pub instant: Instant,
-    /// How long the machine has slept since boot.
-    pub slept: Duration,
-}
-
-impl Stamp {
-    fn now() -> Self {
-        Self { at: Timestamp::now(), boot_ms: units::milliseconds(clock::since_boot()) }
-    }
-}
-
-impl RecorderTick {
-    fn now() -> Self {
-        Self { stamp: Stamp::now(), instant: Instant::now(), slept: clock::slept().unwrap_or_default() }
-    }
-
-    /// The wall clock and the time since boot at `at`, as this tick has them.
-    fn stamp_of(&self, at: Instant) -> Stamp {
-        let ago = self.instant.saturating_duration_since(at);
-        Stamp {
-            at: self.stamp.at.checked_sub(ago).unwrap_or(self.stamp.at),
-            boot_ms: self.stamp.boot_ms - units::milliseconds(ago),
+impl RecorderHost {
+    /// The header of lines about `databases`.
+    pub fn header(&self, host: &str, databases: Vec<String>) -> RecordingHeader {
+        RecordingHeader {
+            format: FormatVersion::CURRENT,
+            waltop: env!("CARGO_PKG_VERSION").to_owned(),
+            host: host.to_owned(),
+            boot_id: self.boot_id.clone(),
+            pid_namespace: self.pid_namespace,
+            every_ms: u64::try_from(self.every.as_millis()).unwrap_or(u64::MAX),
+            lock_interval_ms: None,
+            databases,
         }
     }
 }
@@ -123,7 +94,7 @@ impl Recorder {
             writer,
             longest_interval: host.every,
             host,
-            databases: Vec::new(),
+            databases: RecordedDatabases::default(),
             exact: false,
             last_tick: None,
             has_ended: false,
@@ -165,9 +136,7 @@ impl Recorder {
         self.trouble = written.as_ref().err().map(ToString::to_string);
         if written.is_err() {
             self.gap.get_or_insert((before.stamp.at, GapReason::DiskFull));
-            for database in &self.databases {
-                threads::lock(&database.history).take_events(EventReader::Recorder);
-            }
+            self.databases.take_events();
         }
     }
 
@@ -181,9 +150,7 @@ impl Recorder {
         if std::mem::replace(&mut self.has_ended, true) {
             return;
         }
-        for database in &self.databases {
-            threads::lock(&database.history).drop_events(EventReader::Recorder);
-        }
+        self.databases.drop_events();
         // Without that line its end is taken for a kill, which is no loss.
         if self.writer.write(at, true, None, RecordingEvent::Ended).is_ok() {
             let _ = self.writer.sync();
@@ -192,30 +159,8 @@ impl Recorder {
 
     // A change of the databases begins a new minute, with a header of its own.
     fn set_databases(&mut self, snapshot: &Snapshot, histories: &[Arc<Mutex<LockHistory>>]) {
-        let path = |database: &Database| database.path.to_string_lossy().into_owned();
-        let is_known = self.databases.len() == snapshot.databases.len()
-            && self.databases.iter().zip(&snapshot.databases).all(|(known, it)| known.path == path(it));
         self.exact = snapshot.trace.is_some();
-        if is_known {
-            return;
-        }
-        for database in &self.databases {
-            threads::lock(&database.history).drop_events(EventReader::Recorder);
-        }
-        self.databases = snapshot
-            .databases
-            .iter()
-            .zip(histories)
-            .map(|(database, history)| {
-                threads::lock(history).keep_events(EventReader::Recorder);
-                RecordedDatabase {
-                    path: path(database),
-                    history: Arc::clone(history),
-                    changes: DatabaseChanges::default(),
-                }
-            })
-            .collect();
-        if !self.writer.is_at_beginning() {
+        if self.databases.set(snapshot, histories) && !self.writer.is_at_beginning() {
             // If it fails, the next tick tries again; the lines name their databases by the header before them.
             self.trouble = self.writer.close_minute(snapshot.taken_at).err().map(|it| it.to_string());
         }
@@ -241,7 +186,10 @@ impl Recorder {
         }
         let is_first = self.writer.is_at_beginning();
         if is_first {
-            self.line(now.stamp, None, RecordingEvent::Header(self.header(snapshot)))?;
+            let mut header = self.host.header(&snapshot.host, self.databases.paths());
+            let interval = snapshot.sampling.and_then(|sampling| sampling.interval_ms);
+            header.lock_interval_ms = interval.filter(|_| !self.exact);
+            self.line(now.stamp, None, RecordingEvent::Header(header))?;
         }
         let has_gaps = self.write_gaps(snapshot, now)?;
         // A reader ends at a gap what went on before it, and begins with what a sample shows.
@@ -249,15 +197,9 @@ impl Recorder {
         if is_whole {
             self.write_snapshot(snapshot, now)?;
         }
-        let mut has_changed = false;
-        for index in 0..self.databases.len() {
-            has_changed |= self.write_history(index, now)?;
-            let events = self.databases[index].changes.note(&snapshot.databases[index], now.stamp.at);
-            has_changed |= !events.is_empty();
-            for event in events {
-                self.line(now.stamp, Some(index), event)?;
-            }
-        }
+        let (exact, writer) = (self.exact, &mut self.writer);
+        let mut write = |stamp, db, event| writer.write(stamp, exact, db, event);
+        let has_changed = self.databases.write_changes(snapshot, now, self.host.every, &mut write)?;
         let is_due = now.stamp.boot_ms - self.last_snapshot_ms >= units::milliseconds(QUIET);
         if !is_whole && (has_changed || is_due) {
             self.write_snapshot(snapshot, now)?;
@@ -274,7 +216,7 @@ impl Recorder {
         }
         let lost = snapshot.trace.map_or(0, |trace| trace.overruns + trace.gaps + trace.unparsed);
         if lost > self.lost {
-            let from = self.sample_before(now);
+            let from = now.sample_before(self.host.every);
             let reason = GapReason::TraceOverrun;
             self.line(now.stamp, None, RecordingEvent::Gap { from, to: now.stamp.at, reason })?;
             has_gaps = true;
@@ -289,69 +231,8 @@ impl Recorder {
         Ok(())
     }
 
-    // A hold that began and ended since the sample before has one line. Returns whether there was anything.
-    fn write_history(&mut self, index: usize, now: RecorderTick) -> io::Result<bool> {
-        let (events, dropped) =
-            threads::lock(&self.databases[index].history).take_events(EventReader::Recorder);
-        let has_changed = !events.is_empty();
-        let mut open: [Option<(Instant, Arc<LockOwner>)>; 3] = [None, None, None];
-        for event in events {
-            match event {
-                HistoryEvent::Began { lock, at, who } => open[lock as usize] = Some((at, who)),
-                HistoryEvent::Ended { lock, began, at, who } => {
-                    open[lock as usize] = None;
-                    let (who, began_at) = (who.as_ref().into(), now.stamp_of(began).at);
-                    let held_ms = units::milliseconds(at.saturating_duration_since(began));
-                    let event = RecordingEvent::HoldEnded { lock, who, began: began_at, held_ms };
-                    self.line(now.stamp_of(at), Some(index), event)?;
-                }
-                HistoryEvent::Waited { at, length, who, got } => {
-                    let began = now.stamp_of(at.checked_sub(length).unwrap_or(at)).at;
-                    let (who, waited_ms) = (who.as_ref().into(), units::milliseconds(length));
-                    let event = RecordingEvent::Waited { who, began, waited_ms, got };
-                    self.line(now.stamp_of(at), Some(index), event)?;
-                }
-                HistoryEvent::Did { at, who, class } => {
-                    let event = RecordingEvent::Activity { who: who.as_ref().into(), class };
-                    self.line(now.stamp_of(at), Some(index), event)?;
-                }
-            }
-        }
-        for (lock, holder) in SampledLock::ALL.into_iter().zip(open) {
-            if let Some((at, who)) = holder {
-                let who = RecordedProcess::from(who.as_ref());
-                self.line(now.stamp_of(at), Some(index), RecordingEvent::HoldBegun { lock, who })?;
-            }
-        }
-        if dropped > 0 {
-            let from = self.sample_before(now);
-            let (to, reason) = (now.stamp.at, GapReason::TooManyEvents);
-            self.line(now.stamp, Some(index), RecordingEvent::Gap { from, to, reason })?;
-        }
-        Ok(has_changed)
-    }
-
     fn line(&mut self, stamp: Stamp, db: Option<usize>, event: impl Serialize) -> io::Result<()> {
         self.writer.write(stamp, self.exact, db, event)
-    }
-
-    // About when the sample before was taken.
-    fn sample_before(&self, now: RecorderTick) -> Timestamp {
-        now.stamp_of(now.instant.checked_sub(self.host.every).unwrap_or(now.instant)).at
-    }
-
-    fn header(&self, snapshot: &Snapshot) -> RecordingHeader {
-        let interval = snapshot.sampling.and_then(|sampling| sampling.interval_ms);
-        RecordingHeader {
-            format: FormatVersion::CURRENT,
-            waltop: env!("CARGO_PKG_VERSION").to_owned(),
-            host: snapshot.host.clone(),
-            boot_id: self.host.boot_id.clone(),
-            pid_namespace: self.host.pid_namespace,
-            every_ms: u64::try_from(self.host.every.as_millis()).unwrap_or(u64::MAX),
-            lock_interval_ms: interval.filter(|_| !self.exact),
-            databases: self.databases.iter().map(|database| database.path.clone()).collect(),
-        }
     }
 }
 

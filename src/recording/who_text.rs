@@ -154,6 +154,7 @@ impl fmt::Display for GapReason {
             Self::DiskFull => "nothing could be written to the disk",
             Self::TraceOverrun => "the kernel's trace lost requests",
             Self::TooManyEvents => "there were too many events",
+            Self::Link => "the connection to the host was lost or too slow",
             Self::Unknown => "for a reason that this version does not know",
         })
     }

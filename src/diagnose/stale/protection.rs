@@ -36,6 +36,7 @@ const OWN: &[&str] = &[
     "wait",
     "record",
     "metrics",
+    "stream",
     "who",
     "replay",
     "report",

@@ -34,6 +34,7 @@ fn takers() -> Vec<Taker> {
                 let option = if name == "safe" { ["--for", "restore"] } else { ["--until", "free"] };
                 takers.push(Taker { front: words(&[name]), back: words(&option) });
             }
+            "stream" => takers.push(Taker { front: words(&[name, "--json"]), back: Vec::new() }),
             "explain" => takers.push(Taker { front: words(&[name, "517", "--db"]), back: Vec::new() }),
             _ if has("databases") || name == "runs" => {
                 takers.push(Taker { front: words(&[name]), back: Vec::new() });
@@ -253,7 +254,9 @@ fn without_a_name_and_without_a_default_there_is_advice() {
         if ["who", "report", "doctor"].contains(&command) {
             continue;
         }
-        let said = home.run(&[command]);
+        // It has one format, which is to be named.
+        let args = if command == "stream" { vec![command, "--json"] } else { vec![command] };
+        let said = home.run(&args);
         let line = said.refusal();
         assert!(line.contains("data/waltop/waltop.db yet; name one"), "{line}");
     }
