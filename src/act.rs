@@ -26,6 +26,7 @@ mod restart;
 mod running;
 pub mod schedule;
 pub mod signal;
+mod stop_report;
 pub mod worker;
 
 use document_search::{DocumentText, FoundDocuments};
@@ -35,6 +36,7 @@ use reap::{StopOutcome, StopRequest};
 pub use restart::RestartCommand;
 use schedule::DueCheckpoint;
 use signal::{SignalRefusal, SignalTarget, StopSignal};
+pub use stop_report::{SignalOutcome, SignalReport};
 use worker::IngestEnd;
 
 /// A request of the console to the world outside it.

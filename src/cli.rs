@@ -48,6 +48,7 @@ mod sampling_loop;
 mod search;
 pub(crate) mod stats;
 mod status;
+mod stop;
 mod stream;
 mod usage;
 mod version;
@@ -131,6 +132,8 @@ enum CliCommand {
     Stats(stats::StatsArgs),
     /// Collect planner statistics, merge the full-text index, free unused pages.
     Optimize(optimize::OptimizeArgs),
+    /// Send a signal to a process that has a database open.
+    Stop(stop::StopArgs),
     /// Stop stale processes, after watching for a while.
     Reap(reap::ReapArgs),
     /// Copy a database with deleted files or a doubtful log.
@@ -173,7 +176,7 @@ impl CliCommand {
     fn changes_something(&self) -> bool {
         match self {
             // A health check takes the write lock, and recovers what a crash has left.
-            Self::Checkpoint(_) | Self::Ingest(_) | Self::Watch(_) | Self::Health(_) => true,
+            Self::Checkpoint(_) | Self::Ingest(_) | Self::Watch(_) | Self::Health(_) | Self::Stop(_) => true,
             Self::Fix(args) => !args.dry_run,
             Self::Reap(args) => !args.dry_run,
             Self::Optimize(args) => !args.dry_run,
@@ -259,6 +262,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Fix(args)) => fix::run(&args, &config()?),
         Some(CliCommand::Stats(args)) => stats::run(&args, &config()?),
         Some(CliCommand::Optimize(args)) => optimize::run(&args, &config()?),
+        Some(CliCommand::Stop(args)) => stop::run(&args, &config()?),
         Some(CliCommand::Reap(args)) => reap::run(&args, &config()?),
         Some(CliCommand::Rescue(args)) => rescue::run(&args, &config()?),
         Some(CliCommand::Safe(args)) => safe::run(&args, &config()?),

@@ -2,6 +2,9 @@
 
 use std::{fmt, path::Path};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::signal::{SignalTarget, start_ticks};
 use crate::{
     observe::{process_command, process_directory},
@@ -9,7 +12,7 @@ use crate::{
 };
 
 /// The command line and the folder of a process. Its text is a line for a shell.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 pub struct RestartCommand {
     /// Empty if it cannot be read.
     words: Vec<String>,

@@ -8,6 +8,9 @@
 
 use std::{fmt, path::Path, time::Duration};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::{
     observe,
     snapshot::{ProcessId, ProgramSample},
@@ -23,7 +26,9 @@ pub use refusal::{AfterCheck, SignalRefusal, UnprovenProgram};
 /// The process that a signal is sent to.
 pub type SignalTarget = ProcessId;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "UPPERCASE")]
+#[value(rename_all = "UPPER")]
 pub enum StopSignal {
     Term,
     /// Resumes a stopped process.

@@ -10,6 +10,7 @@ use super::{
     optimize::OptimizeReport, reap::ReapReport, runs::RunsReport, search::SearchReport, stats::StatsReport,
 };
 use crate::{
+    act::SignalReport,
     diagnose::{doctor::DoctorReport, health::HealthReport, safe::SafeReport, wait::WaitReport},
     ingest::RunSummary,
     recording::{RecordingSummary, WhoReport},
@@ -48,6 +49,7 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "search", shape: shape::<SearchReport> },
     JsonOutput { command: "stats", shape: shape::<DatabaseReports<StatsReport>> },
     JsonOutput { command: "status", shape: shape::<Snapshot> },
+    JsonOutput { command: "stop", shape: shape::<SignalReport> },
     JsonOutput { command: "wait", shape: shape::<WaitReport> },
     JsonOutput { command: "watch", shape: shape::<RunSummary> },
     JsonOutput { command: "who", shape: shape::<WhoReport> },

@@ -10,7 +10,6 @@ use clap::{
 use crate::text;
 
 const WORDS: &[(&str, &str)] = &[
-    ("stop", "reap"),
     ("kill", "reap"),
     ("list", "status"),
     ("ls", "status"),

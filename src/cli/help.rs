@@ -100,6 +100,11 @@ pub const COMMANDS: &[CommandHelp] = &[
         examples: &["waltop optimize notes.db --dry-run", "waltop optimize notes.db --analyze"],
     },
     CommandHelp {
+        command: "stop",
+        exit_codes: "0 it has ended, or was resumed; 1 it is still there, or you answered no; 2 refused or error.",
+        examples: &["waltop stop notes.db --pid 4821", "waltop stop notes.db --pid 4821 --signal CONT --yes"],
+    },
+    CommandHelp {
         command: "reap",
         exit_codes: "0; 1 if a process did not exit or you answered no; 2 error.",
         examples: &["waltop reap notes.db --dry-run", "waltop reap notes.db --for 30s"],

@@ -28,6 +28,7 @@ mod safe;
 mod search;
 mod stats;
 mod status;
+mod stop;
 mod stream;
 mod traces;
 mod wait;

@@ -23,6 +23,7 @@ const OWN: &[&str] = &[
     "check",
     "explain",
     "checkpoint",
+    "stop",
     "reap",
     "health",
     "fix",

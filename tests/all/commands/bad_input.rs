@@ -34,6 +34,7 @@ fn takers() -> Vec<Taker> {
                 let option = if name == "safe" { ["--for", "restore"] } else { ["--until", "free"] };
                 takers.push(Taker { front: words(&[name]), back: words(&option) });
             }
+            "stop" => takers.push(Taker { front: words(&[name]), back: words(&["--pid", "1", "--yes"]) }),
             "stream" => takers.push(Taker { front: words(&[name, "--json"]), back: Vec::new() }),
             "explain" => takers.push(Taker { front: words(&[name, "517", "--db"]), back: Vec::new() }),
             _ if has("databases") || name == "runs" => {
@@ -353,7 +354,7 @@ fn a_mistyped_command_or_file_is_answered_with_the_nearest() {
     for (args, nearest) in [
         (&["chek"][..], "did you mean `waltop check`?"),
         (&["statsu"], "did you mean `waltop status`?"),
-        (&["stop", "12"], "did you mean `waltop reap`?"),
+        (&["kill", "12"], "did you mean `waltop reap`?"),
         (&["help", "chek"], "did you mean `waltop help check`?; see waltop --help"),
         (&["help", "nonsense"], "unrecognized subcommand 'nonsense'; see waltop --help"),
         (&["check", "--for", "-1s", "notes.db"], "'-1s': give a number, a time or a size without a sign"),
