@@ -22,6 +22,7 @@ mod job_queue;
 pub mod preview;
 pub mod py_spy;
 pub mod reap;
+pub mod remote;
 mod restart;
 mod running;
 pub mod schedule;

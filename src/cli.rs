@@ -9,6 +9,8 @@ use crate::{
     config::{Config, TraceMode},
     console,
     database::holder,
+    recording::LONGEST_INTERVAL,
+    remote::{SshHost, StreamRequest},
     state::places::Places,
 };
 
@@ -96,12 +98,47 @@ pub struct Cli {
     /// Read every lock request from the kernel's trace, which needs root [default: the setting `trace`, else auto].
     #[arg(long, value_name = "WHEN")]
     trace: Option<TraceMode>,
+    /// Show the databases of HOST over ssh instead; can be repeated. DB is a path there.
+    #[arg(long = "host", value_name = "HOST", conflicts_with = "record")]
+    hosts: Vec<String>,
+    /// How waltop is run on a host: the words before `stream`, as in 'sudo -n waltop'.
+    #[arg(long, value_name = "WORDS", default_value = SshHost::REMOTE_COMMAND, requires = "hosts")]
+    remote_command: String,
+    /// The ssh program with its options, as in 'ssh -p 2222'.
+    #[arg(long, value_name = "WORDS", default_value = SshHost::SSH, requires = "hosts")]
+    ssh: String,
     /// With --version: also print the commit, SQLite, the target, the profile and the features of the build.
     #[arg(long, requires = "version")]
     verbose: bool,
     /// The console of the sandbox: shows that, and reports pins after seconds.
     #[arg(long, hide = true)]
     sandbox: bool,
+}
+
+impl Cli {
+    fn watch_hosts(&self, config: &Config) -> anyhow::Result<u8> {
+        let mut hosts: Vec<SshHost> = Vec::new();
+        for name in &self.hosts {
+            let host = SshHost::new(name, &self.ssh, &self.remote_command)?;
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        let commands = command();
+        let is_command =
+            |path: &&PathBuf| path.to_str().is_some_and(|it| commands.find_subcommand(it).is_some());
+        if let Some(command) = self.databases.iter().find(is_command) {
+            anyhow::bail!("{}", usage::of_console_only(&command.to_string_lossy()));
+        }
+        let request = StreamRequest {
+            databases: self.databases.clone(),
+            recursive: self.recursive,
+            every: config.refresh.min(LONGEST_INTERVAL),
+            sampling: !self.no_sampling,
+            trace: self.trace,
+        };
+        Ok(console::watch_hosts(config, hosts, &request)?)
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -239,6 +276,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
             config.record = cli.record;
             config.mouse &= !cli.no_mouse;
             config.trace = cli.trace.unwrap_or(config.trace);
+            if !cli.hosts.is_empty() {
+                return cli.watch_hosts(&config);
+            }
             let named = databases::named(&cli.databases, cli.recursive)?;
             let databases = console_databases(&named.paths, &config)?;
             let banner = cli.sandbox.then(|| {

@@ -100,6 +100,17 @@ pub enum TraceMode {
     Off,
 }
 
+impl TraceMode {
+    /// Its word in the settings and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Why there is no usable configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {

@@ -13,7 +13,7 @@ pub mod view;
 pub mod widgets;
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
 };
 
@@ -24,15 +24,17 @@ use crate::{
     act::py_spy,
     config::{Config, Palette, ReadOnly, TraceMode, profile::Profile},
     endings::exit_code,
+    hosts::LinkFailure,
     observe::Observer,
     recording::Recording,
+    remote::{RemoteHosts, SshHost, StreamRequest},
     replay::{Replay, ReplayError},
     sampler::{Monitor, Sampler},
     state::places::Places,
     text,
 };
 
-use app::{App, AppSetup};
+use app::{App, AppSetup, ConsoleKind};
 use source::{RecordingSetup, SampleSource};
 use widgets::theme::Theme;
 
@@ -49,6 +51,9 @@ pub enum ConsoleError {
     LogFile(#[from] log_file::LogFileError),
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// No host has sent a sample.
+    #[error(transparent)]
+    Link(#[from] LinkFailure),
 }
 
 /// Takes the terminal over and panics: what a test of the way back needs.
@@ -136,12 +141,41 @@ pub fn replay(
     let setup = AppSetup {
         permit: Err(ReadOnly::Replay),
         keymap: config.keymap.clone().for_replay(),
-        is_replay: true,
+        kind: ConsoleKind::Replay,
         ..setup(config, profiles)
     };
     let app = App::new(setup, config.refresh, Timestamp::now());
     let (replay, output) = Replay::start(recording, at, speed)?;
     show(app, theme, SampleSource::recording(replay, output), &config.places)
+}
+
+/// Opens the console on the databases of `hosts`, of which `request` says which, and runs it until the user ends it;
+/// returns the exit code. It opens if one of them answers.
+///
+/// # Errors
+///
+/// Where there is no terminal, no host answers, or the operating system refuses what a console needs.
+pub fn watch_hosts(
+    config: &Config,
+    hosts: Vec<SshHost>,
+    request: &StreamRequest,
+) -> Result<u8, ConsoleError> {
+    let theme = prepare(config, &[])?;
+    let count = hosts.len();
+    let links = RemoteHosts::start(hosts, request)?;
+    let mut failures = links.first_failures();
+    if failures.len() == count
+        && let Some(last) = failures.pop()
+    {
+        for failure in failures {
+            // If stderr is closed, the exit code is left.
+            let _ = writeln!(io::stderr(), "waltop: {}", text::clean(&failure.to_string()));
+        }
+        return Err(last.into());
+    }
+    let setup = AppSetup { kind: ConsoleKind::Remote, bell: config.bell, ..setup(config, Vec::new()) };
+    let app = App::new(setup, request.every, Timestamp::now());
+    show(app, theme, SampleSource::hosts(links), &config.places)
 }
 
 // Refuses without a terminal; begins the log, and chooses the colours.
@@ -172,7 +206,7 @@ fn setup(config: &Config, profiles: Vec<Profile>) -> AppSetup {
         py_spy: None,
         mouse: config.mouse,
         untraced: None,
-        is_replay: false,
+        kind: ConsoleKind::Present,
     }
 }
 

@@ -39,7 +39,8 @@
 //! worker process: cli/ ─▶ rescue/ (raw copies under a reader's locks) ─▶ closed ─▶ database/ (opens the copy)
 //!
 //! snapshots and holds ─▶ recording/ (after each sample) ─▶ who, report, export: text, JSON, HTML, a trace
-//!                                                      ╰─▶ replay/ (a named thread) ─▶ console/
+//!                                                      ├─▶ replay/ (a named thread) ─▶ console/
+//!                                                      ╰─▶ cli/stream ─▶ ssh ─▶ remote/ (a thread a host) ─▶ console/
 //! snapshots and holds ─▶ metrics/ (after each sample) ─▶ stdout, a file, or serve/ (a named thread) ─▶ HTTP
 //! ```
 //!
@@ -91,6 +92,7 @@ mod fuzz_edits;
 #[cfg(test)]
 mod golden;
 pub mod history;
+pub mod hosts;
 pub mod ingest;
 pub mod json;
 pub mod keymap;
@@ -98,6 +100,7 @@ pub mod metrics;
 pub mod observe;
 pub mod paths;
 pub mod recording;
+pub mod remote;
 pub mod replay;
 pub mod report;
 pub mod rescue;

@@ -32,6 +32,7 @@ pub use line::{
     FormatVersion, GapReason, LineHead, LogLine, RecordedProcess, RecordingEvent, RecordingHeader,
     RecordingLine, Stamp,
 };
+pub use line_text::parse as parse_line;
 pub use moment::{PlayedMoment, RecordedNote, ReplayRemark};
 pub use perfetto::{ExportError, PerfettoExport, PerfettoFormat};
 pub use reader::{FramePlace, RecordedFrame, RecordedText, Recording, RecordingError};

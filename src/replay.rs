@@ -3,6 +3,7 @@
 
 mod cursor;
 mod frame;
+mod line_past;
 mod past;
 mod player;
 mod recorded_findings;
@@ -22,6 +23,7 @@ use crate::{
 };
 
 use cursor::RecordingCursor;
+pub use line_past::LinePast;
 use player::Player;
 pub use recorded_findings::{RecordedFinding, recorded_findings};
 pub use recorded_past::RecordedPast;

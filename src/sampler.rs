@@ -16,6 +16,7 @@ use crate::{
     config::Config,
     diagnose::{self, compliance, schedule, suspicion},
     history::DatabaseTrend,
+    hosts::WatchedHosts,
     metrics::{MeterInput, MetricsMeter, MetricsText, SampleCost},
     observe::{self, Observer},
     recording::{self, LineStream, PlayedMoment, Recorder, RecorderHost, RecorderState},
@@ -39,8 +40,18 @@ pub struct Sample {
     pub metrics: Option<MetricsText>,
     /// Whether it saw all of the lock table.
     pub has_lock_table: bool,
+    /// The hosts that have sent it; `None` if this one took it.
+    pub hosts: Option<WatchedHosts>,
     /// The time that the sample itself took.
     pub took: Duration,
+}
+
+impl Sample {
+    /// The time of the sample of the database at `index`, on the clock of its host.
+    pub fn taken_at(&self, index: usize) -> Timestamp {
+        let host = self.hosts.as_ref().and_then(|hosts| hosts.of(index));
+        host.and_then(|host| host.newest).map_or(self.snapshot.taken_at, |newest| newest.there)
+    }
 }
 
 /// The most samples in a row to confirm or clear a suspicion.
@@ -162,8 +173,16 @@ impl Monitor {
         let took = began.elapsed();
         let metrics = self.metrics(&snapshot, recorder.as_ref(), took);
         let has_lock_table = self.observer.unseen_locks().is_none();
-        let look =
-            Arc::new(Sample { snapshot, trends, recorder, replay: None, metrics, has_lock_table, took });
+        let look = Arc::new(Sample {
+            snapshot,
+            trends,
+            recorder,
+            replay: None,
+            hosts: None,
+            metrics,
+            has_lock_table,
+            took,
+        });
         self.previous = Some(Arc::clone(&look));
         look
     }

@@ -50,7 +50,7 @@ fn lock(questions: &Mutex<JobQueue<PragmaQuery>>) -> MutexGuard<'_, JobQueue<Pra
     threads::lock(questions)
 }
 
-fn still_runs(kind: WorkerKind, database: &Path) -> ActionOutcome {
+pub(super) fn still_runs(kind: WorkerKind, database: &Path) -> ActionOutcome {
     let name = database.file_name().unwrap_or(database.as_os_str()).to_string_lossy();
     ActionOutcome::partial(format!(
         "another {} of {name} is still running; try again when it has ended",

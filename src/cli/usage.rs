@@ -44,6 +44,13 @@ pub fn explain(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
     let tips: Vec<String> = paragraphs.filter_map(|it| it.strip_prefix("tip: ").map(str::to_owned)).collect();
     let first = args.get(1).and_then(|it| it.to_str());
     let command = first.filter(|word| Cli::command().find_subcommand(word).is_some()).unwrap_or_default();
+    if args.iter().any(|arg| arg == "--host" || arg.as_encoded_bytes().starts_with(b"--host=")) {
+        let mut named = args.iter().skip(1).filter_map(|arg| arg.to_str());
+        let command = named.find(|word| Cli::command().find_subcommand(word).is_some());
+        if let Some(command) = command {
+            bail!("{}", of_console_only(command));
+        }
+    }
     if let Some(value) = habits::negative(error, args) {
         bail!("invalid value '{value}': give a number, a time or a size without a sign");
     }
@@ -53,4 +60,9 @@ pub fn explain(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
     };
     let space = if command.is_empty() { "" } else { " " };
     bail!("{what}{tip}; see waltop{space}{command} --help");
+}
+
+/// What to do in place of `--host` with another command than the console.
+pub fn of_console_only(command: &str) -> String {
+    format!("--host is for the console only: run `ssh HOST waltop {command} …`")
 }

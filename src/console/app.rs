@@ -1,16 +1,16 @@
 //! The state of the console and how each message changes it. No I/O and no clock: messages carry the time.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use ::log::Level;
 use crossterm::event::{KeyEvent, MouseEvent};
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 
 use crate::{
     act::{Effect, EffectReport, gate::ActionGate},
-    config::{Permit, ReadOnly, profile::Profile},
     history::{TimeWindow, Timeline},
-    keymap::{Action, Keymap, Panel},
+    hosts::WatchedHosts,
+    keymap::{Action, Panel},
     sampler::Sample,
     snapshot::{Database, Ingestion},
 };
@@ -41,10 +41,12 @@ mod possible;
 mod prompt;
 mod python;
 mod recording_notice;
+mod remote;
 mod replay;
 mod rows;
 mod schedule;
 mod selection;
+mod setup;
 mod stopping;
 mod subject;
 mod tags;
@@ -63,8 +65,10 @@ pub use palette::CommandPalette;
 pub use prompt::{FilterTarget, TextExtent, TextSearch};
 pub use python::PythonStack;
 pub use recording_notice::RecordingNotice;
+pub use remote::RemoteNotice;
 pub use rows::{HolderLock, HolderRow, PragmaLine, TableOrder, TableRow};
 pub use selection::PanelCursors;
+pub use setup::{AppSetup, ConsoleKind};
 use stopping::BackgroundStop;
 pub use stopping::{StopReport, StopTally};
 pub use subject::DetailsSubject;
@@ -107,33 +111,6 @@ pub struct DrawnFrame {
     pub map: ScreenMap,
     /// How many lines the log can be scrolled back by; `None` if the panel was not drawn.
     pub log_end: Option<usize>,
-}
-
-/// What the console receives at its start and never changes.
-#[derive(Debug, Clone)]
-pub struct AppSetup {
-    /// The permission to change anything; without it no action can be armed.
-    pub permit: Result<Permit, ReadOnly>,
-    /// The profile that each database is checked against, in the order of the sample.
-    pub profiles: Vec<Profile>,
-    pub keymap: Keymap,
-    pub time_zone: TimeZone,
-    /// The folder that the ingestion dialog proposes.
-    pub folder: PathBuf,
-    /// What a leading `~` of a folder expands to.
-    pub home: Option<PathBuf>,
-    /// What the title shows beside the database's name; the sandbox sets it.
-    pub banner: Option<String>,
-    /// Whether a new error rings the bell.
-    pub bell: bool,
-    /// The installed `py-spy`.
-    pub py_spy: Option<PathBuf>,
-    /// Whether the console has the mouse at its start.
-    pub mouse: bool,
-    /// Why the kernel's trace is off, although the user asked for it.
-    pub untraced: Option<String>,
-    /// Whether it shows a recording.
-    pub is_replay: bool,
 }
 
 /// The state of the console.
@@ -242,7 +219,7 @@ impl App {
             Message::Tick(now) => {
                 self.clock = now;
                 if !self.is_replay() {
-                    self.now = now;
+                    self.now = self.time_of_shown();
                 }
                 self.drop_old_notice();
                 Vec::new()
@@ -350,6 +327,10 @@ impl App {
     fn sampled(&mut self, look: &Arc<Sample>) -> Vec<Effect> {
         if let Some(moment) = &look.replay {
             self.replayed(moment, &look.snapshot);
+        } else if self.is_remote() {
+            self.follow_links(look);
+            self.clock =
+                look.hosts.iter().filter_map(WatchedHosts::newest_here).fold(self.clock, Timestamp::max);
         } else {
             self.now = self.now.max(look.snapshot.taken_at);
             self.clock = self.now;
@@ -361,6 +342,9 @@ impl App {
         let running = self.running_ingestion().map(|ingestion| (ingestion.run.clone(), ingestion.pid));
         if self.newest.replace(Arc::clone(look)).is_none() {
             self.open_on_many();
+        }
+        if self.is_remote() {
+            self.now = self.time_of_shown();
         }
         self.states.make_room(look.snapshot.databases.len());
         for (state, database) in self.states.iter_mut().zip(&look.snapshot.databases) {
@@ -385,8 +369,10 @@ impl App {
             effects.push(self.notify(Notice::ProcessGone { who }));
         }
         effects.extend(self.verify(look));
-        effects.extend(self.due_checkpoints(&look.snapshot));
-        effects.extend(self.due_questions(look));
+        if !self.is_remote() {
+            effects.extend(self.due_checkpoints(&look.snapshot));
+            effects.extend(self.due_questions(look));
+        }
         effects
     }
 

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use crate::{
-    act::{ActionOutcome, Effect, EffectReport, executor::EffectExecutor},
+    act::{ActionOutcome, Effect, EffectReport, executor::EffectExecutor, remote::RemoteExecutor},
     endings::{EndSignals, exit_code},
     replay::ReplayedTimeline,
     sampler::SamplerCommand,
@@ -51,10 +51,11 @@ pub async fn run(app: App, theme: Theme, source: SampleSource, places: &Places) 
     let mut endings = EndSignals::listen()?;
     let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw()))?;
     let (outbox, mut inbox) = mpsc::unbounded_channel();
+    let remote = source.origin.hosts().map(|hosts| RemoteExecutor::new(hosts.to_vec(), outbox.clone()));
     let executor = EffectExecutor::new(outbox, places);
     let screen = TerminalGuard::enter(app.has_mouse())?;
     let SampleSource { origin, mut samples, mut timelines } = source;
-    let mut at_work = ConsoleRuntime { app, screen, origin, executor };
+    let mut at_work = ConsoleRuntime { app, screen, origin, executor, remote };
     // The stream starts a thread, and panics if it cannot.
     threads::need(1)?;
     let mut events = EventStream::new();
@@ -115,6 +116,8 @@ struct ConsoleRuntime {
     screen: TerminalGuard,
     origin: SampleOrigin,
     executor: EffectExecutor,
+    /// Acts on other hosts in its place.
+    remote: Option<RemoteExecutor>,
 }
 
 impl ConsoleRuntime {
@@ -164,10 +167,7 @@ impl ConsoleRuntime {
                         self.executor.ask_pragmas(index, path, presence, orders);
                     }
                 }
-                Effect::Pin(meant) => self.executor.pin(&meant),
-                Effect::Unpin => self.executor.unpin(),
-                Effect::Act(confirmed) => self.executor.act(confirmed),
-                Effect::StopHealth => self.executor.stop_health(),
+                Effect::Pin(_) | Effect::Unpin | Effect::Act(_) | Effect::StopHealth => self.act(effect),
                 Effect::Export(snapshot) => self.executor.export(&snapshot),
                 Effect::Preview(query) => self.executor.preview(query),
                 Effect::SearchDocuments { database, query } => self.executor.search(database, query),
@@ -185,6 +185,22 @@ impl ConsoleRuntime {
             }
         }
         Ok(None)
+    }
+
+    /// Runs an effect on processes and databases, where they are.
+    fn act(&mut self, effect: Effect) {
+        let database = self.app.database().map(|database| database.path.clone());
+        match (&mut self.remote, effect) {
+            (Some(remote), Effect::Pin(meant)) => remote.pin(&meant, database.as_deref()),
+            (Some(remote), Effect::Unpin) => remote.unpin(),
+            (Some(remote), Effect::Act(confirmed)) => remote.act(confirmed),
+            (Some(remote), Effect::StopHealth) => remote.stop_health(),
+            (None, Effect::Pin(meant)) => self.executor.pin(&meant),
+            (None, Effect::Unpin) => self.executor.unpin(),
+            (None, Effect::Act(confirmed)) => self.executor.act(confirmed),
+            (None, Effect::StopHealth) => self.executor.stop_health(),
+            _ => {}
+        }
     }
 
     /// Leaves the screen and reports what continues to run.

@@ -1,4 +1,4 @@
-//! Where the samples of a console come from: the present, or a recording.
+//! Where the samples of a console come from: the present, a recording, or other hosts.
 
 use std::{
     path::PathBuf,
@@ -14,6 +14,7 @@ use crate::{
     act::ActionOutcome,
     history::{LockHistory, TimeWindow, Timeline},
     recording::{Recorder, RecorderHost, RetentionLimits},
+    remote::{RemoteHosts, SshHost},
     replay::{RecordedFinding, RecordedPast, Replay, ReplayCommand, ReplayOutput, ReplayedTimeline},
     sampler::{Sample, Sampler, SamplerCommand},
     threads,
@@ -33,6 +34,7 @@ pub enum SampleOrigin {
     /// while a key waits for its answer.
     Present(Sampler, PresentPast, RecordingSetup),
     Recording(Replay),
+    Hosts(RemoteHosts),
 }
 
 /// The past of the present: what this process has sampled, and what a recorder beside it has recorded.
@@ -74,6 +76,13 @@ impl SampleSource {
         let ReplayOutput { samples, timelines } = output;
         Self { origin: SampleOrigin::Recording(replay), samples, timelines }
     }
+
+    pub fn hosts(hosts: RemoteHosts) -> Self {
+        // What is asked for is answered at once.
+        let (_, timelines) = mpsc::unbounded_channel();
+        let samples = hosts.samples();
+        Self { origin: SampleOrigin::Hosts(hosts), samples, timelines }
+    }
 }
 
 impl PresentPast {
@@ -99,7 +108,7 @@ impl PresentPast {
 }
 
 impl SampleOrigin {
-    /// A recording has no sampler.
+    /// Neither a recording nor another host has a sampler here.
     pub fn order(&self, command: SamplerCommand) {
         if let Self::Present(sampler, ..) = self {
             sampler.order(command);
@@ -113,7 +122,7 @@ impl SampleOrigin {
     /// Records what is sampled from now on, or stops that.
     pub fn record(&self, is_on: bool) -> ActionOutcome {
         let Self::Present(sampler, _, RecordingSetup { folder, host }) = self else {
-            return ActionOutcome::bad("a recording is not recorded again".to_owned());
+            return ActionOutcome::bad("only this machine is recorded here".to_owned());
         };
         if !is_on {
             sampler.order(SamplerCommand::Record(None));
@@ -126,6 +135,11 @@ impl SampleOrigin {
             }
             Err(error) => ActionOutcome::bad(error.to_string()),
         }
+    }
+
+    /// The hosts on which processes and databases are, if that is not this machine.
+    pub fn hosts(&self) -> Option<&[SshHost]> {
+        if let Self::Hosts(hosts) = self { Some(hosts.hosts()) } else { None }
     }
 
     /// Since when findings have been there, as a recorder beside the console has seen them. They come once.
@@ -150,6 +164,7 @@ impl SampleOrigin {
                 replay.order(ReplayCommand::Timeline { index, window });
                 TimelineAnswer::Later
             }
+            Self::Hosts(hosts) => TimelineAnswer::Now(hosts.timeline(index, window).map(Arc::new)),
         }
     }
 }

@@ -29,6 +29,7 @@ mod findings;
 mod footer;
 mod header;
 mod help;
+mod hosts;
 mod ingestion;
 mod labelled;
 mod layout;
@@ -63,6 +64,14 @@ pub fn render(frame: &mut Frame, app: &App, theme: &Theme) -> DrawnFrame {
     match &app.mode {
         Mode::Overview(_) | Mode::Filter(_) | Mode::GoTo(_) | Mode::Panels if app.unwatched().is_some() => {
             unwatched(frame, middle, app, theme);
+        }
+        Mode::Filter(FilterTarget::Processes | FilterTarget::Findings) | Mode::Panels
+            if let Some(lost) = app.lost_link(app.current()) =>
+        {
+            hosts::lost(frame, middle, app, theme, lost);
+        }
+        Mode::Panels if app.database().is_none() && hosts::has_lost(app) => {
+            hosts::unanswered(frame, middle, app, theme);
         }
         Mode::Overview(_) | Mode::Filter(FilterTarget::Databases(_)) => {
             overview::render(frame, middle, app, theme, &mut map);

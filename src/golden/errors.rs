@@ -5,6 +5,7 @@ use std::{io, path::PathBuf, time::Duration};
 use super::{Lines, compare, examples};
 
 mod databases;
+mod hosts;
 mod ingestions;
 mod processes;
 mod settings;
@@ -17,6 +18,7 @@ fn errors_read_as_in_their_file() {
     databases::add_rescue(&mut lines);
     ingestions::add(&mut lines);
     processes::add(&mut lines);
+    hosts::add(&mut lines);
     compare("errors.txt", &lines);
 }
 

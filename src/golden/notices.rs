@@ -11,7 +11,7 @@ use crate::{
     },
     config::ReadOnly,
     console::{
-        app::{Notice, RecordingNotice, RowCover, StopReport, StopTally},
+        app::{Notice, RecordingNotice, RemoteNotice, RowCover, StopReport, StopTally},
         dialogs::StoppedProcess,
     },
     diagnose::{
@@ -60,6 +60,11 @@ fn add_notices(lines: &mut Lines) {
         Notice::UnknownKey { .. } => [Notice::UnknownKey { key: "F12".to_owned(), help: "?".to_owned() }],
         Notice::OnlyDatabase => [Notice::OnlyDatabase],
         Notice::Recording(_) => [Notice::Recording(RecordingNotice::GoesOn)],
+        Notice::Remote(_) => [
+            Notice::Remote(RemoteNotice::OnlyThere { host: "web1".into(), command: "waltop fix DB" }),
+            Notice::Remote(RemoteNotice::OnlyHere),
+            Notice::Remote(RemoteNotice::NoLink { host: "web1".into() }),
+        ],
         Notice::NoTimeline { .. } => [Notice::NoTimeline { key: key() }],
         Notice::NoStack => [Notice::NoStack],
         Notice::HolderGone { .. } => [Notice::HolderGone { who: "7 (bun)".to_owned() }],

@@ -101,6 +101,24 @@ pub struct LogFrames {
     pub pending: Option<u32>,
 }
 
+impl LogLine {
+    /// What a line with `snapshot` of the time `at` says of the logs.
+    pub fn of(at: Timestamp, snapshot: &Snapshot) -> Self {
+        let size = |database: &Database| LogSize {
+            path: database.path.clone(),
+            files: LogFile { wal: database.files.wal.as_ref().map(|wal| LogBytes { bytes: wal.bytes }) },
+            wal: database.wal.as_ref().map(|wal| LogFrames { pending: wal.pending }),
+        };
+        Self { at, snapshot: LogSizes { databases: snapshot.databases.iter().map(size).collect() } }
+    }
+
+    /// The bytes of the log of the database at `path`.
+    pub fn bytes(&self, path: &Path) -> Option<u64> {
+        let its = self.snapshot.databases.iter().find(|it| it.path == path)?;
+        Some(its.files.wal.as_ref()?.bytes)
+    }
+}
+
 /// A time on two clocks.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Stamp {

@@ -16,18 +16,18 @@ use crate::{
 use super::cursor::{RecordingCursor, SnapshotPlace};
 
 /// Windows up to this length have the size of the log of each snapshot; longer ones that of each minute.
-const FINE: SignedDuration = SignedDuration::from_mins(5);
+pub(super) const FINE: SignedDuration = SignedDuration::from_mins(5);
 /// A hold that began before a window is found this far back.
 const BEFORE: SignedDuration = SignedDuration::from_mins(1);
 /// The longest time between two samples of one activity.
 const APART: SignedDuration = SignedDuration::from_millis(500);
 /// The period of a strip.
-const STRIP: SignedDuration = SignedDuration::from_mins(1);
+pub(super) const STRIP: SignedDuration = SignedDuration::from_mins(1);
 
 /// Fills a timeline with the lines of one database.
-struct TimelineReader<'a> {
+pub(super) struct TimelineReader<'a> {
     path: Rc<str>,
-    builder: TimelineBuilder,
+    pub(super) builder: TimelineBuilder,
     spans: SpanReader,
     databases: Vec<String>,
     /// The machine on which a process could still be the recorded one; `None` if none is compared.
@@ -38,7 +38,7 @@ struct TimelineReader<'a> {
 }
 
 impl<'a> TimelineReader<'a> {
-    fn new(path: Rc<str>, builder: TimelineBuilder, here: Option<&'a RecorderHost>) -> Self {
+    pub(super) fn new(path: Rc<str>, builder: TimelineBuilder, here: Option<&'a RecorderHost>) -> Self {
         Self {
             path,
             builder,
@@ -50,7 +50,7 @@ impl<'a> TimelineReader<'a> {
         }
     }
 
-    fn add(&mut self, line: &RecordingLine) {
+    pub(super) fn add(&mut self, line: &RecordingLine) {
         let Self { path, builder, spans, is_here, .. } = self;
         spans.add(line, &mut |span| draw(builder, path, *is_here, &span));
         match &line.event {
@@ -73,9 +73,9 @@ impl<'a> TimelineReader<'a> {
         }
     }
 
-    fn add_sizes(&mut self, line: LogLine) {
-        let its = line.snapshot.databases.into_iter().find(|it| it.path.as_os_str() == &*self.path);
-        if let Some(log) = its.and_then(|it| it.files.wal) {
+    pub(super) fn add_sizes(&mut self, line: &LogLine) {
+        let its = line.snapshot.databases.iter().find(|it| it.path.as_os_str() == &*self.path);
+        if let Some(log) = its.and_then(|it| it.files.wal.as_ref()) {
             self.builder.log_had(line.at, log.bytes);
         }
     }
@@ -98,7 +98,7 @@ impl<'a> TimelineReader<'a> {
         }
     }
 
-    fn finish(mut self) -> Timeline {
+    pub(super) fn finish(mut self) -> Timeline {
         for (began, last, class, who) in std::mem::take(&mut self.doing).into_values() {
             self.builder.add(LaneSpan::Activity(class), &who, began, last);
         }
@@ -169,7 +169,7 @@ pub fn timeline(
         let read = cursor.recording().at(&place, |frame| {
             frame.events().for_each(|line| reader.add(&line));
             if is_fine {
-                frame.logs().for_each(|line| reader.add_sizes(line));
+                frame.logs().for_each(|line| reader.add_sizes(&line));
             }
         });
         if !matches!(read, Ok(Some(()))) {
@@ -181,7 +181,11 @@ pub fn timeline(
 }
 
 // A time without a line, be there a reason or none.
-fn note_silence(reader: &mut TimelineReader<'_>, watched_until: Option<Timestamp>, until: Timestamp) {
+pub(super) fn note_silence(
+    reader: &mut TimelineReader<'_>,
+    watched_until: Option<Timestamp>,
+    until: Timestamp,
+) {
     let silence = watched_until.filter(|last| until.duration_since(*last) > LONGEST_SILENCE);
     if let Some(last) = silence {
         reader.builder.unwatched(last, until);
@@ -205,10 +209,15 @@ pub fn strips(
         let mut reader =
             TimelineReader::new(Rc::from(path.as_str()), TimelineBuilder::new(base, known, window), None);
         lines().for_each(|line| reader.add(line));
-        let held = reader.finish().lanes.into_iter().filter(|lane| lane.shares.iter().any(|it| *it > 0.0));
-        held.take(crate::history::LockHistory::LANES).map(lane).collect()
+        strip_of(reader.finish())
     };
     paths.iter().map(strip).collect()
+}
+
+/// The strip of a timeline of a minute.
+pub(super) fn strip_of(timeline: Timeline) -> Vec<WriteLane> {
+    let held = timeline.lanes.into_iter().filter(|lane| lane.shares.iter().any(|it| *it > 0.0));
+    held.take(crate::history::LockHistory::LANES).map(lane).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ten cells")]

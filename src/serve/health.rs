@@ -123,6 +123,7 @@ mod tests {
             trends: Vec::new(),
             recorder: None,
             replay: None,
+            hosts: None,
             metrics: None,
             has_lock_table: true,
             took: Duration::ZERO,

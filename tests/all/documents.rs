@@ -25,6 +25,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/limits.md",
     "docs/monitoring.md",
     "docs/recording.md",
+    "docs/remote.md",
     "docs/search.md",
 ];
 

@@ -30,6 +30,7 @@ mod pty;
 mod python;
 
 mod reap;
+mod remote;
 mod replay;
 #[path = "../scenarios/mod.rs"]
 #[expect(dead_code, reason = "the measurement tells of the rest")]

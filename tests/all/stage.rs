@@ -15,7 +15,7 @@ use waltop::{
     act::{Effect, EffectReport, signal::SignalTarget},
     config::{Config, Palette, ReadOnly, profile::Profile},
     console::{
-        app::{App, AppSetup, DrawnFrame, LogLine, Message},
+        app::{App, AppSetup, ConsoleKind, DrawnFrame, LogLine, Message},
         screen_map::ScreenTarget,
         view,
         widgets::theme::Theme,
@@ -59,7 +59,17 @@ impl Stage {
     pub fn of_replay(look: Sample, size: (u16, u16)) -> Self {
         let keymap = Keymap::default().for_replay();
         let permit = Err(ReadOnly::Replay);
-        Self::set_up(look, size, AppSetup { permit, keymap, is_replay: true, py_spy: None, ..Self::setup() })
+        Self::set_up(
+            look,
+            size,
+            AppSetup { permit, keymap, kind: ConsoleKind::Replay, py_spy: None, ..Self::setup() },
+        )
+    }
+
+    /// The console of the hosts of `look`.
+    pub fn of_hosts(look: Sample, size: (u16, u16)) -> Self {
+        let setup = AppSetup { kind: ConsoleKind::Remote, profiles: Vec::new(), ..Self::setup() };
+        Self::set_up(look, size, setup)
     }
 
     fn setup() -> AppSetup {
@@ -75,7 +85,7 @@ impl Stage {
             py_spy: Some("/usr/bin/py-spy".into()),
             mouse: true,
             untraced: None,
-            is_replay: false,
+            kind: ConsoleKind::Present,
         }
     }
 
@@ -280,6 +290,7 @@ pub fn look(databases: Vec<Database>) -> Sample {
         replay: None,
         metrics: None,
         has_lock_table: true,
+        hosts: None,
         took: Duration::from_millis(3),
     }
 }

@@ -42,6 +42,9 @@ pub enum SignalRefusal {
     /// It was not pinned before.
     #[error("{pid} is not a process that was pinned; nothing was signalled")]
     Unpinned { pid: i32 },
+    /// The waltop on its host refuses, or could not be asked.
+    #[error("{why}")]
+    There { pid: i32, why: String },
     /// This system has no pidfds.
     #[error("cannot get hold of {pid} safely: this system has no pidfd; use kill {pid}")]
     Unsupported { pid: i32 },

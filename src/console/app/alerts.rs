@@ -28,9 +28,9 @@ impl App {
     pub(super) fn follow_findings(&mut self, look: &Sample) -> Vec<Effect> {
         let (mut effects, mut rings) = (Vec::new(), false);
         let is_one = look.snapshot.databases.len() == 1;
-        for (state, database) in self.states.iter_mut().zip(&look.snapshot.databases) {
+        for (index, (state, database)) in self.states.iter_mut().zip(&look.snapshot.databases).enumerate() {
             state.was_there |= database.files.db.is_some();
-            let changes = state.findings.follow(&database.findings, look.snapshot.taken_at);
+            let changes = state.findings.follow(&database.findings, look.taken_at(index));
             let is_first = !std::mem::replace(&mut state.was_sampled, true);
             rings |= !is_first && changes.iter().any(rings_bell);
             let prefix = if is_one { String::new() } else { format!("{}: ", database.name()) };
@@ -64,7 +64,7 @@ impl App {
     pub fn title(&self) -> String {
         let databases = self.newest.as_ref().map_or(&[][..], |look| &look.snapshot.databases);
         let shown = databases.get(self.current());
-        if self.unwatched().is_some() {
+        if self.unwatched().is_some() || self.lost_link(self.current()).is_some() {
             let name = shown.map_or_else(String::new, |it| format!(" {}", it.name()));
             return text::fit(&format!("waltop{name}: not watched"), TITLE);
         }

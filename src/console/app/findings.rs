@@ -209,7 +209,7 @@ impl App {
         let (Some(look), Some(database)) = (self.sample(), self.database()) else { return Vec::new() };
         // While a pause keeps an older sample on the screen, later changes are hidden.
         let is_past = |gone: &&ResolvedFinding| {
-            gone.at <= look.snapshot.taken_at
+            gone.at <= look.taken_at(self.current())
                 && !database.findings.iter().any(|finding| key(finding) == key(&gone.finding))
         };
         let now = database.findings.iter().map(FindingRow::Now);
@@ -227,7 +227,7 @@ impl App {
             let gone = history.gone.iter().find(|gone| key(&gone.finding) == key(finding))?;
             gone.at.checked_sub(gone.held).ok()
         };
-        let until = self.sample()?.snapshot.taken_at;
+        let until = self.sample()?.taken_at(self.current());
         let since = since.or_else(gone)?;
         let held = finding.evidence.get("held_ms").and_then(serde_json::Value::as_f64);
         if self.states.shown().followed_since == Some(since) {

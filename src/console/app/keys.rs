@@ -79,7 +79,8 @@ impl App {
             }
             _ => None,
         };
-        special.or_else(|| self.act_in_replay(action)).unwrap_or_else(|| self.act(action))
+        let special = special.or_else(|| self.act_in_replay(action)).or_else(|| self.act_on_hosts(action));
+        special.unwrap_or_else(|| self.act(action))
     }
 
     pub(super) fn paste(&mut self, pasted: &str) {

@@ -4,7 +4,7 @@ use std::{fmt, path::PathBuf};
 
 use log::Level;
 
-use super::{RecordingNotice, StopReport};
+use super::{RecordingNotice, RemoteNotice, StopReport};
 use crate::{
     act::{ActionOutcome, gate::NotArmed, signal::SignalRefusal, worker::IngestEnd},
     diagnose::guard::GuardRefusal,
@@ -29,6 +29,7 @@ pub enum Notice {
     },
     OnlyDatabase,
     Recording(RecordingNotice),
+    Remote(RemoteNotice),
     /// `key` opens the timeline.
     NoTimeline {
         key: String,
@@ -239,6 +240,7 @@ impl Notice {
             | Self::StillWaiting { .. } => (Level::Info, true),
             Self::Ingested { end, .. } => (if end.is_partial { Level::Warn } else { Level::Info }, true),
             Self::Recording(notice) => (notice.level(), false),
+            Self::Remote(notice) => (notice.level(), false),
             Self::Stop(report) => (report.level(), true),
             Self::Outcome(outcome) => (outcome.level, true),
         }
@@ -280,6 +282,7 @@ impl fmt::Display for Notice {
             Self::UnknownKey { key, help } => write!(f, "no key {key} here; {help} lists the keys"),
             Self::OnlyDatabase => f.write_str("there is no other database; name several at the start"),
             Self::Recording(notice) => notice.fmt(f),
+            Self::Remote(notice) => notice.fmt(f),
             Self::NoTimeline { key } => write!(f, "no timeline is open: {key} opens it"),
             Self::NoStack => {
                 f.write_str("this shows the stack in the details of a Python process, if py-spy is installed")
@@ -377,6 +380,12 @@ impl fmt::Display for Notice {
 impl From<RecordingNotice> for Notice {
     fn from(notice: RecordingNotice) -> Self {
         Self::Recording(notice)
+    }
+}
+
+impl From<RemoteNotice> for Notice {
+    fn from(notice: RemoteNotice) -> Self {
+        Self::Remote(notice)
     }
 }
 

@@ -36,10 +36,21 @@ impl App {
         self.newest_databases().get(self.current())
     }
 
-    /// The name of each database, in their order: the file name, with folders where the file name is not unique.
+    /// The name of each database, in their order: the file name, with folders where the file name is not unique on its
+    /// host.
     pub fn names(&self) -> Vec<String> {
         let paths: Vec<&Path> = self.databases().iter().map(|database| &*database.path).collect();
-        paths::names(&paths)
+        let Some(watched) = self.hosts() else { return paths::names(&paths) };
+        let mut names = vec![String::new(); paths.len()];
+        for host in 0..watched.hosts.len() {
+            let of_host = (0..paths.len()).filter(|index| watched.of_database.get(*index) == Some(&host));
+            let indices: Vec<usize> = of_host.collect();
+            let its: Vec<&Path> = indices.iter().map(|&index| paths[index]).collect();
+            for (index, name) in indices.into_iter().zip(paths::names(&its)) {
+                names[index] = name;
+            }
+        }
+        names
     }
 
     /// The databases that match the filter of the overview, by index.
@@ -51,7 +62,12 @@ impl App {
             wanted.is_empty() || text.to_lowercase().contains(&wanted)
         };
         let databases = self.databases().iter().enumerate();
-        databases.filter(|(_, database)| matches(database)).map(|(index, _)| index).collect()
+        let mut visible: Vec<_> =
+            databases.filter(|(_, database)| matches(database)).map(|(index, _)| index).collect();
+        if self.is_remote() {
+            self.worst_first(&mut visible);
+        }
+        visible
     }
 
     /// Selects a database that the filter of the overview shows, if it hides the selected one.
@@ -182,6 +198,9 @@ impl App {
             return Vec::new();
         }
         self.states.show(index);
+        if self.is_remote() {
+            self.now = self.time_of_shown();
+        }
         if self.overview().is_none() {
             self.close_prompt();
         }

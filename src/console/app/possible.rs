@@ -47,6 +47,20 @@ impl App {
             {
                 false
             }
+            Action::Documents
+            | Action::Stack
+            | Action::Refresh
+            | Action::Fix
+            | Action::Record
+            | Action::Faster
+            | Action::Slower
+                if self.is_remote() && self.timeline().is_none() =>
+            {
+                false
+            }
+            Action::Ingest if self.is_remote() => {
+                self.switch.is_armed() && self.ingestion_to_stop().is_some()
+            }
             Action::Ingest => self.switch.is_armed() && database.is_some(),
             Action::Checkpoint => {
                 self.switch.is_armed() && database.is_some_and(|it| it.is_wal() == Some(true))

@@ -4,7 +4,7 @@ use crossterm::event::{Event, KeyCode, KeyEvent};
 use jiff::Timestamp;
 use tui_input::{Input, backend::crossterm::EventHandler};
 
-use super::{App, LogLine, Mode, Overlay, RecordingNotice, alerts};
+use super::{App, ConsoleKind, LogLine, Mode, Overlay, RecordingNotice, alerts};
 use crate::{
     act::{Effect, gate::NotArmed},
     config::ReadOnly,
@@ -17,7 +17,7 @@ use crate::{
 impl App {
     /// Whether the console shows a recording.
     pub fn is_replay(&self) -> bool {
-        self.setup.is_replay
+        self.setup.kind == ConsoleKind::Replay
     }
 
     /// The moment on the screen; `None` if the console shows the present.

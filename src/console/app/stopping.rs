@@ -333,7 +333,10 @@ impl App {
     /// Reports what the exited processes left behind, if the sample was taken after their exit.
     #[must_use]
     pub(super) fn verify(&mut self, look: &Sample) -> Vec<Effect> {
-        let is_shown = |it: &PendingStop| it.known_at <= look.snapshot.taken_at;
+        let is_shown = |it: &PendingStop| {
+            let index = look.snapshot.databases.iter().position(|database| database.path == it.database);
+            it.known_at <= index.map_or(look.snapshot.taken_at, |index| look.taken_at(index))
+        };
         let over = std::mem::take(&mut self.stopping.over);
         let (shown, over): (Vec<_>, Vec<_>) = over.into_iter().partition(is_shown);
         self.stopping.over = over;

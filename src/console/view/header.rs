@@ -9,6 +9,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
+use super::hosts;
 use crate::{
     console::{
         app::App,
@@ -48,6 +49,9 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
     if let Some(banner) = &app.setup.banner {
         parts.push((format!("{} ", text::clean(banner)), theme.warning));
     }
+    if let Some(host) = app.host_of(app.current()) {
+        parts.push((format!("{} ", text::fit(&host.name, 20)), theme.accent));
+    }
     match app.database() {
         None => parts.push(("looking…".to_owned(), theme.muted)),
         Some(database) => {
@@ -57,6 +61,10 @@ fn left(app: &App, theme: &Theme, room: usize) -> Line<'static> {
                 let taken: usize = parts.iter().map(|(part, _)| part.width()).sum();
                 let room = room.saturating_sub(taken + WAL + WRITER);
                 parts.push((position(app, names.len(), room), theme.muted));
+            }
+            if let Some((_, lost)) = app.lost_link(app.current()) {
+                parts.push((format!("  {}", hosts::lost_since(app, lost)), theme.danger));
+                return fitted(parts, room);
             }
             if app.unwatched().is_some() {
                 parts.push(("  not watched".to_owned(), theme.warning));
@@ -196,6 +204,10 @@ fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {
         let style = if recorder.trouble.is_some() { theme.danger } else { theme.good };
         spans.push(Span::styled("REC  ", style));
     }
+    let lost = hosts::others_lost(app);
+    if !lost.is_empty() {
+        spans.push(Span::styled(lost, theme.danger));
+    }
     if app.is_paused() {
         spans.push(Span::styled("PAUSED  ", theme.warning));
     }
@@ -205,7 +217,8 @@ fn right(app: &App, theme: &Theme, wide: bool) -> Line<'static> {
         spans.push(Span::styled("DISARMED  ", theme.warning));
     }
     if let Some((index, severity, count)) = app.worse_elsewhere() {
-        let name = text::fit(&app.names()[index], if wide { 20 } else { 12 });
+        let host = app.host_of(index).map_or_else(String::new, |host| format!("{}:", host.name));
+        let name = text::fit(&format!("{host}{}", app.names()[index]), if wide { 20 } else { 12 });
         let text = format!("{} {count} in {name}  ", sign(severity));
         spans.push(Span::styled(text, theme.severity(severity)));
     }

@@ -69,6 +69,8 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
     if database.ingestions.is_empty() {
         let none = if app.is_replay() {
             "None into this database until then.".to_owned()
+        } else if app.is_remote() {
+            "None into this database yet.".to_owned()
         } else {
             format!("None into this database yet: {} starts one.", app.key_of(Action::Ingest))
         };

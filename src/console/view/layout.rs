@@ -152,7 +152,7 @@ mod tests {
             py_spy: None,
             mouse: false,
             untraced: None,
-            is_replay: false,
+            kind: crate::console::app::ConsoleKind::Present,
         };
         let mut app = App::new(setup, Duration::from_secs(1), Timestamp::UNIX_EPOCH);
         app.focus = focus;

@@ -9,7 +9,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use super::{files, header, selected_line, strip::strip};
+use super::{files, header, hosts, selected_line, strip::strip};
 use crate::{
     console::{
         app::App,
@@ -28,6 +28,8 @@ use crate::{
 
 /// From this width on a finding has one line instead of two.
 const WIDE: u16 = 110;
+/// The most columns of a host.
+const HOST: usize = 24;
 /// Columns of the mark and the sign of a database.
 const MARK: usize = 3;
 
@@ -63,6 +65,9 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
         let words = if is_filtered { "No database matches the filter: Esc clears it." } else { "looking…" };
         lines.push(Line::styled(words, theme.muted));
     }
+    if names.is_empty() {
+        lines.extend(hosts::awaited(app).into_iter().map(Line::raw));
+    }
     frame.render_widget(Paragraph::new(lines), inner);
 }
 
@@ -80,7 +85,7 @@ impl OverviewRow<'_> {
         let is_selected = self.index == self.app.current();
         let (sign, words, style) = self.worst();
         let mark = if is_selected { "▸" } else { " " };
-        let head = format!("{mark}{sign} {}", self.name);
+        let head = format!("{mark}{sign} {}{}", self.host(), self.name);
         let facts = text::fit(&format!("{head}   {}", self.facts()), width);
         let first = match facts.strip_prefix(&head) {
             Some(rest) => Line::from(vec![
@@ -105,8 +110,19 @@ impl OverviewRow<'_> {
         lines
     }
 
+    /// The host of the database in the column of the hosts; empty if all are here.
+    fn host(self) -> String {
+        let Some(watched) = self.app.hosts() else { return String::new() };
+        let width = watched.hosts.iter().map(|host| host.name.width()).max().unwrap_or(0).min(HOST);
+        let name = watched.of(self.index).map_or("", |host| &host.name);
+        text::pad(name, width + 2)
+    }
+
     /// The log, the writer, and how many processes there are.
     fn facts(self) -> String {
+        if let Some((_, lost)) = self.app.lost_link(self.index) {
+            return hosts::lost_since(self.app, lost);
+        }
         let database = self.database;
         if database.files.db.is_none() && !database.is_gone() || database.unfit.is_some() {
             return database.path.display().to_string();
@@ -146,6 +162,11 @@ impl OverviewRow<'_> {
 
     /// How long the write lock was held in each second, then the path and the scheduled checkpoints.
     fn last_minute(self, width: usize) -> Line<'static> {
+        if self.app.lost_link(self.index).is_some() {
+            // A strip would show the time without a link as free.
+            let path = format!("{:MARK$}{}", "", self.database.path.display());
+            return Line::styled(text::fit(&path, width), self.theme.muted);
+        }
         let lanes = self.app.sample().and_then(|look| look.trends.get(self.index)).map(|trend| &trend.lanes);
         let mut shares = vec![0.0_f32; WriteLane::CELLS];
         for lane in lanes.into_iter().flatten() {
@@ -166,6 +187,9 @@ impl OverviewRow<'_> {
     /// Sign and words for its worst finding.
     fn worst(self) -> (&'static str, String, Style) {
         let (database, theme) = (self.database, self.theme);
+        if let Some((_, lost)) = self.app.lost_link(self.index) {
+            return ("–", format!("not watched: {}", text::clean(&lost.why.to_string())), theme.danger);
+        }
         if database.files.db.is_none() && !database.is_gone() {
             if self.app.has_gone(self.index) {
                 return ("–", "is gone from its path: it was moved or removed".to_owned(), theme.danger);

@@ -28,6 +28,9 @@ pub fn add(lines: &mut Lines) {
         SignalRefusal::NotStale { .. } => [SignalRefusal::NotStale { pid: PID }],
         SignalRefusal::Elsewhere { .. } => [SignalRefusal::Elsewhere { pid: PID }],
         SignalRefusal::Nameless { .. } => [SignalRefusal::Nameless { pid: PID }],
+        SignalRefusal::There { .. } => [
+            SignalRefusal::There { pid: PID, why: "waltop on web1: 4821 is already gone".to_owned() },
+        ],
         SignalRefusal::Unpinned { .. } => [SignalRefusal::Unpinned { pid: PID }],
         SignalRefusal::Unsupported { .. } => [SignalRefusal::Unsupported { pid: PID }],
         SignalRefusal::Unproven { .. } => [

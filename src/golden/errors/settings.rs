@@ -5,6 +5,7 @@ use crate::{
     },
     console::{ConsoleError, log_file::LogFileError},
     demo::DemoError,
+    hosts::LinkFailure,
     keymap::KeyError,
     replay::ReplayError,
     snapshot::UnknownFinding,
@@ -56,6 +57,7 @@ pub fn add(lines: &mut Lines) {
         ConsoleError::NoTerminal => [ConsoleError::NoTerminal],
         ConsoleError::Io(_) => [ConsoleError::Io(cause())],
         ConsoleError::Replay(_) => [ConsoleError::Replay(ReplayError::Thread(cause()))],
+        ConsoleError::Link(_) => [ConsoleError::Link(LinkFailure::NoHost { host: "web1".to_owned() })],
         ConsoleError::LogFile(_) => [ConsoleError::LogFile(LogFileError::OtherDatabase(path()))],
     });
     examples!(*lines, LogFileError {

@@ -13,6 +13,7 @@ pub fn sample() -> Sample {
         trends: Vec::new(),
         recorder: None,
         replay: None,
+        hosts: None,
         metrics: Some(MetricsText { plain: "plain 1\n".into(), open: "open 1\n# EOF\n".into() }),
         has_lock_table: true,
         took: Duration::ZERO,

@@ -102,3 +102,19 @@ fn what_cannot_be_sampled_is_refused() {
         assert!(home.run(args).refusal().contains(why));
     }
 }
+
+#[test]
+fn the_option_for_another_host_belongs_to_the_console() {
+    let home = Home::new();
+    for args in [
+        &["replay", "--host", "web1"][..],
+        &["status", "--host=web1", "notes.db"],
+        &["--host", "web1", "replay"],
+    ] {
+        let said = home.run(args);
+        let command = args.iter().find(|it| ["replay", "status"].contains(it)).expect("a command");
+        assert!(said.refusal().contains(&format!("ssh HOST waltop {command}")), "{args:?}: {said:?}");
+    }
+    assert!(home.run(&["--ssh", "ssh", "notes.db"]).refusal().contains("--host"));
+    assert!(home.run(&["--host", "-x"]).refusal().contains("-x"));
+}
