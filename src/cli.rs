@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::{
     act::worker,
     config::{Config, TraceMode},
-    console,
+    console::{self, ConsoleDatabases},
     database::holder,
     recording::LONGEST_INTERVAL,
     remote::{SshHost, StreamRequest},
@@ -20,6 +20,7 @@ mod checkpoint;
 mod completions;
 pub mod contract;
 mod databases;
+pub(crate) mod discover;
 mod doctor;
 mod each;
 mod embed;
@@ -147,6 +148,8 @@ enum CliCommand {
     Demo,
     /// Take one sample and print it.
     Status(status::StatusArgs),
+    /// List the SQLite databases that are open on this machine, by container.
+    Discover(discover::DiscoverArgs),
     /// Print the findings; the exit code serves CI and cron.
     Check(check::CheckArgs),
     /// Explain a finding, or an error such as `database is locked`.
@@ -221,6 +224,7 @@ impl CliCommand {
             Self::Rescue(args) => args.freeze,
             Self::Demo
             | Self::Status(_)
+            | Self::Discover(_)
             | Self::Check(_)
             | Self::Explain(_)
             | Self::Runs(_)
@@ -280,16 +284,25 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
                 return cli.watch_hosts(&config);
             }
             let named = databases::named(&cli.databases, cli.recursive)?;
-            let databases = console_databases(&named.paths, &config)?;
+            let found = if named.paths.is_empty() { discover::for_console(&config) } else { None };
+            let watched = match found {
+                Some(found) => found,
+                None => ConsoleDatabases {
+                    paths: console_databases(&named.paths, &config)?,
+                    notes: named.notes,
+                    ..ConsoleDatabases::default()
+                },
+            };
             let banner = cli.sandbox.then(|| {
                 config.thresholds = crate::demo::thresholds();
                 crate::demo::BANNER.to_owned()
             });
-            Ok(console::run(config, &databases, banner, &named.notes)?)
+            Ok(console::run(config, watched, banner)?)
         }
         // Invalid settings are reported before the sandbox is created.
         Some(CliCommand::Demo) => Ok(crate::demo::run(&config()?)?),
         Some(CliCommand::Status(args)) => status::run(&args, config()?),
+        Some(CliCommand::Discover(args)) => discover::run(&args, config()?),
         Some(CliCommand::Check(args)) => check::run(&args, config()?),
         // The page of a finding is readable with any settings.
         Some(CliCommand::Explain(args)) => explain::run(&args, config),
@@ -334,7 +347,7 @@ pub fn command() -> clap::Command {
         .fold(Cli::command(), |cli, help| cli.mut_subcommand(help.command, |it| it.after_help(help.text())));
     with_help.after_help(format!(
         "Without a command the console opens; without a DB, on the databases of the settings, else on the one in \
-         the user's data folder.\nSettings: {file}, if it is there; assets/config.toml in the sources of waltop shows \
+         the user's data folder, else on those that are open on this machine.\nSettings: {file}, if it is there; assets/config.toml in the sources of waltop shows \
          every key with its default."
     ))
 }

@@ -70,17 +70,24 @@ pub fn crash() -> io::Result<u8> {
     panic!("as asked");
 }
 
-/// Opens the console on `databases` and runs it until the user ends it; returns the exit code. `notes` are logged.
+/// The databases that a console watches.
+#[derive(Debug, Default)]
+pub struct ConsoleDatabases {
+    pub paths: Vec<PathBuf>,
+    /// Where each is, if they were found and not named.
+    pub discovered: Vec<String>,
+    /// What else the user has to know, one sentence each.
+    pub notes: Vec<String>,
+}
+
+/// Opens the console on `watched` and runs it until the user ends it; returns the exit code. Its notes are logged.
 ///
 /// # Errors
 ///
 /// Where there is no terminal, or the operating system refuses what a console needs.
-pub fn run(
-    config: Config,
-    databases: &[PathBuf],
-    banner: Option<String>,
-    notes: &[String],
-) -> Result<u8, ConsoleError> {
+pub fn run(config: Config, watched: ConsoleDatabases, banner: Option<String>) -> Result<u8, ConsoleError> {
+    let ConsoleDatabases { paths: databases, discovered, notes } = watched;
+    let databases = &*databases;
     let theme = prepare(&config, databases)?;
     let places = config.places.clone();
     for path in databases {
@@ -103,6 +110,7 @@ pub fn run(
         bell: config.bell,
         py_spy: py_spy::find(),
         untraced: untraced.filter(|_| is_trace_wanted),
+        discovered,
         ..setup(&config, profiles)
     };
     let every = config.refresh;
@@ -207,6 +215,7 @@ fn setup(config: &Config, profiles: Vec<Profile>) -> AppSetup {
         mouse: config.mouse,
         untraced: None,
         kind: ConsoleKind::Present,
+        discovered: Vec::new(),
     }
 }
 

@@ -4,6 +4,7 @@
 use std::{env, fmt::Display, fs, path::Path};
 
 mod commands;
+mod discoveries;
 mod doctor;
 mod errors;
 mod findings;

@@ -45,6 +45,7 @@ pub(crate) mod locks;
 mod locks_beside;
 mod machine;
 mod mappings;
+mod open_databases;
 mod opener;
 mod overlays;
 mod pidfiles;
@@ -70,10 +71,13 @@ mod watched;
 mod watchers;
 mod write_rates;
 
-pub use arguments::{ArgumentError, FolderDepth, NamedDatabases, database_path, named_databases};
+pub use arguments::{
+    ContainerPathError, FolderDepth, NamedDatabases, database_path, is_container_path, named_databases,
+};
 pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::{sidecar, with_sidecars};
 pub use machine::machine;
+pub use open_databases::{OpenDatabase, OpenDatabases};
 pub use preflight::{UnfitPath, inspect, inspect_from_outside};
 pub use proc::{
     boot_id, command as process_command, directory as process_directory, is_own_proc, pid_namespace,
@@ -395,6 +399,5 @@ impl Drop for Observer {
     }
 }
 
-#[cfg(target_os = "linux")]
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests;

@@ -7,7 +7,8 @@ use schemars::{
 use serde_json::json;
 
 use super::{
-    optimize::OptimizeReport, reap::ReapReport, runs::RunsReport, search::SearchReport, stats::StatsReport,
+    discover::DiscoveryReport, optimize::OptimizeReport, reap::ReapReport, runs::RunsReport,
+    search::SearchReport, stats::StatsReport,
 };
 use crate::{
     act::SignalReport,
@@ -34,6 +35,7 @@ const SERVED_HEALTH: &str = "metrics --listen";
 pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "check", shape: shape::<CheckReport> },
     JsonOutput { command: "checkpoint", shape: shape::<DatabaseReports<CheckpointReport>> },
+    JsonOutput { command: "discover", shape: shape::<DiscoveryReport> },
     JsonOutput { command: "doctor", shape: shape::<DoctorReport> },
     JsonOutput { command: "fix", shape: shape::<DatabaseReports<FixReport>> },
     JsonOutput { command: "health", shape: shape::<DatabaseReports<HealthReport>> },

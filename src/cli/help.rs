@@ -41,6 +41,11 @@ pub const COMMANDS: &[CommandHelp] = &[
         examples: &["waltop status notes.db", "waltop status notes.db --for 2s --json"],
     },
     CommandHelp {
+        command: "discover",
+        exit_codes: "0 at least one database is open, 1 none that waltop can see, 2 error.",
+        examples: &["waltop discover", "waltop discover --json"],
+    },
+    CommandHelp {
         command: "check",
         exit_codes: "0 no finding of that severity, 1 at least one, 2 a database cannot be read.",
         examples: &["waltop check notes.db --for 30s", "waltop check notes.db --fail-on error --json"],

@@ -12,7 +12,7 @@ use crate::{
         self, BatchSetting, IngestRequest,
         progress::{self, RunProgress, SilentProgress},
     },
-    paths,
+    observe, paths,
     state::journal::RunOutcome,
     text,
 };
@@ -99,7 +99,11 @@ impl IngestTarget {
 ///
 /// It is not a database, or a connection could lose commits.
 pub fn fit_or_new(database: PathBuf, config: &Config) -> anyhow::Result<PathBuf> {
-    if database.exists() { fit(&database, config, "nothing was ingested") } else { Ok(database) }
+    if database.exists() || observe::is_container_path(&database) {
+        fit(&database, config, "nothing was ingested")
+    } else {
+        Ok(database)
+    }
 }
 
 /// Runs one ingestion. INT, TERM and HUP stop it after the current batch, a second INT or TERM at once.

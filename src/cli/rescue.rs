@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::bail;
 
-use super::{output::answer, print_json, print_line};
+use super::{databases::named_path, output::answer, print_json, print_line};
 use crate::{
     config::Config,
     database::rescue::{CopiedTable, VerifiedCopy, VerifyError as Unverified, verify},
@@ -88,9 +88,10 @@ fn from_process(args: &RescueArgs, pid: i32, config: &Config, stop: &StopFlag) -
 
 fn with_and_without_log(args: &RescueArgs, config: &Config, stop: &StopFlag) -> anyhow::Result<u8> {
     let proc = &config.places.proc;
-    let path = match paths::real(&args.database) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(missing(&args.database, proc)),
-        path => path.map_err(RescueError::io(format!("read {}", args.database.display())))?,
+    let named = named_path(&args.database)?;
+    let path = match paths::real(&named) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => bail!(missing(&named, proc)),
+        path => path.map_err(RescueError::io(format!("read {}", named.display())))?,
     };
     let pair = rescue::with_and_without_log(proc, &path, &args.to, &|| stop.is_raised())?;
     let (with_log, with_rows) = verified(pair.with_log, stop)?;

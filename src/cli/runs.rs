@@ -21,7 +21,7 @@ use crate::{
     text, units,
 };
 
-use super::{from_one, print_json, print_line, unnamed};
+use super::{databases::named_path, from_one, print_json, print_line, unnamed};
 
 mod table;
 
@@ -120,7 +120,10 @@ pub fn run(args: &RunsArgs, config: &Config) -> anyhow::Result<u8> {
 
 /// The databases by their names in the journals. A deleted database still has its runs.
 fn journal_names(named: Option<&Path>, config: &Config) -> anyhow::Result<Vec<String>> {
-    let paths = named.map_or_else(|| unnamed(config).to_vec(), |path| vec![path.to_owned()]);
+    let paths = match named {
+        Some(path) => vec![named_path(path)?],
+        None => unnamed(config).to_vec(),
+    };
     let name = |path: PathBuf| {
         let say = |error| anyhow!("cannot look at {}: {error}; check the path", path.display());
         paths::canonical_or_future(&path).map(|it| it.to_string_lossy().into_owned()).map_err(say)

@@ -62,7 +62,11 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     }
     let named = args.db.as_ref().unwrap_or(&config.places.default_database);
     // A connection rebuilds an index if no process holds byte 128, which would break a process that has lost its locks.
-    let database = if named.exists() { fit(named, config, "nothing was searched")? } else { named.clone() };
+    let database = if named.exists() || observe::is_container_path(named) {
+        fit(named, config, "nothing was searched")?
+    } else {
+        named.clone()
+    };
     let query = args.query.join(" ");
     let profile = config.profile_of(&database);
     let mut hits = if args.meaning.semantic {

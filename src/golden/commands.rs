@@ -1,6 +1,6 @@
 //! The lines that the commands print, and parts of them.
 
-use super::{Lines, compare};
+use super::{Lines, compare, discoveries};
 use crate::{
     cli::{optimize::OptimizeReport, stats::StatsReport},
     database::{
@@ -33,6 +33,7 @@ fn commands_print_what_is_in_their_file() {
     add_rescues(&mut lines);
     add_safety(&mut lines);
     add_waits(&mut lines);
+    discoveries::add(&mut lines);
     compare("commands.txt", &lines);
 }
 

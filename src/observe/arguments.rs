@@ -16,6 +16,13 @@ use crate::{
     text, units,
 };
 
+pub mod container_path;
+
+pub use container_path::{ContainerPathError, is_container_path};
+
+/// Where the processes of an argument are.
+pub const PROC: &str = "/proc";
+
 /// How many databases of a folder are sampled.
 const MOST_DATABASES: usize = 256;
 /// How many entries of a folder, and of those below it, are read.
@@ -59,6 +66,8 @@ pub enum ArgumentError {
         /// The error of the operating system.
         source: io::Error,
     },
+    #[error(transparent)]
+    Container(#[from] ContainerPathError),
 }
 
 /// The files that `named` means: a path as it is, the path of a `file:` URI, and the databases in a folder. Only for a
@@ -82,14 +91,17 @@ pub fn named_databases(named: &[PathBuf], depth: FolderDepth) -> Result<NamedDat
     Ok(found)
 }
 
-/// The path that `argument` means: itself, unless it is a `file:` URI. What it says about locks goes to `notes`.
+/// The path that `argument` means: itself, unless it is a `file:` URI or a path in a container. What a URI says about
+/// locks goes to `notes`.
 ///
 /// # Errors
 ///
 /// If it asks for what cannot be observed.
 pub fn database_path(argument: &Path, notes: &mut Vec<String>) -> Result<PathBuf, ArgumentError> {
     let bytes = argument.as_os_str().as_bytes();
-    let Some(rest) = bytes.strip_prefix(b"file:") else { return Ok(argument.to_owned()) };
+    let Some(rest) = bytes.strip_prefix(b"file:") else {
+        return Ok(container_path::located(argument, Path::new(PROC))?.into_owned());
+    };
     let uri = text::clean(&argument.to_string_lossy());
     let rest = rest.split(|&byte| byte == b'#').next().unwrap_or_default();
     let (place, query) = match rest.iter().position(|&byte| byte == b'?') {

@@ -8,7 +8,11 @@ use std::{
 
 use crate::{
     file_format::{MAIN_HEADER, SIDECARS},
-    observe::{content::first_page, files, header},
+    observe::{
+        arguments::{ContainerPathError, PROC, container_path},
+        content::first_page,
+        files, header,
+    },
     paths,
     snapshot::FirstPageState,
     text,
@@ -73,6 +77,8 @@ pub enum UnfitPath {
         /// The error of the operating system.
         source: io::Error,
     },
+    #[error(transparent)]
+    Container(#[from] ContainerPathError),
 }
 
 /// The absolute path of the database at `path`, with links resolved.
@@ -84,6 +90,10 @@ pub enum UnfitPath {
 ///
 /// If the file cannot be a SQLite database, or cannot be read.
 pub fn inspect(path: &Path) -> Result<PathBuf, UnfitPath> {
+    inspect_located(&container_path::located(path, Path::new(PROC))?)
+}
+
+fn inspect_located(path: &Path) -> Result<PathBuf, UnfitPath> {
     let shown = text::clean(&path.to_string_lossy());
     let wrap = |error| unreadable(&shown, error);
     let absolute = paths::real(path).map_err(|error| match wrap(error) {
@@ -127,7 +137,8 @@ fn main_beside(path: &Path) -> Option<PathBuf> {
 ///
 /// As [`inspect`], except for a damaged or encrypted page 1, and for WAL2 mode.
 pub fn inspect_from_outside(path: &Path) -> Result<PathBuf, UnfitPath> {
-    match inspect(path) {
+    let path = &*container_path::located(path, Path::new(PROC))?;
+    match inspect_located(path) {
         Err(UnfitPath::Damaged(shown) | UnfitPath::Encrypted(shown) | UnfitPath::Wal2(shown)) => {
             paths::real(path).map_err(|error| unreadable(&shown, error))
         }

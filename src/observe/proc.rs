@@ -18,6 +18,7 @@ mod descriptors;
 pub mod fake;
 mod fdinfo;
 mod freezer;
+mod groups;
 mod inside_path;
 mod limits;
 mod links;
@@ -40,7 +41,8 @@ pub use command::{command, directory, process_name};
 pub use descriptors::{Descriptor, MOST_DESCRIPTORS, lock_infos, reopen};
 pub use fdinfo::DescriptorInfo;
 pub use freezer::FREEZER_TRAPS;
-pub use inside_path::InsidePath;
+pub use groups::{ProcessGroups, container};
+pub use inside_path::{InsideFile, InsidePath};
 pub use links::{
     has_own_mounts, hidden_processes, is_in_pid_namespace, is_in_user_namespace, mount_namespaces,
     own_program, pid_namespace,

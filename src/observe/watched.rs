@@ -157,8 +157,8 @@ impl DatabaseWatch {
         now: Instant,
         unseen: &mut Vec<Unseen>,
     ) -> DatabaseView {
+        let reach = self.inside.as_mut().map_or(PathReach::Direct, |inside| inside.follow(proc, now));
         let theirs = self.inside.as_ref().map(|inside| inside.mounts(proc));
-        let reach = self.inside.as_ref().map_or(PathReach::Direct, |inside| inside.reach(proc));
         if let PathReach::ThroughProcess { pid, has_ended: true } = reach {
             let what = format!("what process {pid} now has at {}", self.named.display());
             unseen

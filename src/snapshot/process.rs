@@ -24,6 +24,9 @@ pub struct ProcessId {
 #[derive(Debug, Clone, JsonSchema, Serialize, Deserialize)]
 pub struct Process {
     pub pid: i32,
+    /// Its PID in its own PID namespace; `None` if that is the one of waltop.
+    #[serde(default)]
+    pub inner_pid: Option<i32>,
     /// When it started. A PID alone is reused; PID and start together are not.
     pub started_at: Option<Timestamp>,
     /// Start time in clock ticks since boot, exactly as the kernel keeps it.
@@ -149,6 +152,7 @@ impl Process {
     pub fn unknown(pid: i32, name: String) -> Self {
         Self {
             pid,
+            inner_pid: None,
             started_at: None,
             start_ticks: None,
             label: label::label(&name, &[]),

@@ -7,6 +7,7 @@ mod checkpoint;
 mod completions;
 mod config;
 mod content;
+mod discover;
 mod doctor;
 mod each;
 mod explain;

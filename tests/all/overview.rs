@@ -221,13 +221,35 @@ fn one_that_is_missing_or_unreadable_keeps_none_of_the_others_back() {
     assert_eq!(terminal.end(), 0);
 }
 
+/// The databases whose pragmas are asked for, by index.
+fn asked(effects: Vec<Effect>) -> Vec<usize> {
+    let index = |effect| if let Effect::AskPragmas { index, .. } = effect { Some(index) } else { None };
+    effects.into_iter().filter_map(index).collect()
+}
+
+#[test]
+fn databases_that_were_found_are_listed_with_their_containers_and_connected_to_once_they_are_opened() {
+    let container = "web (docker 3f2a9c0b7d1e): /data/app.db";
+    let one = || look(vec![at("/proc/71168/root/data/app.db", contended())]);
+    for (name, size) in [("60x16", (60, 16)), ("80x24", SMALL), ("120x40", USUAL)] {
+        assert_snapshot!(format!("discovered_{name}"), Stage::discovered(one(), size, &[container]).screen());
+    }
+    let two = || look(vec![one().snapshot.databases.remove(0), quiet("/srv/notes.db")]);
+    let mut stage = Stage::discovered(two(), USUAL, &[container, "/srv/notes.db"]);
+    assert!(asked(stage.look(two())).is_empty(), "none is open in the console");
+    stage.keys("j<Enter>");
+    assert!(stage.app.overview().is_none());
+    assert_eq!(asked(stage.look(two())), [1]);
+    stage.keys("<Esc>/docker<Enter>");
+    assert!(stage.screen().contains("1 of 2 open databases"), "{}", stage.screen());
+    assert!(asked(stage.look(two())).is_empty());
+    let named = Stage::new(one(), USUAL);
+    assert!(named.app.overview().is_none(), "a database that was named is shown itself");
+}
+
 #[test]
 fn the_pragmas_of_the_database_on_the_screen_are_asked_for_first() {
     let all = || look((1..=4).map(|number| at(&format!("/home/me/{number}.db"), contended())).collect());
-    let asked = |effects: Vec<Effect>| -> Vec<usize> {
-        let index = |effect| if let Effect::AskPragmas { index, .. } = effect { Some(index) } else { None };
-        effects.into_iter().filter_map(index).collect()
-    };
     let mut stage = Stage::new(all(), USUAL);
     stage.keys("<Enter>]]r");
     assert_eq!(asked(stage.look(all())), [2, 0, 1, 3]);

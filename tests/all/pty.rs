@@ -5,7 +5,8 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::{
-    support::{Actor, eventually},
+    namespace::{ALONE, may_be_alone},
+    support::{Actor, WALTOP, eventually},
     terminal::{Terminal, database, home},
 };
 
@@ -170,10 +171,38 @@ fn an_ingestion_started_by_key_outlives_the_console_and_shows_up_in_the_next() {
 
 #[test]
 fn without_any_database_it_opens_empty_and_creates_nothing() {
+    if !may_be_alone() {
+        return;
+    }
     let home = home();
-    let mut terminal = Terminal::open(home.path(), &[], USUAL);
+    // Where no other test has a database open.
+    let mut terminal = Terminal::launched(&ALONE, home.path(), &format!("exec {WALTOP}"), USUAL);
     terminal.shows("does not exist yet");
     terminal.shows("i ingest");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+    assert!(!home.path().join("data").exists());
+}
+
+#[test]
+fn without_any_database_it_lists_those_that_are_open() {
+    if !may_be_alone() {
+        return;
+    }
+    let home = home();
+    // The actor ends when the last process that has its orders open does.
+    let script = format!(
+        "mkfifo orders; {WALTOP} actor found.db <orders >answers & exec 3>orders; \
+         echo 'PRAGMA journal_mode = WAL' >&3; echo 'CREATE TABLE t(x)' >&3; \
+         until [ \"$(grep -c ok answers)\" = 3 ]; do sleep 0.05; done; exec {WALTOP}"
+    );
+    let mut terminal = Terminal::launched(&ALONE, home.path(), &script, USUAL);
+    terminal.shows("1 open database");
+    terminal.shows("found.db");
+    terminal.keys("\r");
+    terminal.shows("2 Locks and processes: 1 open");
+    terminal.keys("\u{1b}");
+    terminal.shows("1 open database");
     terminal.keys("q");
     assert_eq!(terminal.end(), 0);
     assert!(!home.path().join("data").exists());

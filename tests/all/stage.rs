@@ -72,6 +72,12 @@ impl Stage {
         Self::set_up(look, size, setup)
     }
 
+    /// The console on databases that were found, each at one of `places`.
+    pub fn discovered(look: Sample, size: (u16, u16), places: &[&str]) -> Self {
+        let discovered = places.iter().map(|&place| place.to_owned()).collect();
+        Self::set_up(look, size, AppSetup { discovered, ..Self::setup() })
+    }
+
     fn setup() -> AppSetup {
         AppSetup {
             permit: Config::new(Places::under("/nowhere".as_ref())).permit(),
@@ -86,6 +92,7 @@ impl Stage {
             mouse: true,
             untraced: None,
             kind: ConsoleKind::Present,
+            discovered: Vec::new(),
         }
     }
 

@@ -55,6 +55,13 @@ impl Actor {
         Self::start(command, database, &[])
     }
 
+    /// The same for `program`, a copy of the program under test, as it is named there.
+    pub fn open_inside(launcher: &[&str], program: &str, database: &Path) -> Self {
+        let mut command = Command::new(launcher[0]);
+        command.args(&launcher[1..]).arg(program);
+        Self::start(command, database, &[])
+    }
+
     /// The same by `program`, a copy of the program under test, under a name of its own.
     pub fn open_by(program: &Path, database: &Path, name: &str) -> Self {
         Self::start(Command::new(program), database, &["--role", name])

@@ -155,7 +155,10 @@ impl App {
         let shown = self.current();
         let others = (0..databases.len()).filter(|&index| index != shown);
         let mut effects = Vec::new();
-        for index in [shown].into_iter().chain(others) {
+        // waltop connects to a database that it found only after the user has opened it.
+        let is_asked = |index: usize| !self.is_discovered() || index == shown && self.overview().is_none();
+        let due: Vec<usize> = [shown].into_iter().chain(others).filter(|&index| is_asked(index)).collect();
+        for index in due {
             if let (Some(database), Some(state)) = (databases.get(index), self.states.get_mut(index)) {
                 effects.extend(state.due_question(index, database, self.now));
             }

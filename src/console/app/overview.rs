@@ -1,6 +1,6 @@
 //! The overview: all databases, one line each. Keys act on the database of the selected line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::{
     act::Effect,
@@ -39,7 +39,9 @@ impl App {
     /// The name of each database, in their order: the file name, with folders where the file name is not unique on its
     /// host.
     pub fn names(&self) -> Vec<String> {
-        let paths: Vec<&Path> = self.databases().iter().map(|database| &*database.path).collect();
+        let places: Vec<PathBuf> =
+            self.databases().iter().enumerate().map(|(index, it)| self.place(index, it).into()).collect();
+        let paths: Vec<&Path> = places.iter().map(PathBuf::as_path).collect();
         let Some(watched) = self.hosts() else { return paths::names(&paths) };
         let mut names = vec![String::new(); paths.len()];
         for host in 0..watched.hosts.len() {
@@ -56,18 +58,28 @@ impl App {
     /// The databases that match the filter of the overview, by index.
     pub fn visible_databases(&self) -> Vec<usize> {
         let wanted = self.database_filter.to_lowercase();
-        let matches = |database: &Database| {
+        let matches = |(index, database): &(usize, &Database)| {
             let worst = database.worst().map(|finding| format!("{} {}", finding.kind, finding.message));
-            let text = format!("{} {}", database.path.display(), worst.unwrap_or_default());
+            let text = format!("{} {}", self.place(*index, database), worst.unwrap_or_default());
             wanted.is_empty() || text.to_lowercase().contains(&wanted)
         };
         let databases = self.databases().iter().enumerate();
-        let mut visible: Vec<_> =
-            databases.filter(|(_, database)| matches(database)).map(|(index, _)| index).collect();
+        let mut visible: Vec<_> = databases.filter(matches).map(|(index, _)| index).collect();
         if self.is_remote() {
             self.worst_first(&mut visible);
         }
         visible
+    }
+
+    /// Whether the databases were found on this machine, and not named.
+    pub fn is_discovered(&self) -> bool {
+        !self.setup.discovered.is_empty()
+    }
+
+    /// Where the database at `index` is: its path, or the container and the path in it.
+    pub fn place(&self, index: usize, database: &Database) -> String {
+        let found = self.setup.discovered.get(index).cloned();
+        found.unwrap_or_else(|| database.path.display().to_string())
     }
 
     /// Selects a database that the filter of the overview shows, if it hides the selected one.
@@ -102,7 +114,7 @@ impl App {
 
     /// Opens the overview at the first sample if there are many databases.
     pub(super) fn open_on_many(&mut self) {
-        if self.databases().len() > FEW {
+        if self.databases().len() > FEW || self.is_discovered() {
             self.mode = Mode::Overview(Overview { origin: None });
         }
     }
@@ -119,7 +131,7 @@ impl App {
             self.mode = Mode::Panels;
             return Vec::new();
         }
-        if self.databases().len() < 2 {
+        if self.databases().len() < 2 && !self.is_discovered() {
             return vec![self.notify(Notice::OnlyDatabase)];
         }
         self.close_overlay();

@@ -12,10 +12,14 @@ use crate::{
 use super::App;
 
 impl App {
-    /// The effects for the checkpoints that are due in a sample; none while waltop may change nothing.
+    /// The effects for the checkpoints that are due in a sample; none while waltop may change nothing, and for
+    /// databases that the user did not name.
     #[must_use]
     pub(super) fn due_checkpoints(&mut self, snapshot: &Snapshot) -> Vec<Effect> {
         let mut effects = Vec::new();
+        if self.is_discovered() {
+            return effects;
+        }
         for (database, state) in snapshot.databases.iter().zip(self.states.iter_mut()) {
             let Some(known) = &database.schedule else { continue };
             if !self.switch.is_armed() || known.due_at > snapshot.taken_at {

@@ -33,6 +33,8 @@ pub struct AppSetup {
     /// Why the kernel's trace is off, although the user asked for it.
     pub untraced: Option<String>,
     pub kind: ConsoleKind,
+    /// Where each database is; empty if the user named them.
+    pub discovered: Vec<String>,
 }
 
 /// What a console shows.

@@ -132,6 +132,11 @@ impl StopDialog {
                         committed: copy the files first (Enter on its split-wal finding says how), then KILL it.";
             lines.extend(page.sentence(Level::Error, text));
         }
+        if process.inner_pid == Some(1) {
+            let text = "▲ It is the first process of its PID namespace: with it every process there ends, and TERM and INT \
+                        reach it only if it handles them.";
+            lines.extend(page.sentence(Level::Warn, text));
+        }
         lines.extend(page.sentence(Level::Warn, &consequence(process, self.signal)));
         lines
     }

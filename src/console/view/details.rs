@@ -13,7 +13,7 @@ use crate::{
     keymap::Action,
     snapshot::{
         Activity, Database, ExecutableState, FileFacts, Filesystem, Finding, FindingKind, HolderActivity,
-        Process, ProcessOrigin, SqliteLibrary, StaleVerdict,
+        PathReach, Process, ProcessOrigin, SqliteLibrary, StaleVerdict,
     },
     units,
 };
@@ -82,8 +82,10 @@ fn facts(app: &App, process: &Process) -> LabelledRows {
         || "unknown: its descriptors cannot be read".to_owned(),
         |handles| format!("{} on the database, {} on -wal, {} on -shm", handles.db, handles.wal, handles.shm),
     );
-    vec![
-        row("name", &process.name),
+    let inner = process.inner_pid.map(|pid| row("PID inside", format!("{pid}, in its own PID namespace")));
+    let mut rows = vec![row("name", &process.name)];
+    rows.extend(inner);
+    rows.extend([
         row("command", process.command_line()),
         row("user", known(process.user.clone())),
         row("parent", known(process.parent)),
@@ -104,7 +106,8 @@ fn facts(app: &App, process: &Process) -> LabelledRows {
         row("maps file", yes(process.maps_database)),
         row("temp files", known(process.temp_files.map(|count| temporary(count, process.temp_bytes)))),
         row("byte 128", if process.holds_index { "held: it has the wal-index open" } else { "not held" }),
-    ]
+    ]);
+    rows
 }
 
 // The stack of a Python process that was asked for, or the key that asks for it, where it would help.
@@ -186,6 +189,10 @@ fn about(database: &Database, process: &Process) -> LabelledRows {
 
 fn files(app: &App, database: &Database) -> LabelledRows {
     let mut rows = vec![row("path", database.path.display().to_string())];
+    if let PathReach::ThroughProcess { pid, has_ended } = database.reach {
+        let ended = if has_ended { ", which has ended" } else { "" };
+        rows.push(row("reached", format!("through the files of process {pid}{ended}")));
+    }
     let files = &database.files;
     for (label, file) in [("database", &files.db), ("-wal", &files.wal), ("-shm", &files.shm)] {
         rows.push(row(label, file.as_ref().map_or_else(|| "none".to_owned(), one_file)));

@@ -153,6 +153,7 @@ mod tests {
             mouse: false,
             untraced: None,
             kind: crate::console::app::ConsoleKind::Present,
+            discovered: Vec::new(),
         };
         let mut app = App::new(setup, Duration::from_secs(1), Timestamp::UNIX_EPOCH);
         app.focus = focus;

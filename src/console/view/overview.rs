@@ -42,8 +42,12 @@ pub fn render(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, map: &mut
         shown if shown == names.len() => String::new(),
         shown => format!("{shown} of "),
     };
-    let title =
-        format!(" {filtered}{} databases: {open} opens one, {filter} filters, {back} back ", names.len());
+    let noun = if app.is_discovered() { "open " } else { "" };
+    let plural = if names.len() == 1 { "database" } else { "databases" };
+    let title = format!(
+        " {filtered}{} {noun}{plural}: {open} opens one, {filter} filters, {back} back ",
+        names.len()
+    );
     let inner =
         framed(frame, area, theme.focus, Span::styled(text::fit(&title, area.width.into()), theme.title));
     let width = usize::from(inner.width);
@@ -125,7 +129,7 @@ impl OverviewRow<'_> {
         }
         let database = self.database;
         if database.files.db.is_none() && !database.is_gone() || database.unfit.is_some() {
-            return database.path.display().to_string();
+            return self.app.place(self.index, database);
         }
         let wal =
             database.files.wal.as_ref().map(|wal| {
@@ -178,7 +182,8 @@ impl OverviewRow<'_> {
         let mut spans = vec![Span::raw(" ".repeat(MARK))];
         spans.extend(strip(&shares, columns, self.theme));
         let schedule = files::schedule_line(self.app, self.database).map(|it| format!("   {it}"));
-        let after = format!("   {}{}", self.database.path.display(), schedule.unwrap_or_default());
+        let after =
+            format!("   {}{}", self.app.place(self.index, self.database), schedule.unwrap_or_default());
         let room = width.saturating_sub(MARK + columns);
         spans.push(Span::styled(text::fit(&after, room), self.theme.muted));
         Line::from(spans)

@@ -20,6 +20,7 @@ const OWN: &[&str] = &[
     "watch",
     "demo",
     "status",
+    "discover",
     "check",
     "explain",
     "checkpoint",

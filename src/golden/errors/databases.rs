@@ -18,7 +18,7 @@ use crate::{
     },
     diagnose::fixture::{READER, at, live, pinned, quiet},
     diagnose::guard::{self, GuardRefusal},
-    observe::UnfitPath,
+    observe::{ContainerPathError, UnfitPath},
     rescue::RescueError,
     snapshot::{Database, PathReach, Suspicion, SuspicionKind},
 };
@@ -104,7 +104,33 @@ fn unfit_paths(lines: &mut Lines) {
         UnfitPath::Damaged(_) => [UnfitPath::Damaged(text())],
         UnfitPath::Truncated { .. } => [UnfitPath::Truncated { path: text(), bytes: 50, expected: 4096 }],
         UnfitPath::Unreadable { .. } => [UnfitPath::Unreadable { path: text(), source: cause() }],
+        UnfitPath::Container(_) => [UnfitPath::Container(no_container(Vec::new()))],
     });
+    let (container, path) = (|| "docker 3f2a9c0b7d1e web".to_owned(), || "/data/app.db".to_owned());
+    examples!(*lines, ContainerPathError {
+        ContainerPathError::Unknown { .. } => [no_container(Vec::new()), no_container(vec![container()])],
+        ContainerPathError::Ambiguous { .. } => [ContainerPathError::Ambiguous {
+            word: "3f2a".to_owned(),
+            candidates: vec![container(), "podman 3f2a00112233".to_owned()],
+        }],
+        ContainerPathError::Missing { .. } => [
+            ContainerPathError::Missing { container: container(), path: path() },
+        ],
+        ContainerPathError::NotAFile { .. } => [
+            ContainerPathError::NotAFile { container: container(), path: path() },
+        ],
+        ContainerPathError::Forbidden { .. } => [ContainerPathError::Forbidden { container: container() }],
+        ContainerPathError::Late { .. } => [
+            ContainerPathError::Late { argument: "3f2a9c0b7d1e:/data/app.db".to_owned() },
+        ],
+        ContainerPathError::Unreadable { .. } => [
+            ContainerPathError::Unreadable { container: container(), path: path(), source: cause() },
+        ],
+    });
+}
+
+fn no_container(known: Vec<String>) -> ContainerPathError {
+    ContainerPathError::Unknown { word: "web".to_owned(), known }
 }
 
 fn add_refusals(lines: &mut Lines) {

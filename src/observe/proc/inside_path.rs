@@ -6,12 +6,14 @@
 //! its PID.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     os::{
         fd::{AsRawFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::{Component, Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 #[cfg(target_os = "linux")]
@@ -20,11 +22,15 @@ use rustix::fs::{CWD, Mode, OFlags};
 
 use super::{
     ProcessFolder,
-    descriptors::{PATH_ONLY, own_descriptor},
+    descriptors::{PATH_ONLY, own_descriptor, reopen},
     mounts::MountTable,
-    process_start,
+    process_start, stat,
 };
-use crate::{paths, snapshot::PathReach};
+use crate::{
+    bounded,
+    paths::{self, FileId},
+    snapshot::PathReach,
+};
 
 /// The maximum of nested symbolic links: the kernel follows fewer.
 const MOST_LINKS: usize = 40;
@@ -42,8 +48,13 @@ pub struct InsidePath {
     /// The path of the main file through the descriptor of its directory.
     pub access: PathBuf,
     // Closed together with this value: `access` leads through it.
-    _directory: OwnedFd,
+    directory: OwnedFd,
+    // When another process with the same files was last searched.
+    searched: Option<Instant>,
 }
+
+/// Time between two searches for another process with the same files.
+const SEARCH: Duration = Duration::from_secs(2);
 
 impl InsidePath {
     /// The target of `path`, if it leads through the `/proc` at `proc` into files that no other path reaches; `None` if
@@ -64,12 +75,42 @@ impl InsidePath {
         let access = own_descriptor(directory.as_raw_fd()).join(name);
         let namespace = process.mount_namespace().ok();
         let start_ticks = process_start(proc, pid);
-        Some(Self { owner: pid, start_ticks, namespace, inner, access, _directory: directory })
+        Some(Self { owner: pid, start_ticks, namespace, inner, access, directory, searched: None })
     }
 
-    /// How the path currently leads there.
-    pub fn reach(&self, proc: &Path) -> PathReach {
-        let now = process_start(proc, self.owner);
+    /// How the path leads there at `now`. If the process known before has ended, another one with the same files takes
+    /// its place.
+    pub fn follow(&mut self, proc: &Path, now: Instant) -> PathReach {
+        let is_due = self.searched.is_none_or(|at| now.duration_since(at) >= SEARCH);
+        let reach = self.reach(proc);
+        if !is_due || !matches!(reach, PathReach::ThroughProcess { has_ended: true, .. }) {
+            return reach;
+        }
+        self.searched = Some(now);
+        let pids = super::pids(proc).into_iter().flatten();
+        if let Some(pid) = pids.filter(|&pid| self.is_seen_by(&ProcessFolder::of(proc, pid))).min() {
+            (self.owner, self.start_ticks) = (pid, process_start(proc, pid));
+        }
+        self.reach(proc)
+    }
+
+    // Whether `process` is in the same mount namespace and has the same directory at the path. The kernel may give the
+    // number of a namespace to another one.
+    fn is_seen_by(&self, process: &ProcessFolder) -> bool {
+        if self.namespace.is_none() || process.mount_namespace().ok() != self.namespace {
+            return false;
+        }
+        let theirs = || {
+            let root = open_directory(&process.seen_from_inside(Path::new("/")))?;
+            open_in(&root, self.inner.parent().unwrap_or(Path::new("/")), PATH_ONLY | OFlags::DIRECTORY)
+        };
+        let same = |it: OwnedFd| is_same_file(&it, &self.directory);
+        theirs().is_ok_and(same)
+    }
+
+    fn reach(&self, proc: &Path) -> PathReach {
+        // A zombie has no files any more.
+        let now = stat(proc, self.owner).and_then(|it| it.living_start());
         PathReach::ThroughProcess { pid: self.owner, has_ended: now.is_none() || now != self.start_ticks }
     }
 
@@ -115,11 +156,65 @@ fn magic(path: &Path, proc: &Path) -> Option<i32> {
     }
 }
 
+/// A regular file in the files of another process, which stays the same whatever happens to its path.
+#[derive(Debug)]
+pub struct InsideFile {
+    /// Its path in that process, with links resolved.
+    pub inner: PathBuf,
+    pub id: FileId,
+    pin: File,
+}
+
+impl InsideFile {
+    /// The start of its content as text, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read.
+    pub fn start(&self, limit: usize) -> io::Result<String> {
+        let read = bounded::read_from(reopen(&self.pin)?, limit)?;
+        Ok(String::from_utf8_lossy(&read.bytes).into_owned())
+    }
+
+    /// Opens it for reading.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be opened.
+    pub fn open(&self) -> io::Result<File> {
+        reopen(&self.pin)
+    }
+}
+
+impl ProcessFolder {
+    /// The regular file at the absolute `path` in the files of the process. Links lead where they lead for it, and never
+    /// out of its root.
+    ///
+    /// # Errors
+    ///
+    /// There is none, or the process has exited or hides its files.
+    pub fn file_inside(&self, path: &Path) -> io::Result<InsideFile> {
+        let root = open_directory(&self.seen_from_inside(Path::new("/")))?;
+        let file = open_in(&root, path, PATH_ONLY)?;
+        let inner = name_below(&root, &file)?;
+        let pin = File::from(file);
+        let metadata = pin.metadata()?;
+        if !metadata.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
+        Ok(InsideFile { inner, id: FileId::of(&metadata), pin })
+    }
+}
+
 // The path below `root` with links resolved, as a process with that root sees it. Links never lead out of that root.
 fn resolve(root: &OwnedFd, path: &Path) -> io::Result<PathBuf> {
-    let file = open_in(root, path, PATH_ONLY)?;
+    name_below(root, &open_in(root, path, PATH_ONLY)?)
+}
+
+// The path of `file` as a process with that root sees it.
+fn name_below(root: &OwnedFd, file: &OwnedFd) -> io::Result<PathBuf> {
     let link = |file: &OwnedFd| fs::read_link(own_descriptor(file.as_raw_fd()));
-    let (full, base) = (link(&file)?, link(root)?);
+    let (full, base) = (link(file)?, link(root)?);
     // The kernel names a file by its path from the root of its namespace, or from waltop's root if the namespace is
     // shared.
     let below = full.strip_prefix(&base).map_or(full.clone(), |rest| Path::new("/").join(rest));
@@ -127,6 +222,11 @@ fn resolve(root: &OwnedFd, path: &Path) -> io::Result<PathBuf> {
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok(below)
+}
+
+fn is_same_file(one: &OwnedFd, other: &OwnedFd) -> bool {
+    let id = |file: &OwnedFd| rustix::fs::fstat(file).map(|it| (it.st_dev, it.st_ino));
+    matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn open_directory(path: &Path) -> io::Result<OwnedFd> {

@@ -41,6 +41,15 @@ impl ProcessFolder {
         fs::read_link(self.0.join("cwd"))
     }
 
+    /// Its root, as the kernel names it in the namespace of the process.
+    ///
+    /// # Errors
+    ///
+    /// If the process has exited or hides it.
+    pub fn root_name(&self) -> io::Result<PathBuf> {
+        fs::read_link(self.0.join("root"))
+    }
+
     /// The name of its mount namespace.
     ///
     /// # Errors

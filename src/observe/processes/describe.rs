@@ -40,6 +40,7 @@ struct ProcessConstants {
     at: Instant,
     name: String,
     uid: Option<u32>,
+    inner_pid: Option<i32>,
     command: Vec<String>,
     label: String,
     limits: Option<ProcessLimits>,
@@ -132,25 +133,30 @@ impl ProcessDescriber {
         };
         if !self.habits.get(&identity).is_some_and(is_fresh) {
             let uid = proc::process_owner(&self.proc, pid);
+            let inner_pid = proc::inner_pid(&self.proc, pid);
             let command = proc::command(&self.proc, pid).unwrap_or_default();
             let label = self.rules.label(&stat.name, &command);
             let folder = ProcessFolder::of(&self.proc, pid);
             let (limits, temp_folder) = (folder.limits(), folder.temporary_folder());
             let name = stat.name.clone();
-            let constants = ProcessConstants { at: now, name, uid, command, label, limits, temp_folder };
+            let constants =
+                ProcessConstants { at: now, name, uid, inner_pid, command, label, limits, temp_folder };
             self.habits.insert(identity, constants);
         }
         // If its first thread has exited, another one shows its state and its memory.
         let thread = stat.is_headless.then(|| ProcessFolder::living_thread(&self.proc, pid)).flatten();
         let shown = thread.as_ref().and_then(ProcessFolder::stat).map_or(stat.state, |thread| thread.state);
         let memory_bytes = thread.unwrap_or_else(|| ProcessFolder::of(&self.proc, pid)).resident_bytes();
-        let ProcessConstants { uid, command, label, limits, temp_folder, .. } = self.habits.get(&identity)?;
-        let (uid, command, label, limits) = (*uid, command.clone(), label.clone(), *limits);
+        let ProcessConstants { uid, inner_pid, command, label, limits, temp_folder, .. } =
+            self.habits.get(&identity)?;
+        let (uid, inner_pid, command, label, limits) =
+            (*uid, *inner_pid, command.clone(), label.clone(), *limits);
         let temp_folder = temp_folder.clone();
         let known = self.origins.entry(identity);
         let origin =
             known.or_insert_with(|| KnownOrigin::of(&self.proc, &stat, now)).at(&self.proc, &stat, now);
         Some(Process {
+            inner_pid,
             started_at: self.boot_second.and_then(|boot| started_at(boot, stat.start_ticks)),
             start_ticks: Some(stat.start_ticks),
             command,

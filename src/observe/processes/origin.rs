@@ -8,7 +8,7 @@ use std::{
 use super::executable;
 use crate::{
     observe::proc::{self, ProcessFolder, ProcessStat},
-    snapshot::{LostInput, ProcessManager, ProcessOrigin},
+    snapshot::{LostInput, ProcessGroup, ProcessManager, ProcessOrigin},
 };
 
 /// Time between two readings of what may change: a program that is replaced, a folder that is left.
@@ -123,6 +123,10 @@ fn lost_input(process: &ProcessFolder) -> Option<LostInput> {
 // innermost counts; a scope was started by another program. `first` is the name of PID 1. Other inits name no units,
 // and in a container the tree starts at the container itself: in both cases the manager is unknown, `None`.
 fn manager(groups: &str, parent: Option<&str>, first: Option<&str>) -> Option<ProcessManager> {
+    if let Some((kind, id)) = proc::container(groups) {
+        let group = ProcessGroup { kind, id: Some(id), name: None };
+        return Some(ProcessManager::Container(group.to_string()));
+    }
     let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
     let parts: Vec<&str> = paths.flat_map(|path| path.split('/')).filter(|part| !part.is_empty()).collect();
     if let Some(part) = parts
@@ -213,14 +217,14 @@ mod tests {
             runner.run(&inputs.as_str(), |groups| {
                 for parent in [None, Some("runsv x"), Some("bash")] {
                     match manager(&groups, parent, Some("systemd")) {
-                        Some(ProcessManager::Service(name) | ProcessManager::Container(name)) => {
+                        Some(ProcessManager::Service(name)) => {
                             prop_assert!(groups.contains(&name) && !name.contains('/'));
                         }
                         Some(ProcessManager::Supervisor(name)) => {
                             prop_assert_eq!(Some(name.as_str()), parent);
                         }
                         Some(ProcessManager::Nobody) => prop_assert!(is_placed(&groups)),
-                        None => {}
+                        Some(ProcessManager::Container(_)) | None => {}
                     }
                 }
                 Ok(())
@@ -250,8 +254,8 @@ mod tests {
                 ProcessManager::Nobody,
             ),
             (
-                "0::/system.slice/docker-0123.scope\n",
-                ProcessManager::Container("docker-0123.scope".to_owned()),
+                "0::/system.slice/docker-0123456789abcdef.scope\n",
+                ProcessManager::Container("docker 0123456789abcdef".to_owned()),
             ),
             ("4:memory:/docker/0123\n0::/\n", ProcessManager::Container("docker".to_owned())),
             ("0::/kubepods.slice/pod1.slice/x\n", ProcessManager::Container("kubepods.slice".to_owned())),

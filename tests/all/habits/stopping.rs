@@ -75,6 +75,19 @@ fn a_process_with_a_twin_says_which_of_them_is_older() {
 }
 
 #[test]
+fn with_the_first_process_of_a_pid_namespace_all_others_in_it_end() {
+    const WARNING: &str = "first process of its PID namespace";
+    for (inner_pid, is_warned) in [(None, false), (Some(12), false), (Some(1), true)] {
+        let mut stage = asked();
+        let mut database = contended();
+        let holder = database.processes.iter_mut().find(|it| it.pid == HOLDER).expect("it is listed");
+        holder.inner_pid = inner_pid;
+        stage.look(look(vec![database]));
+        assert_eq!(stage.screen().contains(WARNING), is_warned, "{inner_pid:?}: {}", stage.screen());
+    }
+}
+
+#[test]
 fn a_pause_keeps_no_old_lock_in_the_dialog() {
     let mut stage = stage();
     stage.keys("p2/71201<Enter>x");
