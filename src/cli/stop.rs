@@ -34,7 +34,7 @@ pub struct StopArgs {
     /// The process.
     #[arg(long, value_name = "PID", value_parser = pid_of)]
     pid: i32,
-    /// Its start, in clock ticks since boot, as start_ticks of waltop status --json has it. Another process with that PID
+    /// Its start, in clock ticks since boot, as `start_ticks` of waltop status --json has it. Another process with that PID
     /// gets no signal.
     #[arg(long, value_name = "TICKS")]
     started: Option<u64>,
@@ -110,7 +110,7 @@ impl StopArgs {
             return Ok((process.who(), meant));
         }
         let own = databases.iter().find_map(|database| own_run(database, pid));
-        let Some(start_ticks) = own else {
+        let Some((_, start_ticks)) = own else {
             bail!("{pid} does not have the database open; nothing was signalled");
         };
         let start_ticks = start_ticks.ok_or(SignalRefusal::Nameless { pid })?;
@@ -159,8 +159,8 @@ impl StopArgs {
 }
 
 // The start of `pid`, if it runs an ingestion or a watch of waltop for `database`, which need not have it open now.
-fn own_run(database: &Database, pid: i32) -> Option<Option<u64>> {
+fn own_run(database: &Database, pid: i32) -> Option<(i32, Option<u64>)> {
     let runs = database.ingestions.iter().filter(|it| it.is_running()).map(|it| (it.pid, it.start_ticks));
     let watchers = database.watchers.iter().map(|it| (it.pid, it.start_ticks));
-    runs.chain(watchers).find(|(found, _)| *found == pid).map(|(_, start_ticks)| start_ticks)
+    runs.chain(watchers).find(|(found, _)| *found == pid)
 }
