@@ -27,7 +27,7 @@ const SILENCE: Duration = Duration::from_secs(20);
 const FIRST_LINE: Duration = Duration::from_secs(30);
 /// The first pause before another connection; each one is twice as long as the one before.
 const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long ssh may take to end once its input is closed.
 const PATIENCE: Duration = Duration::from_millis(300);
 /// The longest line: a sample of very many processes has some MiB.

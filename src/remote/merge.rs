@@ -166,7 +166,7 @@ impl HostMerger {
             databases: self.places.iter().map(|place| place.database.clone()).collect(),
             pidfiles: newest().flat_map(|(snapshot, _)| snapshot.pidfiles.clone()).collect(),
             // Of several hosts, each hold is at least as long as it is said to be unless all are traced.
-            trace: newest().map(|(snapshot, _)| snapshot.trace).reduce(|all, one| all.and(one)).flatten(),
+            trace: newest().map(|(snapshot, _)| snapshot.trace).reduce(Option::and).flatten(),
             sampling: newest().find_map(|(snapshot, _)| snapshot.sampling),
             unseen: newest().flat_map(|(snapshot, _)| snapshot.unseen.clone()).collect(),
         };

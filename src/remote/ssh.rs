@@ -99,7 +99,7 @@ impl SshHost {
 
 /// `word` for the shell there. No argument has a NUL, so quoting cannot fail.
 fn quoted(word: &OsStr) -> Vec<u8> {
-    shlex::bytes::try_quote(word.as_bytes()).map_or_else(|_| Vec::new(), |quoted| quoted.into_owned())
+    shlex::bytes::try_quote(word.as_bytes()).map_or_else(|_| Vec::new(), std::borrow::Cow::into_owned)
 }
 
 #[cfg(test)]
