@@ -234,6 +234,11 @@ impl Dialog {
         matches!(self.kind.content().fields().get(index), Some(DialogField::Text { .. }))
     }
 
+    /// Whether a choice has the focus.
+    pub fn is_on_choice(&self) -> bool {
+        matches!(self.focus, DialogFocus::Field(_)) && !self.is_typed_into()
+    }
+
     pub(in crate::console) fn key(&mut self, key: KeyEvent) -> DialogReply {
         if is_typing(key) && self.kind.content_mut().list_key(key) {
             self.complaint = None;

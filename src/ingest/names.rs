@@ -146,7 +146,7 @@ impl DocumentNames {
 
     /// Remembers a wikilink in the document `from`, which is in row `source`, to resolve it again when documents are added
     /// or removed.
-    pub fn want(&mut self, source: i64, from: &str, edge: DocumentEdge) {
+    pub fn want(&mut self, source: i64, from: &str, edge: &DocumentEdge) {
         let folder = self.folder_of(from);
         if *self.last_folder != *folder {
             self.last_folder = folder.into();
@@ -328,7 +328,7 @@ mod tests {
     fn wikilinks_are_reported_when_their_document_comes_or_goes() {
         let mut names = names(&["/n/b/x.md"]);
         let edge = DocumentEdge { kind: EdgeKind::Wikilink, target: "B/X".to_owned() };
-        names.want(7, "/n/c/y.md", edge.clone());
+        names.want(7, "/n/c/y.md", &edge);
         let told: Vec<_> = names.affected("/n/a/x.txt").map(|it| (it.source, it.edge.clone())).collect();
         assert_eq!(told, [(7, edge)]);
         assert_eq!(names.affected("/n/y.md").count(), 0);

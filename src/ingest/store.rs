@@ -231,7 +231,7 @@ impl DocumentStore {
                 .map_err(|failure| failure.into_error(&self.path, "read"))?;
             for (source, edge) in links {
                 if let Some(from) = sources.get(&source) {
-                    names.want(source, from, edge);
+                    names.want(source, from, &edge);
                 }
             }
         }

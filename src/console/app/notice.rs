@@ -272,6 +272,7 @@ impl Notice {
 }
 
 impl fmt::Display for Notice {
+    #[expect(clippy::too_many_lines, reason = "a sentence for each notice")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SamplerEnded => f.write_str("internal error: sampling stopped; restart waltop"),

@@ -34,7 +34,7 @@ pub struct IngestDialog {
     /// The text whose preview was requested last.
     asked: Option<String>,
     /// The preview of the text in the field; `None` until it comes.
-    preview: Option<FolderPreview>,
+    preview: Option<Box<FolderPreview>>,
     /// Whether the names that complete the path are shown.
     lists_names: bool,
     /// Whether the path is to be completed once its preview comes.
@@ -74,7 +74,7 @@ impl IngestDialog {
     /// Shows `preview`, unless the text has changed since.
     pub(in crate::console) fn previewed(&mut self, preview: FolderPreview) {
         if preview.typed == self.folder.value() {
-            self.preview = Some(preview);
+            self.preview = Some(Box::new(preview));
             if std::mem::take(&mut self.is_to_complete) {
                 self.complete(0);
             }
@@ -95,7 +95,7 @@ impl IngestDialog {
     }
 
     fn known(&self) -> Option<&FolderPreview> {
-        self.preview.as_ref().filter(|preview| preview.typed == self.folder.value())
+        self.preview.as_deref().filter(|preview| preview.typed == self.folder.value())
     }
 
     fn contents(&self, page: DialogPage<'_>) -> Vec<Line<'static>> {

@@ -13,7 +13,6 @@ use unicode_width::UnicodeWidthStr;
 use crate::{
     console::{
         app::{App, FilterTarget, Mode, Overlay},
-        dialogs::DialogFocus,
         screen_map::{ScreenMap, ScreenTarget},
         widgets::theme::Theme,
     },
@@ -73,7 +72,7 @@ fn overlay_keys(app: &App) -> Option<&'static str> {
                 "Esc leaves"
             } else if dialog.is_typed_into() {
                 "Enter confirms   Tab completes or moves   ↑ ↓ move   Esc leaves"
-            } else if matches!(dialog.focus, DialogFocus::Field(_)) {
+            } else if dialog.is_on_choice() {
                 "← → choose   Enter goes on   Esc leaves"
             } else {
                 "Enter presses   Tab ← → move   Esc leaves"

@@ -54,8 +54,7 @@ pub fn read(found: &FoundDocument, prefix: &str, known: Option<KnownContent>, la
         Err(ReadFailure::Denied(_)) if known.is_some_and(|it| it.stamp.has_same_content(found.stamp)) => {
             return FileOutcome::Unchanged(found.stamp);
         }
-        Err(ReadFailure::Denied(reason)) => return FileOutcome::Failed(reason),
-        Err(ReadFailure::Failed(reason)) => return FileOutcome::Failed(reason),
+        Err(ReadFailure::Denied(reason) | ReadFailure::Failed(reason)) => return FileOutcome::Failed(reason),
     };
     let hash = *blake3::hash(&bytes).as_bytes();
     if known.is_some_and(|it| it.hash == hash) {

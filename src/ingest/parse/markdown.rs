@@ -1,6 +1,6 @@
 //! The title, the links and the tags of a Markdown text.
 
-use std::ops::Range;
+use std::{ops::Range, path::Path};
 
 use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
@@ -27,7 +27,7 @@ pub(super) fn searched(text: &str) -> &str {
     }
 }
 
-/// What is read of CommonMark's extensions. A formula is no prose: what resembles a link in it is none.
+/// Which extensions of the format are read. A formula is no prose: what resembles a link in it is none.
 pub(super) const OPTIONS: Options = Options::ENABLE_WIKILINKS
     .union(Options::ENABLE_TABLES)
     .union(Options::ENABLE_FOOTNOTES)
@@ -37,7 +37,8 @@ pub(super) const OPTIONS: Options = Options::ENABLE_WIKILINKS
 
 /// Adds the links, addresses and tags in `text` to `edges`; returns its first heading of level 1 that is not empty.
 pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) -> Option<String> {
-    let comments = comments::ranges(text, place.name.ends_with(".mdx"));
+    let is_mdx = Path::new(place.name).extension().is_some_and(|it| it.eq_ignore_ascii_case("mdx"));
+    let comments = comments::ranges(text, is_mdx);
     let mut scan =
         MarkdownScan { text, place, comments, edges, title: None, heading: None, in_code: false, in_link: 0 };
     for (event, range) in TextMergeWithOffset::new(Parser::new_ext(text, OPTIONS).into_offset_iter()) {

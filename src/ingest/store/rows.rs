@@ -155,7 +155,7 @@ impl DocumentStore {
                 )?;
             } else if names.is_wiki(edge) {
                 let node = names.resolve(&document.name, target);
-                names.want(id, &document.name, edge.clone());
+                names.want(id, &document.name, edge);
                 // No edge may point to a row that another run deleted meanwhile.
                 self.statement(
                     "INSERT INTO edges (source, kind, target, target_node)
