@@ -199,7 +199,9 @@ fn the_old_way_they_come_one_after_another_and_everybody_waits() {
         assert!(import.longest_hold_ms >= lost.least_hold_ms, "{lost:?}");
     }
     assert!(lost.elapsed_ms >= 5.0 * lost.least_hold_ms, "{lost:?}");
-    assert!(lost.bystander.spread().is_some_and(|it| it.max >= lost.least_hold_ms / 2.0), "{lost:?}");
+    // Its longest wait may have ended without the lock.
+    let has_waited = lost.bystander.spread().is_some_and(|it| it.max >= lost.least_hold_ms / 2.0);
+    assert!(has_waited || lost.bystander.busy > 0, "{lost:?}");
     assert!(lost.named.longest.is_some_and(|pid| lost.pids.contains(&pid)), "{lost:?}");
     // Those that have ended by then are info.
     let is_told = |it: &Finding| it.kind == FindingKind::LongWriteLock && it.pid.is_some();

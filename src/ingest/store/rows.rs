@@ -138,8 +138,9 @@ impl DocumentStore {
     }
 
     fn insert_file(&self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
-        let sql =
-            "INSERT OR REPLACE INTO nodes_files (node, changed_ns, inode, reader) VALUES (?1, ?2, ?3, ?4)";
+        // Not with REPLACE: that takes a savepoint, at which FTS5 writes its buffer as a segment.
+        self.statement("DELETE FROM nodes_files WHERE node = ?1", [id])?;
+        let sql = "INSERT INTO nodes_files (node, changed_ns, inode, reader) VALUES (?1, ?2, ?3, ?4)";
         let FileStamp { changed_ns, inode, .. } = document.stamp;
         self.statement(sql, [id, changed_ns, inode, READER_VERSION]).map(drop)
     }
