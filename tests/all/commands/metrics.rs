@@ -1,66 +1,27 @@
 //! Metrics for Prometheus: printed, written to a file, and served with the health of the databases.
 
 use std::{
-    io::{BufRead, BufReader, Read as _, Write as _},
+    io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    process::{Child, ChildStderr},
     time::Duration,
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::*;
+use super::{long_run::LongRun, *};
 use crate::support::eventually;
 
 /// A waltop that counts the holds of `notes.db` until a signal ends it.
-struct Counting {
-    child: Child,
-    notices: BufReader<ChildStderr>,
+fn counted(home: &Home, args: &[&str]) -> LongRun {
+    let mut command = home.command(Path::new(WALTOP));
+    command.args(args).args(["--every", "100ms", "--trace", "off"]);
+    LongRun::start(command)
 }
 
-impl Counting {
-    fn start(home: &Home, args: &[&str]) -> Self {
-        let mut command = home.command(Path::new(WALTOP));
-        command.args(args).args(["--every", "100ms", "--trace", "off"]).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        let notices = BufReader::new(child.stderr.take().expect("a pipe"));
-        Self { child, notices }
-    }
-
-    /// The next line on stderr that has `words`.
-    fn notice(&mut self, words: &str) -> String {
-        loop {
-            let mut line = String::new();
-            assert!(self.notices.read_line(&mut line).expect("a line") > 0, "it has ended before: {words}");
-            if line.contains(words) {
-                return line;
-            }
-        }
-    }
-
-    /// The address where it listens.
-    fn address(&mut self) -> SocketAddr {
-        let notice = self.notice("serves metrics at http://");
-        notice.trim_end().rsplit('/').next().and_then(|it| it.parse().ok()).expect("an address")
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a PID");
-        kill_process(pid, signal).expect("it is there");
-    }
-
-    fn end_by(mut self, signal: Signal) -> Option<i32> {
-        self.signal(signal);
-        self.child.wait().expect("it ends").code()
-    }
-}
-
-impl Drop for Counting {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// The address where it listens.
+fn address_of(counting: &mut LongRun) -> SocketAddr {
+    let notice = counting.notice_with("serves metrics at http://");
+    notice.trim_end().rsplit('/').next().and_then(|it| it.parse().ok()).expect("an address")
 }
 
 /// The status and the body of the answer at `path`.
@@ -106,8 +67,8 @@ fn a_window_is_printed_with_its_length_and_what_is_not_traced_is_not_there() {
 fn a_hold_is_counted_while_it_goes_on_and_a_restart_begins_at_nothing() {
     let home = Home::with_wal();
     let mut holder = home.actor();
-    let mut counting = Counting::start(&home, &["metrics", "notes.db", "--listen", "127.0.0.1:0"]);
-    let address = counting.address();
+    let mut counting = counted(&home, &["metrics", "notes.db", "--listen", "127.0.0.1:0"]);
+    let address = address_of(&mut counting);
     let held = of(&home, "waltop_write_lock_held_seconds_total", ",process=\"waltop\"");
     let ended = of(&home, "waltop_write_lock_hold_seconds_count", "");
     let figures = |address| {
@@ -123,8 +84,8 @@ fn a_hold_is_counted_while_it_goes_on_and_a_restart_begins_at_nothing() {
     holder.sql("COMMIT");
     eventually("it has ended", || figures(address).1.filter(|ended| *ended >= 1.0));
     assert_eq!(counting.end_by(Signal::TERM), Some(0));
-    let mut again = Counting::start(&home, &["metrics", "notes.db", "--listen", "127.0.0.1:0"]);
-    let address = again.address();
+    let mut again = counted(&home, &["metrics", "notes.db", "--listen", "127.0.0.1:0"]);
+    let address = address_of(&mut again);
     eventually("a first sample", || (get(address, "/metrics").0 == 200).then_some(()));
     assert_eq!(figures(address), (None, Some(0.0)));
     assert_eq!(again.end_by(Signal::INT), Some(130));
@@ -135,8 +96,8 @@ fn probes_and_health_answer_by_the_sample_and_the_whole_of_it_only_if_it_is_expo
     let home = Home::with_wal();
     let _holder = home.actor();
     let args = ["metrics", "notes.db", "--listen", "127.0.0.1:0"];
-    let mut counting = Counting::start(&home, &args);
-    let address = counting.address();
+    let mut counting = counted(&home, &args);
+    let address = address_of(&mut counting);
     eventually("it is ready", || (get(address, "/readyz").0 == 200).then_some(()));
     assert_eq!((get(address, "/livez").0, get(address, "/snapshot").0), (200, 404));
     let (_, health) = get(address, "/health");
@@ -149,8 +110,8 @@ fn probes_and_health_answer_by_the_sample_and_the_whole_of_it_only_if_it_is_expo
     fs::rename(home.at("away.db"), home.db()).expect("moved");
     eventually("it is ready", || (get(address, "/readyz").0 == 200).then_some(()));
     counting.end_by(Signal::TERM);
-    let mut counting = Counting::start(&home, &[&args[..], &["--expose-snapshot"]].concat());
-    let address = counting.address();
+    let mut counting = counted(&home, &[&args[..], &["--expose-snapshot"]].concat());
+    let address = address_of(&mut counting);
     let snapshot = eventually("a sample", || Some(get(address, "/snapshot")).filter(|it| it.0 == 200)).1;
     assert_keeps_to_its_schema(&["status"], &serde_json::from_str(&snapshot).expect("JSON"));
 }
@@ -158,17 +119,17 @@ fn probes_and_health_answer_by_the_sample_and_the_whole_of_it_only_if_it_is_expo
 #[test]
 fn an_address_that_others_can_reach_is_warned_about() {
     let home = Home::with_wal();
-    let mut counting = Counting::start(&home, &["metrics", "notes.db", "--listen", "0.0.0.0:0"]);
-    counting.notice("serves metrics at http://0.0.0.0:");
-    counting.notice("warning: other machines");
+    let mut counting = counted(&home, &["metrics", "notes.db", "--listen", "0.0.0.0:0"]);
+    counting.notice_with("serves metrics at http://0.0.0.0:");
+    counting.notice_with("warning: other machines");
 }
 
 #[test]
 fn a_recorder_serves_what_it_counts_and_whether_it_writes() {
     let home = Home::with_wal();
     let args = ["record", "notes.db", "--min-free", "1B", "--listen", "127.0.0.1:0"];
-    let mut counting = Counting::start(&home, &args);
-    let address = counting.address();
+    let mut counting = counted(&home, &args);
+    let address = address_of(&mut counting);
     let is_written = || value(&get(address, "/metrics").1, "waltop_recording");
     assert_eq!(eventually("a sample", is_written).to_bits(), 1.0_f64.to_bits());
     assert_eq!(counting.end_by(Signal::TERM), Some(0));
@@ -178,7 +139,7 @@ fn a_recorder_serves_what_it_counts_and_whether_it_writes() {
 fn a_file_for_a_collector_is_whole_readable_for_others_and_gone_at_the_end() {
     let home = Home::with_wal();
     let file = home.at("waltop.prom");
-    let counting = Counting::start(&home, &["metrics", "notes.db", "--textfile", "waltop.prom"]);
+    let counting = counted(&home, &["metrics", "notes.db", "--textfile", "waltop.prom"]);
     eventually("it is written", || file.exists().then_some(()));
     for _ in 0..50 {
         let text = fs::read_to_string(&file).expect("it is always there");

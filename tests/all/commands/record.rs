@@ -1,16 +1,11 @@
 //! Recording, and the answer to who held a lock: from a recorder that runs, has ended, or was killed.
 
-use std::{
-    io::{BufRead, BufReader, Read as _},
-    process::Child,
-    thread,
-    time::Duration,
-};
+use std::{io::Read as _, thread, time::Duration};
 
 use jiff::Timestamp;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 
-use super::*;
+use super::{long_run::LongRun, *};
 use crate::{support::eventually, terminal::Terminal};
 
 mod committed;
@@ -18,50 +13,18 @@ mod disk;
 mod units;
 
 /// A recorder of `notes.db`, which samples often.
-struct Recorded {
-    child: Child,
-    notices: BufReader<std::process::ChildStderr>,
+fn recording(home: &Home, args: &[&str]) -> LongRun {
+    let options = ["record", "notes.db", "--every", "100ms", "--trace", "off", "--min-free", "1B"];
+    recording_by(home.command(Path::new(WALTOP)), &[&options[..], args].concat())
 }
 
-impl Recorded {
-    fn start(home: &Home, args: &[&str]) -> Self {
-        let options = ["record", "notes.db", "--every", "100ms", "--trace", "off", "--min-free", "1B"];
-        Self::launch(home.command(Path::new(WALTOP)), &[&options[..], args].concat())
-    }
-
-    /// `waltop` is the beginning of a command line of it.
-    fn launch(mut waltop: Command, args: &[&str]) -> Self {
-        let mut child = waltop.args(args).stderr(Stdio::piped()).spawn().expect("it starts");
-        let notices = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut recorded = Self { child, notices };
-        let notice = recorded.notice();
-        assert!(notice.contains("records 1 database"), "{notice}");
-        recorded
-    }
-
-    fn notice(&mut self) -> String {
-        let mut line = String::new();
-        self.notices.read_line(&mut line).expect("a line");
-        line
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a PID");
-        kill_process(pid, signal).expect("it is there");
-    }
-
-    fn end_by(mut self, signal: Signal) -> Option<i32> {
-        self.signal(signal);
-        self.child.wait().expect("it ends").code()
-    }
-}
-
-impl Drop for Recorded {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// `waltop` is the beginning of a command line of it.
+fn recording_by(mut waltop: Command, args: &[&str]) -> LongRun {
+    waltop.args(args);
+    let mut recorder = LongRun::start(waltop);
+    let notice = recorder.notice();
+    assert!(notice.contains("records 1 database"), "{notice}");
+    recorder
 }
 
 fn folder(home: &Home) -> PathBuf {
@@ -130,7 +93,7 @@ fn the_holder_of_a_recorded_moment_is_named_while_the_recorder_runs_and_after_it
     let mut holder = home.actor();
     holder.sql("SELECT * FROM t");
     let before = Timestamp::now();
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     let middle = a_hold(&home, &mut holder);
     let asked = |_: &str| {
         let (code, answer) = who(&home, middle);
@@ -159,7 +122,7 @@ fn the_holder_of_a_recorded_moment_is_named_while_the_recorder_runs_and_after_it
 fn a_recording_is_replayed_in_a_terminal_and_stays_as_it_is() {
     let home = Home::with_wal();
     let mut holder = home.actor();
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     let middle = a_hold(&home, &mut holder);
     assert_eq!(recorder.end_by(Signal::TERM), Some(0));
     let folder = folder(&home);
@@ -190,7 +153,7 @@ fn a_replay_without_a_recording_or_of_another_time_is_refused() {
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.contains("there is no recording"), "{said:?}");
     let mut holder = home.actor();
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     a_hold(&home, &mut holder);
     recorder.end_by(Signal::TERM);
     for args in [["--at", "2001-01-01 00:00:00"], ["--at", "yesterday-ish"], ["--speed", "0"]] {
@@ -206,7 +169,7 @@ fn a_replay_without_a_recording_or_of_another_time_is_refused() {
 fn a_console_shows_what_a_recorder_saw_before_it_was_opened() {
     let home = Home::with_wal();
     let mut holder = home.actor();
-    let _recorder = Recorded::start(&home, &[]);
+    let _recorder = recording(&home, &[]);
     a_hold(&home, &mut holder);
     let db = home.db();
     let mut terminal = Terminal::open(&home.root(), &[db.to_str().expect("a path")], (120, 40));
@@ -245,7 +208,7 @@ fn a_folder_that_is_recorded_into_is_left_to_its_recorder_and_a_long_interval_is
     let home = Home::with_wal();
     let mut holder = home.actor();
     holder.sql("SELECT * FROM t");
-    let _recorder = Recorded::start(&home, &[]);
+    let _recorder = recording(&home, &[]);
     let db = home.db();
     let mut terminal = Terminal::open(&home.root(), &[db.to_str().expect("a path")], (120, 40));
     terminal.shows("no writer");
@@ -263,13 +226,13 @@ fn a_killed_recorder_loses_no_whole_line_and_the_next_one_records_the_gap() {
     let mut holder = home.actor();
     let mut moments = Vec::new();
     for number in 0..3 {
-        let recorder = Recorded::start(&home, &[]);
+        let recorder = recording(&home, &[]);
         eventually("the gap is recorded", || (count(&home, "gap") == number).then_some(()));
         moments.push(a_hold(&home, &mut holder));
         recorder.end_by(Signal::KILL);
     }
     let killed = Timestamp::now();
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     eventually("the gap is recorded", || (count(&home, "gap") == 3).then_some(()));
     let (code, answer) = who(&home, killed);
     assert_eq!((code, &answer["unwatched"]["reason"]), (Some(2), &"killed".into()), "{answer}");
@@ -280,7 +243,7 @@ fn a_killed_recorder_loses_no_whole_line_and_the_next_one_records_the_gap() {
     }
     assert_eq!(recorder.end_by(Signal::INT), Some(130));
     let ended = Timestamp::now();
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     eventually("the gap is recorded", || (count(&home, "gap") == 4).then_some(()));
     let (_, answer) = who(&home, ended);
     assert_eq!(answer["unwatched"]["reason"], "not-running", "{answer}");
@@ -290,15 +253,15 @@ fn a_killed_recorder_loses_no_whole_line_and_the_next_one_records_the_gap() {
 #[test]
 fn a_folder_has_one_recorder_and_other_users_cannot_read_it() {
     let home = Home::with_wal();
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     eventually("it has written", || has(&home, "snapshot").then_some(()));
     let said = home.run(&["record", "notes.db"]);
     assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains(&format!("by PID {}", recorder.child.id())), "{said:?}");
+    assert!(said.err.contains(&format!("by PID {}", recorder.pid())), "{said:?}");
     let mode = |path: &Path| fs::metadata(path).expect("there").permissions().mode() & 0o777;
     assert_eq!((mode(&folder(&home)), mode(&folder(&home).join("open.jsonl"))), (0o700, 0o600));
     let elsewhere = home.root().join("elsewhere");
-    let other = Recorded::start(&home, &["--dir", elsewhere.to_str().expect("text")]);
+    let other = recording(&home, &["--dir", elsewhere.to_str().expect("text")]);
     assert_eq!(other.end_by(Signal::TERM), Some(0));
     assert!(elsewhere.join("open.jsonl").exists());
 }
@@ -306,7 +269,7 @@ fn a_folder_has_one_recorder_and_other_users_cannot_read_it() {
 #[test]
 fn a_hang_up_reads_the_settings_again_and_keeps_them_where_they_are_wrong() {
     let home = Home::with_wal();
-    let mut recorder = Recorded::start(&home, &[]);
+    let mut recorder = recording(&home, &[]);
     let config = home.root().join("config/waltop");
     fs::create_dir_all(&config).expect("a folder");
     fs::write(config.join("config.toml"), "nonsense = 1\n").expect("written");
@@ -326,7 +289,7 @@ fn a_recorder_leaves_everything_at_the_database_as_it_was() {
     let mut client = home.actor();
     client.sql("INSERT INTO t VALUES (2)");
     let before = Home::listing(&home.folder());
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     eventually("it has written", || has(&home, "snapshot").then_some(()));
     assert_eq!(recorder.end_by(Signal::TERM), Some(0));
     assert_eq!(Home::listing(&home.folder()), before);
@@ -351,7 +314,7 @@ fn what_is_no_time_or_no_recording_is_refused_in_one_line() {
 fn a_recording_is_summarized_as_text_json_and_a_page_and_exported() {
     let home = Home::with_wal();
     let mut holder = home.actor();
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     a_hold(&home, &mut holder);
     assert_eq!(recorder.end_by(Signal::TERM), Some(0));
     let report = home.json(&["report", "notes.db", "--since", "1h", "--json"]);

@@ -25,9 +25,9 @@ impl<'a> SmallDisk<'a> {
         self.path().join("recordings")
     }
 
-    fn record(&self, database: &str, min_free: &str) -> Recorded {
+    fn record(&self, database: &str, min_free: &str) -> LongRun {
         let options = ["--min-free", min_free, "--every", "100ms", "--trace", "off"];
-        Recorded::launch(self.inside("record", database), &options)
+        recording_by(self.inside("record", database), &options)
     }
 
     /// `waltop COMMAND DB --dir DIR` where the disk is, in another folder than here.
@@ -66,7 +66,7 @@ impl<'a> SmallDisk<'a> {
     }
 
     /// The lines of the gap once the recorder has written it, and what it said before.
-    fn gap(&self, recorder: &mut Recorded) -> Value {
+    fn gap(&self, recorder: &mut LongRun) -> Value {
         assert!(recorder.notice().contains("writes again"), "it says nothing else in between");
         let is_gap = |line: &Value| line["event"] == "gap" && line["reason"] == "disk-full";
         eventually("the gap is recorded", || self.lines().into_iter().find(is_gap))
@@ -149,7 +149,7 @@ fn a_recorder_leaves_the_room_that_the_database_on_the_same_disk_needs() {
 #[test]
 fn a_stopped_recorder_records_the_time_without_samples() {
     let home = Home::with_wal();
-    let recorder = Recorded::start(&home, &[]);
+    let recorder = recording(&home, &[]);
     let mut holder = home.actor();
     a_hold(&home, &mut holder);
     // On a busy machine there may be one already.

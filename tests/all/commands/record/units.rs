@@ -108,7 +108,7 @@ fn the_capabilities_of_the_unit_show_the_processes_and_files_of_other_users() {
         command.arg(format!("-all{capabilities}")).args([WALTOP, "record", "notes.db", "--dir"]);
         command.arg(&folder).env("XDG_STATE_HOME", home.root().join("state-of-root"));
         let options = ["--every", "100ms", "--trace", "off", "--min-free", "1B"];
-        let recorder = Recorded::launch(command, &options);
+        let recorder = recording_by(command, &options);
         let seen = eventually("it has written a sample", || seen(&folder));
         assert_eq!(recorder.end_by(Signal::TERM), Some(0));
         seen
