@@ -6,32 +6,31 @@ use pulldown_cmark::{Event, Parser, Tag, TagEnd};
 
 use super::markdown;
 
-/// A pair of marks around a comment.
-struct CommentMarks {
-    begin: &'static str,
-    end: &'static str,
-}
+/// What begins and ends a comment of Obsidian, for every document.
+const PERCENT: [&str; 2] = ["%%", "%%"];
+/// The same of MDX, where an expression is a comment alone.
+const BRACES: [&str; 2] = ["{/*", "*/}"];
 
-/// Obsidian's, for every document.
-const PERCENT: CommentMarks = CommentMarks { begin: "%%", end: "%%" };
-/// Those of MDX, where an expression is a comment alone.
-const BRACES: CommentMarks = CommentMarks { begin: "{/*", end: "*/}" };
-
-/// The ranges of `text` that are comments, in order. A mark in code begins none, nor does one that is not closed.
+/// The ranges of `text` that are comments, in order and apart. A mark in code begins none, nor does one that is not
+/// closed.
 pub(super) fn ranges(text: &str, is_mdx: bool) -> Vec<Range<usize>> {
-    let used = [(PERCENT, true), (BRACES, is_mdx)];
-    let mut found = Vec::new();
-    for (marks, _) in used.iter().filter(|(marks, is_used)| *is_used && text.contains(marks.begin)) {
-        let code = code_ranges(text);
+    let marks = if is_mdx { &[PERCENT, BRACES][..] } else { &[PERCENT] };
+    if !marks.iter().any(|[begin, _]| text.contains(begin)) {
+        return Vec::new();
+    }
+    let code = code_ranges(text);
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for [begin, end] in marks {
         let mut from = 0;
-        while let Some(begin) = next(text, marks.begin, from, &code) {
-            let inside = begin + marks.begin.len();
-            let Some(end) = next(text, marks.end, inside, &code) else { break };
-            from = end + marks.end.len();
-            found.push(begin..from);
+        while let Some(at) = next(text, begin, from, &code) {
+            let Some(ends) = next(text, end, at + begin.len(), &code) else { break };
+            from = ends + end.len();
+            found.push(at..from);
         }
     }
     found.sort_by_key(|range| range.start);
+    // A comment of one kind hides those of the other in it.
+    found.dedup_by(|later, earlier| later.start < earlier.end);
     found
 }
 
@@ -77,5 +76,7 @@ mod tests {
         assert_eq!(comments("```\n%% cell\n```\n50 %% of\n", false), [""; 0]);
         assert_eq!(comments("a {/* b */} c %%d%%", true), ["{/* b */}", "%%d%%"]);
         assert_eq!(comments("a {/* b */} c", false), [""; 0]);
+        assert_eq!(comments("%%a {/* b */} c%% d {/* %% */} e", true), ["%%a {/* b */} c%%", "{/* %% */}"]);
+        assert_eq!(comments("%% a {/* b */} c", true), ["{/* b */}"], "the first one is not closed");
     }
 }

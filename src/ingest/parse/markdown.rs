@@ -39,6 +39,7 @@ pub(super) const OPTIONS: Options = Options::ENABLE_WIKILINKS
 pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) -> Option<String> {
     let is_mdx = Path::new(place.name).extension().is_some_and(|it| it.eq_ignore_ascii_case("mdx"));
     let comments = comments::ranges(text, is_mdx);
+    let comments = comments.as_slice();
     let mut scan =
         MarkdownScan { text, place, comments, edges, title: None, heading: None, in_code: false, in_link: 0 };
     for (event, range) in TextMergeWithOffset::new(Parser::new_ext(text, OPTIONS).into_offset_iter()) {
@@ -53,7 +54,7 @@ struct MarkdownScan<'a, 'e> {
     text: &'a str,
     place: DocumentPlace<'a>,
     /// The ranges of the text that are comments, in order.
-    comments: Vec<Range<usize>>,
+    comments: &'a [Range<usize>],
     edges: &'e mut EdgeSet,
     title: Option<String>,
     /// The text of the heading that the parser is in, if it may be the title.
@@ -61,6 +62,7 @@ struct MarkdownScan<'a, 'e> {
     in_code: bool,
     in_link: u32,
 }
+
 impl MarkdownScan<'_, '_> {
     /// Follows where the parser is.
     fn block(&mut self, event: &Event<'_>) {
@@ -96,8 +98,7 @@ impl MarkdownScan<'_, '_> {
                 if self.in_code || self.in_link > 0 {
                     return;
                 }
-                let parts: Vec<Range<usize>> = visible(range.clone(), &self.comments).collect();
-                for part in parts {
+                for part in visible(range.clone(), self.comments) {
                     let said = if part == range { said } else { &self.text[part.clone()] };
                     self.prose(said, part);
                 }
