@@ -83,13 +83,16 @@ impl WatchedHosts {
     }
 }
 
+impl LinkState {
+    pub fn lost(&self) -> Option<&LostLink> {
+        if let Self::Lost(lost) = self { Some(lost) } else { None }
+    }
+}
+
 impl WatchedHost {
     /// What is known of the end of its link; `None` while there is one.
     pub fn lost(&self) -> Option<&LostLink> {
-        match &self.link {
-            LinkState::Lost(lost) => Some(lost),
-            LinkState::Connecting | LinkState::Live => None,
-        }
+        self.link.lost()
     }
 
     /// What time it is there when it is `here` on this machine: clocks of two machines differ.

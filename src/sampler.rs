@@ -15,44 +15,17 @@ use crate::{
     clock,
     config::Config,
     diagnose::{self, compliance, schedule, suspicion},
-    history::DatabaseTrend,
-    hosts::WatchedHosts,
     metrics::{MeterInput, MetricsMeter, MetricsText, SampleCost},
     observe::{self, Observer},
-    recording::{self, LineStream, PlayedMoment, Recorder, RecorderHost, RecorderState},
+    recording::{self, LineStream, Recorder, RecorderHost, RecorderState},
     snapshot::{ConnectionFacts, Snapshot, Unseen},
     state::schedule_ledger::ScheduleLedger,
     threads,
 };
 
-/// A snapshot with its findings, and what a console draws in addition.
-#[derive(Debug, Clone)]
-pub struct Sample {
-    /// The observations, and their findings.
-    pub snapshot: Snapshot,
-    /// One for each database of the snapshot.
-    pub trends: Vec<DatabaseTrend>,
-    /// Where the samples are recorded; `None` if they are not.
-    pub recorder: Option<RecorderState>,
-    /// The moment of a recording from which it comes; `None` if it was just taken.
-    pub replay: Option<PlayedMoment>,
-    /// Its metrics; `None` if they are not counted.
-    pub metrics: Option<MetricsText>,
-    /// Whether it saw all of the lock table.
-    pub has_lock_table: bool,
-    /// The hosts that have sent it; `None` if this one took it.
-    pub hosts: Option<WatchedHosts>,
-    /// The time that the sample itself took.
-    pub took: Duration,
-}
+mod sample;
 
-impl Sample {
-    /// The time of the sample of the database at `index`, on the clock of its host.
-    pub fn taken_at(&self, index: usize) -> Timestamp {
-        let host = self.hosts.as_ref().and_then(|hosts| hosts.of(index));
-        host.and_then(|host| host.newest).map_or(self.snapshot.taken_at, |newest| newest.there)
-    }
-}
+pub use sample::Sample;
 
 /// The most samples in a row to confirm or clear a suspicion.
 const MOST_ROUNDS: u32 = 6;
@@ -171,18 +144,10 @@ impl Monitor {
             stream.tick(&snapshot, &self.observer.histories());
         }
         let took = began.elapsed();
-        let metrics = self.metrics(&snapshot, recorder.as_ref(), took);
         let has_lock_table = self.observer.unseen_locks().is_none();
-        let look = Arc::new(Sample {
-            snapshot,
-            trends,
-            recorder,
-            replay: None,
-            hosts: None,
-            metrics,
-            has_lock_table,
-            took,
-        });
+        let metrics = self.metrics(&snapshot, recorder.as_ref(), has_lock_table, took);
+        let look =
+            Arc::new(Sample { recorder, metrics, has_lock_table, took, ..Sample::of(snapshot, trends) });
         self.previous = Some(Arc::clone(&look));
         look
     }
@@ -205,6 +170,7 @@ impl Monitor {
         &mut self,
         snapshot: &Snapshot,
         recorder: Option<&RecorderState>,
+        has_lock_table: bool,
         took: Duration,
     ) -> Option<MetricsText> {
         let meter = self.meter.as_mut()?;
@@ -217,7 +183,7 @@ impl Monitor {
             snapshot,
             histories: &self.observer.histories(),
             now: Instant::now(),
-            has_lock_table: self.observer.unseen_locks().is_none(),
+            has_lock_table,
             unseen_processes: self.observer.unseen_process_count(),
             is_written: recorder.map(|it| it.trouble.is_none()),
             cost,

@@ -94,9 +94,13 @@ pub fn count(count: u64) -> String {
     grouped
 }
 
-/// `number` with its noun, in the singular for one: `1 frame`, `18,219 frames`.
+/// `number` with its noun, in the singular for one: `1 frame`, `18,219 frames`, `2 processes`.
 pub fn plural(number: u64, noun: &str) -> String {
-    let ending = if number == 1 { "" } else { "s" };
+    let ending = match number {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
     format!("{} {noun}{ending}", count(number))
 }
 
@@ -180,5 +184,9 @@ mod tests {
             ["0", "812", "1,446", "18,219", "1,000,000"]
         );
         assert_eq!([0, 1, 2000].map(|it| plural(it, "frame")), ["0 frames", "1 frame", "2,000 frames"]);
+        assert_eq!(
+            [0, 1, 2000].map(|it| plural(it, "process")),
+            ["0 processes", "1 process", "2,000 processes"]
+        );
     }
 }

@@ -111,10 +111,7 @@ impl OpenDatabases {
             left_out += files.unread;
             sightings.add(files);
         }
-        let open_files = |number: u64| {
-            let noun = if number == 1 { "process" } else { "processes" };
-            format!("open files of {number} {noun}")
-        };
+        let open_files = |number: u64| format!("open files of {}", plural(number, "process"));
         if read < all {
             let seconds = PATIENCE.as_secs();
             self.leave_out(

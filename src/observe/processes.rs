@@ -147,8 +147,8 @@ impl OpenerFinder {
     /// What could not be sampled.
     pub fn unseen(&self) -> impl Iterator<Item = Unseen> {
         let processes = |pids: &BTreeSet<i32>| {
-            let noun = if pids.len() == 1 { "process" } else { "processes" };
-            (!pids.is_empty()).then(|| format!("open files of {} {noun}", pids.len()))
+            (!pids.is_empty())
+                .then(|| format!("open files of {}", crate::units::plural(pids.len() as u64, "process")))
         };
         let denied = processes(&self.denied)
             .map(|what| Unseen { what: what + " of other users", why: "permission denied".to_owned() });

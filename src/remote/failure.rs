@@ -13,27 +13,20 @@ const OF_SSH: i32 = 255;
 /// The exit codes of a shell that cannot run a command.
 const NOT_RUN: [i32; 2] = [126, 127];
 
-/// What ssh writes, in lower case, and what that means. It has no code for each.
-const COMPLAINTS: [(&str, Complaint); 8] = [
-    ("host identification has changed", Complaint::ChangedHostKey),
-    ("host key verification failed", Complaint::UnknownHostKey),
-    ("permission denied", Complaint::NoKey),
-    ("could not resolve hostname", Complaint::NoHost),
-    ("connection refused", Complaint::Refused),
-    ("timed out", Complaint::NoAnswer),
-    ("no route to host", Complaint::NoAnswer),
-    ("network is unreachable", Complaint::NoAnswer),
-];
+/// A failure of the host of this name.
+type FailureOf = fn(String) -> LinkFailure;
 
-#[derive(Debug, Clone, Copy)]
-enum Complaint {
-    ChangedHostKey,
-    UnknownHostKey,
-    NoKey,
-    NoHost,
-    Refused,
-    NoAnswer,
-}
+/// What ssh writes, in lower case, and what that means. It has no code for each.
+const COMPLAINTS: [(&str, FailureOf); 8] = [
+    ("host identification has changed", |host| LinkFailure::ChangedHostKey { host }),
+    ("host key verification failed", |host| LinkFailure::UnknownHostKey { host }),
+    ("permission denied", |host| LinkFailure::NoKey { host }),
+    ("could not resolve hostname", |host| LinkFailure::NoHost { host }),
+    ("connection refused", |host| LinkFailure::Refused { host }),
+    ("timed out", |host| LinkFailure::NoAnswer { host }),
+    ("no route to host", |host| LinkFailure::NoAnswer { host }),
+    ("network is unreachable", |host| LinkFailure::NoAnswer { host }),
+];
 
 /// ssh could not be started.
 pub fn of_start(host: &SshHost, error: &io::Error) -> LinkFailure {
@@ -87,14 +80,9 @@ pub fn of_command(host: &SshHost, status: ExitStatus, complaint: &str) -> LinkFa
 fn of_ssh(host: &SshHost, complaint: &str, has_begun: bool) -> LinkFailure {
     let name = host.name().to_owned();
     let lower = complaint.to_lowercase();
-    let found = COMPLAINTS.iter().find(|(words, _)| lower.contains(words)).map(|(_, meaning)| *meaning);
+    let found = COMPLAINTS.iter().find(|(words, _)| lower.contains(words));
     match (found, last_line(complaint)) {
-        (Some(Complaint::ChangedHostKey), _) => LinkFailure::ChangedHostKey { host: name },
-        (Some(Complaint::UnknownHostKey), _) => LinkFailure::UnknownHostKey { host: name },
-        (Some(Complaint::NoKey), _) => LinkFailure::NoKey { host: name },
-        (Some(Complaint::NoHost), _) => LinkFailure::NoHost { host: name },
-        (Some(Complaint::Refused), _) => LinkFailure::Refused { host: name },
-        (Some(Complaint::NoAnswer), _) => LinkFailure::NoAnswer { host: name },
+        (Some((_, failure)), _) => failure(name),
         (None, Some(why)) if !has_begun => LinkFailure::Ssh { host: name, why },
         (None, _) => LinkFailure::Ended { host: name },
     }

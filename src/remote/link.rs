@@ -66,7 +66,7 @@ pub struct HostLink {
     pub ending: Receiver<()>,
 }
 
-/// The console ends, or nobody takes events any more.
+/// The console ends, or its thread that takes the events has.
 struct Ending;
 
 impl HostLink {

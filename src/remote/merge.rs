@@ -3,7 +3,6 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use crossbeam_channel::{Receiver, Sender};
@@ -105,10 +104,7 @@ impl HostMerger {
                 (None, self.take_line(number, *line, at))
             }
             LinkEvent::Lost { why, retry_at } => {
-                let since = match &host.link {
-                    LinkState::Lost(lost) => lost.since,
-                    LinkState::Connecting | LinkState::Live => host.heard_at,
-                };
+                let since = host.link.lost().map_or(host.heard_at, |lost| lost.since);
                 log::warn!("{why}");
                 host.link = LinkState::Lost(LostLink { since, why: why.clone(), retry_at: Some(retry_at) });
                 (Some(Err(why)), true)
@@ -135,7 +131,7 @@ impl HostMerger {
         if host.link != LinkState::Live {
             host.connection += 1;
         }
-        if host.lost().is_some() {
+        if host.link.lost().is_some() {
             log::info!("the link to {} is there again", host.name);
         }
         host.link = LinkState::Live;
@@ -174,24 +170,12 @@ impl HostMerger {
             hosts: self.hosts.iter().map(MergedHost::watched).collect(),
             of_database: self.places.iter().map(|place| place.host).collect(),
         };
-        Sample {
-            snapshot,
-            trends: self.places.iter().map(|place| place.trend.clone()).collect(),
-            recorder: None,
-            replay: None,
-            hosts: Some(hosts),
-            metrics: None,
-            has_lock_table: true,
-            took: Duration::ZERO,
-        }
+        let trends = self.places.iter().map(|place| place.trend.clone()).collect();
+        Sample { hosts: Some(hosts), ..Sample::of(snapshot, trends) }
     }
 }
 
 impl MergedHost {
-    fn lost(&self) -> Option<&LostLink> {
-        if let LinkState::Lost(lost) = &self.link { Some(lost) } else { None }
-    }
-
     fn watched(&self) -> WatchedHost {
         let newest = self.newest.as_ref().map(|(_, time)| *time);
         WatchedHost {

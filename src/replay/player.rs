@@ -232,16 +232,7 @@ impl Player {
             return self.nothing();
         };
         let trends = self.trends(place, &snapshot);
-        Sample {
-            snapshot,
-            trends,
-            recorder: None,
-            replay: None,
-            hosts: None,
-            metrics: None,
-            has_lock_table: true,
-            took: Duration::ZERO,
-        }
+        Sample::of(snapshot, trends)
     }
 
     fn nothing(&self) -> Sample {
@@ -255,16 +246,7 @@ impl Player {
             sampling: None,
             unseen: Vec::new(),
         };
-        Sample {
-            snapshot,
-            trends: Vec::new(),
-            recorder: None,
-            replay: None,
-            hosts: None,
-            metrics: None,
-            has_lock_table: true,
-            took: Duration::ZERO,
-        }
+        Sample::of(snapshot, Vec::new())
     }
 
     fn trends(&mut self, place: SnapshotPlace, snapshot: &Snapshot) -> Vec<DatabaseTrend> {

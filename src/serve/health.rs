@@ -118,16 +118,7 @@ mod tests {
     use crate::diagnose::fixture;
 
     fn sample(databases: Vec<Database>) -> Sample {
-        Sample {
-            snapshot: fixture::snapshot(databases),
-            trends: Vec::new(),
-            recorder: None,
-            replay: None,
-            hosts: None,
-            metrics: None,
-            has_lock_table: true,
-            took: Duration::ZERO,
-        }
+        Sample::of(fixture::snapshot(databases), Vec::new())
     }
 
     fn health(sample: &Sample, is_recent: bool) -> ServedHealth {

@@ -28,7 +28,7 @@ fn started(address: &str, allowed: &[&str]) -> Result<(Listener, Publisher), Lis
     Ok((Listener::start(&options, samples)?, publish))
 }
 
-/// A listener with a sample, which it has taken in, and its address.
+/// A listener that already serves a sample, and its address.
 fn served() -> (Listener, Publisher, SocketAddr) {
     let (listener, publish) = started("127.0.0.1:0", &[]).expect("a free port");
     let address = listener.place().strip_prefix("http://").expect("a URL").parse().expect("an address");

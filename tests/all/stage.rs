@@ -290,16 +290,7 @@ pub fn look(databases: Vec<Database>) -> Sample {
         frames_moved_per_second: Some(1200.0),
         lanes,
     };
-    Sample {
-        snapshot,
-        trends: vec![trend; count],
-        recorder: None,
-        replay: None,
-        metrics: None,
-        has_lock_table: true,
-        hosts: None,
-        took: Duration::from_millis(3),
-    }
+    Sample { took: Duration::from_millis(3), ..Sample::of(snapshot, vec![trend; count]) }
 }
 
 /// The situation of the first field report: two daemons from Tuesday, and an ingestion that holds the lock.

@@ -146,15 +146,14 @@ impl DiscoveredDatabase {
     fn facts(&self) -> String {
         let log = self.wal_bytes.map(|bytes| format!("log {}", units::bytes(bytes)));
         let size = self.db_bytes.map(units::bytes);
-        let processes = self.processes.len();
-        let noun = if processes == 1 { "process" } else { "processes" };
+        let processes = units::plural(self.processes.len() as u64, "process");
         let writer = self.writer.as_ref().map(|holder| {
             let who = holder
                 .pid
                 .map_or_else(|| "a process not visible from here".to_owned(), |pid| pid.to_string());
             format!("written by {who}{}", units::for_at_least(holder.held_ms))
         });
-        let parts = [Some(self.mode().to_owned()), size, log, Some(format!("{processes} {noun}")), writer];
+        let parts = [Some(self.mode().to_owned()), size, log, Some(processes), writer];
         parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
     }
 }

@@ -43,8 +43,7 @@ fn user(facts: &MachineFacts) -> String {
 }
 
 fn processes(sight: &ProcessSight, facts: &MachineFacts) -> String {
-    let noun = if sight.listed == 1 { "process" } else { "processes" };
-    let mut parts = vec![format!("/proc lists {} {noun}", units::count(sight.listed))];
+    let mut parts = vec![format!("/proc lists {}", units::plural(sight.listed, "process"))];
     parts.push(match &facts.proc.hidepid {
         None => "hidepid is not set".to_owned(),
         Some(value) if value == "0" || value == "off" => "hidepid is off".to_owned(),

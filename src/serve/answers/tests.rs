@@ -8,16 +8,8 @@ fn answers(has_snapshot: bool) -> Answers {
 }
 
 pub fn sample() -> Sample {
-    Sample {
-        snapshot: fixture::snapshot(vec![fixture::live()]),
-        trends: Vec::new(),
-        recorder: None,
-        replay: None,
-        hosts: None,
-        metrics: Some(MetricsText { plain: "plain 1\n".into(), open: "open 1\n# EOF\n".into() }),
-        has_lock_table: true,
-        took: Duration::ZERO,
-    }
+    let metrics = Some(MetricsText { plain: "plain 1\n".into(), open: "open 1\n# EOF\n".into() });
+    Sample { metrics, ..Sample::of(fixture::snapshot(vec![fixture::live()]), Vec::new()) }
 }
 
 fn get(answers: &Answers, path: &str, after: u64) -> (u16, String) {
