@@ -85,9 +85,13 @@ mod tests {
     use super::*;
 
     fn program(folder: &Path, script: &str) -> PathBuf {
-        let path = folder.join("py-spy");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).expect("written");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+        let (source, path) = (folder.join("source"), folder.join("py-spy"));
+        fs::write(&source, format!("#!/bin/sh\n{script}\n")).expect("written");
+        fs::set_permissions(&source, fs::Permissions::from_mode(0o755)).expect("executable");
+        // Another process writes the program: a process that a test beside this one starts would inherit our descriptor,
+        // and a program that is open for writing cannot be run.
+        let copied = std::process::Command::new("cp").arg(&source).arg(&path).status().expect("cp runs");
+        assert!(copied.success());
         path
     }
 
