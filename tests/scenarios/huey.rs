@@ -66,7 +66,7 @@ pub struct Won {
     pub workers: Vec<Wrote>,
     /// Bytes of the log after each burst, with the console's checkpoints.
     pub log: Vec<u64>,
-    /// What `waltop status` says of the last of them.
+    /// What `waltop status` says of the last of them that has ended.
     pub last: LastCheckpoint,
 }
 
@@ -197,9 +197,7 @@ pub fn win() -> Option<Won> {
     scene.stop_thinking();
 
     let workers = workers(&scene)?;
-    let log = bursts_beside_a_console(&mut scene);
-    let last = scene.home.status(&scene.queue)["schedule"]["last"].take();
-    let last = serde_json::from_value(last).expect("there was one");
+    let (log, last) = bursts_beside_a_console(&mut scene);
     Some(Won { system, queue, reader, in_use, fixed, journal_mode, beside_a_reader, workers, log, last })
 }
 
@@ -216,8 +214,9 @@ fn workers(scene: &Scene) -> Option<Vec<Wrote>> {
     Some(workers.map(Program::wrote).into())
 }
 
-/// Bytes of the log after each burst, where a console that is left open has moved all of it before the next one.
-fn bursts_beside_a_console(scene: &mut Scene) -> Vec<u64> {
+/// Bytes of the log after each burst, where a console that is left open has moved all of it before the next one; and the
+/// last of its checkpoints that has ended. The end of the console may interrupt one more.
+fn bursts_beside_a_console(scene: &mut Scene) -> (Vec<u64>, LastCheckpoint) {
     // What the bursts before it left is cut off, as `c` does.
     let truncated = scene.home.run(&["checkpoint", "--mode", "truncate", &scene.queue.display().to_string()]);
     assert_eq!(truncated.code, Some(0), "{truncated:?}");
@@ -234,9 +233,14 @@ fn bursts_beside_a_console(scene: &mut Scene) -> Vec<u64> {
             (scene.home.status(&scene.queue)["wal"]["pending"] == 0).then_some(())
         });
     }
+    let last = eventually("a checkpoint has ended", || {
+        let last = scene.home.status(&scene.queue)["schedule"]["last"].take();
+        let last: LastCheckpoint = serde_json::from_value(last).expect("there was one");
+        last.complete.is_some().then_some(last)
+    });
     console.keys("q");
     assert_eq!(console.end(), 0);
-    log
+    (log, last)
 }
 
 #[test]
