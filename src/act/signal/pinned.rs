@@ -14,6 +14,10 @@ use rustix::{
     process::{self, Pid, PidfdFlags},
 };
 
+mod launchers;
+
+use launchers::RunningAncestors;
+
 use crate::{
     act::RestartCommand,
     config::Permit,
@@ -111,7 +115,8 @@ impl PinnedProcess {
     /// KILL has no such window: STOP comes first, and while every thread is stopped nothing is executed. A process that
     /// is refused gets CONT, unless it was stopped before. waltop itself must live until then: if waltop is killed
     /// between STOP and KILL, the process stays stopped. The kernel informs the parent of the stop: a shell treats a
-    /// foreground job as suspended.
+    /// foreground job as suspended, and a launcher may stop itself, for which it gets CONT. If waltop lacks the
+    /// permission to continue the parent, it sends KILL as it sends TERM.
     ///
     /// CONT needs no reading: it changes nothing in a running process.
     ///
@@ -145,12 +150,16 @@ impl PinnedProcess {
 
     fn kill(&self) -> Result<SentSignal, SignalRefusal> {
         let was_stopped = self.running_thread().is_ok_and(|running| running.is_none());
+        if !launchers::may_continue_parent(&self.proc, self.target.pid) {
+            return self.ask_to_end(StopSignal::Kill, process::Signal::KILL);
+        }
+        let ancestors = RunningAncestors::of(&self.proc, self.target);
         self.raw(process::Signal::STOP)?;
         let killed = self.check_stopped().and_then(|read_at| {
             self.raw(process::Signal::KILL).map_err(SignalObjection::Refused)?;
             Ok(SentSignal { window: Some(read_at.elapsed()) })
         });
-        killed.map_err(|objection| {
+        let outcome = killed.map_err(|objection| {
             let after = if was_stopped {
                 AfterCheck::StillStopped
             } else {
@@ -159,7 +168,9 @@ impl PinnedProcess {
                 AfterCheck::Continued
             };
             objection.refusal(self.target.pid, StopSignal::Kill, after)
-        })
+        });
+        ancestors.resume();
+        outcome
     }
 
     fn check_stopped(&self) -> Result<Instant, SignalObjection> {

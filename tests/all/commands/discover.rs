@@ -150,8 +150,6 @@ fn a_signal_reaches_the_process_of_its_container_and_another_process_takes_its_p
     let pin = |meant| PinnedProcess::open(meant, ExpectedProgram::AsPinned, Path::new("/proc"));
     assert!(pin(wrong).is_err(), "another start is another process");
     pin(meant).expect("it lives").send(permit, StopSignal::Kill).expect("sent");
-    // nsenter has stopped with its child, and would stay in the container.
-    first.kill();
     let reach = |monitor: &mut Monitor| monitor.sample().snapshot.databases[0].reach;
     eventually("another process takes its place", || {
         let now = reach(&mut monitor);

@@ -15,9 +15,7 @@ impl IdleProcess {
     }
 
     fn pin(&self, program: ExpectedProgram) -> PinnedProcess {
-        let (pid, proc) = (self.0.id().cast_signed(), Path::new("/proc"));
-        let start_ticks = observe::process_start(proc, pid).expect("it runs");
-        PinnedProcess::open(SignalTarget { pid, start_ticks }, program, proc).expect("it is pinned")
+        pin(self.0.id().cast_signed(), program)
     }
 }
 
@@ -112,4 +110,70 @@ fn a_process_that_does_not_stop_is_not_killed_and_goes_on() {
     };
     assert_eq!((tid, state, after), (pid, 'R', AfterCheck::Continued));
     assert!(!pinned.wait(Duration::ZERO), "it lives");
+}
+
+// Starts `sleep 600`, and stops itself when that is stopped, as nsenter does.
+const LAUNCHER: &str = "
+import os, signal, subprocess
+child = subprocess.Popen(['sleep', '600']).pid
+while True:
+    _, status = os.waitpid(child, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        break
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os.kill(child, signal.SIGCONT)
+";
+
+// Such a launcher, which ends with its child, and the child; `None` if there is no Python.
+fn launched() -> Option<(IdleProcess, i32)> {
+    let mut launcher = IdleProcess(Command::new("python3").args(["-c", LAUNCHER]).spawn().ok()?);
+    let proc = Path::new("/proc");
+    loop {
+        // Its child runs Python until it executes its own program.
+        let mut children = observe::proc::children(proc, launcher.0.id().cast_signed()).into_iter();
+        if let Some(child) = children.find(|child| child.name == "sleep") {
+            return Some((launcher, child.pid));
+        }
+        assert!(launcher.0.try_wait().expect("it is our child").is_none(), "it has failed");
+        thread::sleep(STOP_PAUSE);
+    }
+}
+
+fn pin(pid: i32, expected: ExpectedProgram) -> PinnedProcess {
+    let proc = Path::new("/proc");
+    let start_ticks = observe::process_start(proc, pid).expect("it runs");
+    PinnedProcess::open(SignalTarget { pid, start_ticks }, expected, proc).expect("it is pinned")
+}
+
+#[test]
+fn a_launcher_that_stops_with_its_child_goes_on_and_ends_with_it() {
+    let Some((mut launcher, child)) = launched() else { return };
+    let pinned = pin(child, ExpectedProgram::AsPinned);
+    pinned.send(permit(), StopSignal::Kill).expect("it is the expected program");
+    assert!(pinned.wait(Duration::from_mins(1)));
+    assert!(ends(&mut launcher), "the launcher stays stopped");
+}
+
+#[test]
+fn a_launcher_goes_on_where_its_child_is_refused() {
+    let Some((mut launcher, child)) = launched() else { return };
+    let other = ProgramSample { executable: Some(FileId { device: 0, inode: 0 }), files: None };
+    let refusal = pin(child, ExpectedProgram::Listed(other)).send(permit(), StopSignal::Kill);
+    assert!(matches!(refusal, Err(SignalRefusal::Unproven { after: AfterCheck::Continued, .. })));
+    let pinned = pin(child, ExpectedProgram::AsPinned);
+    assert!(!pinned.wait(Duration::ZERO), "it lives");
+    pinned.send(permit(), StopSignal::Term).expect("sent");
+    assert!(ends(&mut launcher), "the launcher stays stopped");
+}
+
+// Whether it ends within a minute.
+fn ends(process: &mut IdleProcess) -> bool {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while Instant::now() < deadline {
+        if process.0.try_wait().expect("it is our child").is_some() {
+            return true;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    false
 }
