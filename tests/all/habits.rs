@@ -32,9 +32,12 @@ fn stage() -> Stage {
 }
 
 /// The same, where no ingestion runs.
+// A new database, for which the ingestion dialog proposes the folder of the console.
 fn without_run() -> Stage {
     let mut database = contended();
     database.ingestions.clear();
+    database.files.wal = None;
+    database.files.db.as_mut().expect("it is there").bytes = 0;
     Stage::new(look(vec![database]), USUAL)
 }
 

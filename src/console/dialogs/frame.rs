@@ -130,7 +130,7 @@ fn fields(dialog: &Dialog, theme: &Theme, room: usize) -> Vec<Line<'static>> {
             DialogField::Text { label, input } => {
                 spans.push(Span::styled(format!("{label:<8}"), theme.title));
                 let room = room.saturating_sub(12);
-                if focused && dialog.is_proposal {
+                if focused && dialog.is_proposal && !input.value().is_empty() {
                     let (before, after) = around_cursor(&input, room);
                     let value = before + &after;
                     let left = room.saturating_sub(value.width());

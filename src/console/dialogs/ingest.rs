@@ -42,12 +42,14 @@ pub struct IngestDialog {
 }
 
 impl IngestDialog {
-    /// `previous` are the folders of the database's last ingestion; without one, the field proposes `folder`.
+    /// `previous` are the folders of the database's last ingestion. Without one, the field proposes `folder` for a new
+    /// database, and nothing for one that has content: it may be another program's.
     pub fn new(database: &Database, previous: &[String], folder: &Path) -> Self {
         let pinned = database.findings.iter().find(|finding| finding.kind == FindingKind::PinnedWal);
+        let of_new = (!has_content(database)).then(|| folder.display().to_string());
         Self {
             database: database.path.clone(),
-            folder: previous.first().cloned().unwrap_or_else(|| folder.display().to_string()).into(),
+            folder: previous.first().cloned().or(of_new).unwrap_or_default().into(),
             batch: "auto".into(),
             warning: pinned.map(|finding| format!("{}, so the log will grow", finding.message)),
             running: running(database).map(|run| run.run.clone()).collect(),
@@ -100,7 +102,8 @@ impl IngestDialog {
 
     fn contents(&self, page: DialogPage<'_>) -> Vec<Line<'static>> {
         if self.folder.value().is_empty() {
-            return Vec::new();
+            return page
+                .muted("Type the folder to ingest. No earlier ingestion into this database is known.");
         }
         match self.known().map(|preview| &preview.documents) {
             None => page.muted("counting the documents…"),
@@ -226,6 +229,10 @@ impl DialogContent for IngestDialog {
     }
 }
 
+fn has_content(database: &Database) -> bool {
+    [&database.files.db, &database.files.wal].into_iter().flatten().any(|file| file.bytes > 0)
+}
+
 fn running(database: &Database) -> impl Iterator<Item = &Ingestion> {
     database.ingestions.iter().filter(|run| run.is_running())
 }
@@ -240,11 +247,13 @@ fn common_start(names: &[String]) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{config::Palette, console::widgets::theme::Theme, diagnose::fixture::live};
+    use crate::{
+        config::Palette, console::widgets::theme::Theme, diagnose::fixture::live, snapshot::DatabaseFiles,
+    };
 
     #[test]
     fn a_folder_that_was_refused_has_its_reason_once() {
-        let mut dialog = IngestDialog::new(&live(), &[], Path::new("/none"));
+        let mut dialog = IngestDialog::new(&live(), &["/none".to_owned()], Path::new("/here"));
         let why = "there is no folder /none; check the path".to_owned();
         let refusal = "cannot read /none: No such file or directory";
         let typed = "/none".to_owned();
@@ -267,9 +276,18 @@ mod tests {
             let dialog = IngestDialog::new(&live(), &previous, Path::new("/here"));
             (dialog.folder.value().to_owned(), dialog.previous.len())
         };
-        assert_eq!(folder(&[]), ("/here".to_owned(), 0));
         assert_eq!(folder(&["/srv/notes"]), ("/srv/notes".to_owned(), 0));
         assert_eq!(folder(&["/srv/notes", "/srv/mail"]), ("/srv/notes".to_owned(), 2));
+    }
+
+    #[test]
+    fn without_an_ingestion_it_proposes_a_folder_for_a_new_database_only() {
+        let dialog = |database: &Database| IngestDialog::new(database, &[], Path::new("/here"));
+        let foreign = dialog(&live());
+        assert_eq!(foreign.folder.value(), "");
+        assert!(matches!(foreign.confirm(), Some(Err(_))), "Enter starts nothing");
+        let new = Database { files: DatabaseFiles::default(), ..live() };
+        assert_eq!(dialog(&new).folder.value(), "/here");
     }
 
     #[test]
