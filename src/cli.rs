@@ -31,6 +31,7 @@ mod habits;
 mod health;
 mod help;
 mod ingest;
+pub(crate) mod links;
 mod listen_args;
 mod man;
 mod metrics;
@@ -164,6 +165,8 @@ enum CliCommand {
     Runs(runs::RunsArgs),
     /// Search the ingested documents.
     Search(search::SearchArgs),
+    /// List links that lead nowhere, or may mean several documents.
+    Links(links::LinksArgs),
     /// Check the configuration of a database and make a test write.
     Health(health::HealthArgs),
     /// Set what the file can keep: WAL mode, and what the profile asks for.
@@ -229,6 +232,7 @@ impl CliCommand {
             | Self::Explain(_)
             | Self::Runs(_)
             | Self::Search(_)
+            | Self::Links(_)
             | Self::Stats(_)
             | Self::Safe(_)
             | Self::Wait(_)
@@ -313,6 +317,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Search(args)) => search::run(&args, &config()?),
         Some(CliCommand::Health(args)) => health::run(&args, &config()?),
         Some(CliCommand::Fix(args)) => fix::run(&args, &config()?),
+        Some(CliCommand::Links(args)) => links::run(&args, &config()?),
         Some(CliCommand::Stats(args)) => stats::run(&args, &config()?),
         Some(CliCommand::Optimize(args)) => optimize::run(&args, &config()?),
         Some(CliCommand::Stop(args)) => stop::run(&args, &config()?),

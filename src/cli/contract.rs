@@ -7,8 +7,8 @@ use schemars::{
 use serde_json::json;
 
 use super::{
-    discover::DiscoveryReport, optimize::OptimizeReport, reap::ReapReport, runs::RunsReport,
-    search::SearchReport, stats::StatsReport,
+    discover::DiscoveryReport, links::LinksReport, optimize::OptimizeReport, reap::ReapReport,
+    runs::RunsReport, search::SearchReport, stats::StatsReport,
 };
 use crate::{
     act::SignalReport,
@@ -41,6 +41,7 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "health", shape: shape::<DatabaseReports<HealthReport>> },
     JsonOutput { command: "ingest", shape: shape::<RunSummary> },
     JsonOutput { command: SERVED_HEALTH, shape: shape::<ServedHealth> },
+    JsonOutput { command: "links", shape: shape::<LinksReport> },
     JsonOutput { command: "optimize", shape: shape::<DatabaseReports<OptimizeReport>> },
     JsonOutput { command: "reap", shape: shape::<ReapReport> },
     JsonOutput { command: "report", shape: shape::<RecordingSummary> },

@@ -89,6 +89,11 @@ pub const COMMANDS: &[CommandHelp] = &[
         ],
     },
     CommandHelp {
+        command: "links",
+        exit_codes: "0 no list has an entry, 1 one has, 2 error.",
+        examples: &["waltop links notes.db", "waltop links notes.db --broken --json"],
+    },
+    CommandHelp {
         command: "health",
         exit_codes: "0 healthy, 1 unhealthy, 2 cannot be checked, 130 stopped, 129 after SIGHUP.",
         examples: &["waltop health notes.db", "waltop health notes.db --quick-check"],

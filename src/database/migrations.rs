@@ -57,6 +57,12 @@ const MIGRATIONS: &[Migration] = &[
         checksum: "15335027282431487232",
         sql: include_str!("../../migrations/V4__files.sql"),
     },
+    Migration {
+        version: 5,
+        name: "link_lines",
+        checksum: "6848858765508769807",
+        sql: include_str!("../../migrations/V5__link_lines.sql"),
+    },
 ];
 
 /// Why a database was not migrated. Nothing in it was changed.
@@ -324,7 +330,7 @@ mod tests {
         files.sort();
         let listed = MIGRATIONS.iter().map(|it| format!("V{}__{}.sql", it.version, it.name));
         assert_eq!(files, listed.collect::<Vec<_>>());
-        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=4), "they are applied in this order");
+        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=5), "they are applied in this order");
         for migration in MIGRATIONS {
             // SipHash-1-3 without keys; if std changes its hasher, use the crate `siphasher` here.
             let mut hasher = DefaultHasher::new();

@@ -175,6 +175,35 @@ impl DocumentNames {
         self.meant(&wanted.folder, &wanted.edge.target)
     }
 
+    /// The row of the only document that a link to `path` can mean, if no document has that path: the one whose path
+    /// differs in case or Unicode form alone, or else the one of that name.
+    pub fn only(&self, path: &str) -> Option<i64> {
+        let wanted = WikiName { path: self.relative(path)?, is_relative: true };
+        let named = || {
+            let found = wanted.keys().filter_map(|key| self.documents.get(key)).flatten();
+            found.filter(|it| !it.is_of_folder)
+        };
+        let name = last_part(&wanted.path);
+        let is_named = |it: &&LinkCandidate| last_part(&it.path) == name || last_part(it.bare()) == name;
+        only_one(named().filter(|it| it.path == wanted.path || it.bare() == wanted.path))
+            .or_else(|| only_one(named().filter(is_named)))
+    }
+
+    /// The rows of the documents that a wikilink to `target` in the document `from` may mean, the one that it means first;
+    /// none if it names the whole path of one, or no document.
+    pub fn meanings(&self, from: &str, target: &str) -> Vec<i64> {
+        let folder = self.folder_of(from);
+        let Some(name) = WikiName::of(target, &folder) else { return Vec::new() };
+        let found = name.keys().filter_map(|key| self.documents.get(key)).flatten();
+        let mut ranked: Vec<_> = found.filter_map(|candidate| name.rank(candidate, &folder)).collect();
+        ranked.sort();
+        let Some(&(way, is_part, ..)) = ranked.first() else { return Vec::new() };
+        ranked.retain(|rank| is_part && rank.0 == way);
+        let mut ids: Vec<i64> = ranked.into_iter().map(|(.., candidate)| candidate.id).collect();
+        ids.dedup();
+        ids
+    }
+
     fn meant(&self, folder: &str, target: &str) -> Option<i64> {
         let name = WikiName::of(target, folder)?;
         let candidates = name.keys().filter_map(|key| self.documents.get(key)).flatten();
@@ -224,6 +253,11 @@ impl DocumentNames {
     fn relative(&self, name: &str) -> Option<String> {
         name.strip_prefix(&self.prefix).map(folded)
     }
+}
+
+fn only_one<'a>(mut found: impl Iterator<Item = &'a LinkCandidate>) -> Option<i64> {
+    let first = found.next()?;
+    found.all(|other| other.id == first.id).then_some(first.id)
 }
 
 /// Small letters in Unicode's form NFC, with plain blanks: file systems and keyboards differ in both.

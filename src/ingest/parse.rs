@@ -9,7 +9,7 @@ mod target;
 mod yaml;
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -24,7 +24,7 @@ use crate::snapshot::EdgeKind;
 pub const MOST_EDGES: usize = 10_000;
 
 /// The version of what is read of a document. A run reads the documents again that an older version has read.
-pub const READER_VERSION: i64 = 2;
+pub const READER_VERSION: i64 = 3;
 
 /// BLAKE3 of a file's bytes.
 pub type ContentHash = [u8; 32];
@@ -47,8 +47,9 @@ pub struct ParsedDocument {
     pub stamp: FileStamp,
     /// Hash of the content that was read.
     pub hash: ContentHash,
-    /// Links, wikilinks, tags, relations; each once.
-    pub edges: BTreeSet<DocumentEdge>,
+    /// Links, wikilinks, tags, relations; each once, with the line of its first place, from 1, or `None` in the front
+    /// matter.
+    pub edges: BTreeMap<DocumentEdge, Option<u32>>,
     /// What was left out, and why.
     pub warnings: Vec<String>,
 }
@@ -72,15 +73,15 @@ pub struct DocumentPlace<'a> {
 /// Parses `text`; fields that only the file can supply stay empty.
 pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     let mut warnings = Vec::new();
-    let (values, body) = match front_matter::split(&text) {
-        FrontMatter::None => (None, without_byte_order_mark(text)),
+    let (values, first_line, body) = match front_matter::split(&text) {
+        FrontMatter::None => (None, 1, without_byte_order_mark(text)),
         FrontMatter::Values { values, body, odd } => {
             warnings.extend(odd.into_iter().map(|it| format!("the front matter, {it}")));
-            (Some(values), body.to_owned())
+            (Some(values), line_of(body, &text), body.to_owned())
         }
         FrontMatter::Malformed { reason, body } => {
             warnings.push(format!("the front matter was left out: {reason}"));
-            (None, body.to_owned())
+            (None, line_of(body, &text), body.to_owned())
         }
     };
     let mut edges = EdgeSet::default();
@@ -97,7 +98,7 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
                 searched.len() >> 10
             ));
         }
-        heading = markdown::scan(searched, place, &mut edges);
+        heading = markdown::scan(searched, first_line, place, &mut edges);
     }
     if edges.left_out {
         warnings.push(format!("only the first {MOST_EDGES} links and tags were stored"));
@@ -137,13 +138,24 @@ fn without_byte_order_mark(text: String) -> String {
     }
 }
 
+/// The line, from 1, on which `end` begins, which is the end of `text`.
+fn line_of(end: &str, text: &str) -> u32 {
+    newlines(&text[..text.len() - end.len()]).saturating_add(1)
+}
+
+fn newlines(text: &str) -> u32 {
+    u32::try_from(text.bytes().filter(|byte| *byte == b'\n').count()).unwrap_or(u32::MAX)
+}
+
 /// Edges, each once, up to [`MOST_EDGES`]. A tag is the same in whatever case; it keeps that of its first place.
 #[derive(Debug, Default)]
 struct EdgeSet {
-    kept: BTreeSet<DocumentEdge>,
+    kept: BTreeMap<DocumentEdge, Option<u32>>,
     /// The tags in small letters.
     tags: HashSet<String>,
     left_out: bool,
+    /// The line of what is added next; `None` in the front matter.
+    line: Option<u32>,
 }
 
 impl EdgeSet {
@@ -153,9 +165,9 @@ impl EdgeSet {
         }
         let edge = DocumentEdge { kind, target: target.to_owned() };
         if self.kept.len() < MOST_EDGES {
-            self.kept.insert(edge);
+            self.kept.entry(edge).or_insert(self.line);
         } else {
-            self.left_out |= !self.kept.contains(&edge);
+            self.left_out |= !self.kept.contains_key(&edge);
         }
     }
 }

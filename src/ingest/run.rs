@@ -1,5 +1,6 @@
 //! One run: decides what to do, reads, writes in batches, and reports.
 
+mod by_name;
 mod embedding;
 mod reporting;
 mod stamps;
@@ -172,6 +173,10 @@ impl<'a> IngestRun<'a> {
         }
         let gone = gone_already.unwrap_or_else(|| removed(folders, discovery, &known, &self.vanished));
         match self.remove_all(&mut store, gone, &neighbours)? {
+            RunOutcome::Completed => {}
+            ended => return Ok(ended),
+        }
+        match self.resolve_by_name(&mut store, &neighbours)? {
             RunOutcome::Completed => self.embed_all(&mut store),
             ended => Ok(ended),
         }

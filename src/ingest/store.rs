@@ -1,7 +1,9 @@
 //! Documents into rows: one short transaction per batch, with nothing in it but prepared statements.
 
+mod by_name;
 mod error;
 mod index;
+pub mod links;
 pub mod nearest;
 mod patience;
 mod place;

@@ -103,7 +103,8 @@ pub enum JournalEvent {
         #[serde(flatten)]
         cost: RecordedCost,
     },
-    /// Edges between near documents were written, in a separate transaction.
+    /// Edges of documents that were in already were written, in a separate transaction: those to near documents, and
+    /// those of links that lead to a document by its name alone.
     Related {
         files: u64,
         #[serde(flatten)]

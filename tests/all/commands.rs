@@ -17,6 +17,7 @@ mod hazards;
 mod health;
 mod help;
 mod ingest;
+mod links;
 mod long_run;
 mod matrix;
 mod metrics;

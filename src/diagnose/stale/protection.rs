@@ -32,6 +32,7 @@ const OWN: &[&str] = &[
     "optimize",
     "runs",
     "search",
+    "links",
     "pragmas",
     "rescue",
     "safe",

@@ -43,7 +43,12 @@ impl IngestFolder {
 
     /// Prefix of the names of its documents.
     pub fn prefix(&self) -> String {
-        format!("{}/", self.name.trim_end_matches('/'))
+        Self::prefix_of(&self.name)
+    }
+
+    /// The same of the folder `name`.
+    pub fn prefix_of(name: &str) -> String {
+        format!("{}/", name.trim_end_matches('/'))
     }
 }
 

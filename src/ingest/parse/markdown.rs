@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path};
 use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
 use super::{
-    DocumentPlace, EdgeSet, autolink, comments,
+    DocumentPlace, EdgeSet, autolink, comments, newlines,
     target::{self, LinkTarget},
 };
 use crate::snapshot::EdgeKind;
@@ -35,13 +35,28 @@ pub(super) const OPTIONS: Options = Options::ENABLE_WIKILINKS
     .union(Options::ENABLE_TASKLISTS)
     .union(Options::ENABLE_MATH);
 
-/// Adds the links, addresses and tags in `text` to `edges`; returns its first heading of level 1 that is not empty.
-pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) -> Option<String> {
+/// Adds the links, addresses and tags in `text`, which begins on `first_line` of its file, to `edges`; returns its first
+/// heading of level 1 that is not empty.
+pub(super) fn scan(
+    text: &str,
+    first_line: u32,
+    place: DocumentPlace<'_>,
+    edges: &mut EdgeSet,
+) -> Option<String> {
     let is_mdx = Path::new(place.name).extension().is_some_and(|it| it.eq_ignore_ascii_case("mdx"));
     let comments = comments::ranges(text, is_mdx);
     let comments = comments.as_slice();
-    let mut scan =
-        MarkdownScan { text, place, comments, edges, title: None, heading: None, in_code: false, in_link: 0 };
+    let mut scan = MarkdownScan {
+        text,
+        reached: (0, first_line),
+        place,
+        comments,
+        edges,
+        title: None,
+        heading: None,
+        in_code: false,
+        in_link: 0,
+    };
     for (event, range) in TextMergeWithOffset::new(Parser::new_ext(text, OPTIONS).into_offset_iter()) {
         scan.block(&event);
         scan.inline(&event, range);
@@ -52,6 +67,8 @@ pub(super) fn scan(text: &str, place: DocumentPlace<'_>, edges: &mut EdgeSet) ->
 /// What was found so far, and where the parser is.
 struct MarkdownScan<'a, 'e> {
     text: &'a str,
+    /// A byte of it and the line that this is on. The events come in the order of the text.
+    reached: (usize, u32),
     place: DocumentPlace<'a>,
     /// The ranges of the text that are comments, in order.
     comments: &'a [Range<usize>],
@@ -110,11 +127,21 @@ impl MarkdownScan<'_, '_> {
 
     /// Takes the tags and addresses of prose. An escaped `#` shows in the source alone.
     fn prose(&mut self, said: &str, range: Range<usize>) {
+        self.reach(range.start);
         let is_escaped = self.text[..range.start].ends_with('\\');
         let source = &self.text[range];
         let source = if is_escaped { source.trim_start_matches('#') } else { source };
         tags(source).for_each(|tag| self.edges.add(EdgeKind::Tag, tag));
         autolink::addresses(said).for_each(|address| self.edges.add(EdgeKind::Url, &address));
+    }
+
+    /// What is added next is at the byte `at` of the text.
+    fn reach(&mut self, at: usize) {
+        let (before, line) = self.reached;
+        if let Some(passed) = self.text.get(before..at) {
+            self.reached = (at, line.saturating_add(newlines(passed)));
+        }
+        self.edges.line = Some(self.reached.1);
     }
 
     fn add_to_heading(&mut self, said: &str) {
@@ -128,6 +155,7 @@ impl MarkdownScan<'_, '_> {
         if self.comments.get(after).is_some_and(|comment| comment.start <= range.start) {
             return;
         }
+        self.reach(range.start);
         match link_type {
             LinkType::WikiLink { .. } if destination.starts_with("![") => {
                 // To CommonMark this is a link around a picture.

@@ -21,7 +21,7 @@ fn fuzz_document() {
             prop_assert!(text.ends_with(&document.body), "{:?}", document.body);
             prop_assert!(!document.title.is_empty() && !document.title.contains('\n'));
             prop_assert!(document.edges.len() <= MOST_EDGES);
-            prop_assert!(document.edges.iter().all(|edge| !edge.target.is_empty()));
+            prop_assert!(document.edges.keys().all(|edge| !edge.target.is_empty()));
             if let Some(values) = &document.front_matter {
                 prop_assert!(serde_json::from_str::<serde_json::Map<String, Value>>(values).is_ok());
             }
@@ -33,7 +33,7 @@ fn fuzz_document() {
 const PLACE: DocumentPlace<'_> = DocumentPlace { name: "/notes/sub/page.md", prefix: "/notes/" };
 
 fn edges(document: &ParsedDocument) -> Vec<(EdgeKind, &str)> {
-    document.edges.iter().map(|edge| (edge.kind.clone(), edge.target.as_str())).collect()
+    document.edges.keys().map(|edge| (edge.kind.clone(), edge.target.as_str())).collect()
 }
 
 // The same edges, with each kind as its text.
@@ -175,7 +175,7 @@ fn comments_and_formulas_have_no_links_and_tags() {
 
 #[test]
 fn a_tag_is_whole_and_counts_once_in_whatever_case() {
-    let of = |text: &str| -> Vec<String> { parsed(text).edges.into_iter().map(|it| it.target).collect() };
+    let of = |text: &str| -> Vec<String> { parsed(text).edges.into_keys().map(|it| it.target).collect() };
     assert_eq!(of("\\#no &#35;no a&#35;no"), [""; 0]);
     assert_eq!(of("#Work #work #WORK"), ["Work"]);
     assert_eq!(of("---\ntags: [Work]\n---\n#work"), ["Work"]);
@@ -261,4 +261,18 @@ fn hostile_text_does_no_harm() {
         let document = panic::catch_unwind(|| parsed(&text));
         assert!(document.is_ok(), "{start}");
     }
+}
+
+#[test]
+fn each_edge_has_the_line_of_its_first_place_in_the_file() {
+    let lines = |text: &str| -> Vec<(String, Option<u32>)> {
+        parsed(text).edges.into_iter().map(|(edge, line)| (edge.target, line)).collect()
+    };
+    let at = |found: &[(&str, Option<u32>)]| -> Vec<(String, Option<u32>)> {
+        found.iter().map(|(target, line)| ((*target).to_owned(), *line)).collect()
+    };
+    let text = "---\nup: '[[Top]]'\n---\nOne [[b]]\ntwo #tag\n\n- [[a]]\n- [[b]]\n\n|x|\n|-|\n|[[c]]|\n";
+    let expected = [("Top", None), ("tag", Some(5)), ("a", Some(7)), ("b", Some(4)), ("c", Some(12))];
+    assert_eq!(lines(text), at(&expected));
+    assert_eq!(lines("\u{feff}[[a]]\r\n[[b]]"), at(&[("a", Some(1)), ("b", Some(2))]));
 }

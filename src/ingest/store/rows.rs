@@ -52,7 +52,9 @@ static POINT_AT_NAMESAKE: LazyLock<String> = LazyLock::new(|| {
 });
 
 static INSERT_BARE_LINK: LazyLock<String> = LazyLock::new(|| {
-    format!("INSERT INTO edges (target, source, kind, target_node) VALUES (?1, ?2, ?3, {WITH_AN_ENDING})")
+    format!(
+        "INSERT INTO edges (target, source, kind, line, target_node) VALUES (?1, ?2, ?3, ?4, {WITH_AN_ENDING})"
+    )
 });
 
 #[derive(Debug, Clone, Copy)]
@@ -146,31 +148,31 @@ impl DocumentStore {
     }
 
     fn insert_edges(&mut self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
-        for edge in &document.edges {
+        for (edge, line) in &document.edges {
             let (kind, target) = (edge.kind.to_string(), &edge.target);
             let names = &mut self.names[document.folder];
             if EdgeKind::WITHOUT_DOCUMENT.contains(&edge.kind) {
                 self.statement(
-                    "INSERT INTO edges (source, kind, target) VALUES (?1, ?2, ?3)",
-                    params![id, kind, target],
+                    "INSERT INTO edges (source, kind, target, line) VALUES (?1, ?2, ?3, ?4)",
+                    params![id, kind, target, line],
                 )?;
             } else if names.is_wiki(edge) {
                 let node = names.resolve(&document.name, target);
                 names.want(id, &document.name, edge);
                 // No edge may point to a row that another run deleted meanwhile.
                 self.statement(
-                    "INSERT INTO edges (source, kind, target, target_node)
-                     VALUES (?1, ?2, ?3, (SELECT id FROM nodes WHERE id = ?4))",
-                    params![id, kind, target, node],
+                    "INSERT INTO edges (source, kind, target, target_node, line)
+                     VALUES (?1, ?2, ?3, (SELECT id FROM nodes WHERE id = ?4), ?5)",
+                    params![id, kind, target, node, line],
                 )?;
             } else {
                 let sql = if without_extension(target).is_some() {
-                    "INSERT INTO edges (target, source, kind, target_node)
-                     VALUES (?1, ?2, ?3, (SELECT id FROM nodes WHERE path = ?1))"
+                    "INSERT INTO edges (target, source, kind, line, target_node)
+                     VALUES (?1, ?2, ?3, ?4, (SELECT id FROM nodes WHERE path = ?1))"
                 } else {
                     &*INSERT_BARE_LINK
                 };
-                self.statement(sql, params![target, id, kind])?;
+                self.statement(sql, params![target, id, kind, line])?;
             }
         }
         Ok(())
@@ -222,7 +224,7 @@ impl DocumentStore {
         Ok(())
     }
 
-    fn by_bare_path(&self, bare: Option<&str>) -> rusqlite::Result<Option<i64>> {
+    pub(super) fn by_bare_path(&self, bare: Option<&str>) -> rusqlite::Result<Option<i64>> {
         self.connection
             .prepare_cached(&format!("SELECT {WITH_AN_ENDING}"))?
             .query_row([bare], |row| row.get(0))
@@ -243,7 +245,7 @@ impl DocumentStore {
 }
 
 /// `name` without a document's extension; `None` if it has none.
-fn without_extension(name: &str) -> Option<&str> {
+pub(super) fn without_extension(name: &str) -> Option<&str> {
     let (bare, extension) = name.rsplit_once('.')?;
     EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)).then_some(bare)
 }

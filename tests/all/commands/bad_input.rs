@@ -37,7 +37,7 @@ fn takers() -> Vec<Taker> {
             "stop" => takers.push(Taker { front: words(&[name]), back: words(&["--pid", "1", "--yes"]) }),
             "stream" => takers.push(Taker { front: words(&[name, "--json"]), back: Vec::new() }),
             "explain" => takers.push(Taker { front: words(&[name, "517", "--db"]), back: Vec::new() }),
-            _ if has("databases") || name == "runs" => {
+            _ if has("databases") || matches!(name, "runs" | "links") => {
                 takers.push(Taker { front: words(&[name]), back: Vec::new() });
             }
             _ => {
