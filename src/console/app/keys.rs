@@ -132,7 +132,7 @@ impl App {
             Action::PreviousPanel => self.next_panel(Panel::ALL.len() - 1),
             Action::Zoom(panel) => {
                 self.zoomed = !(self.zoomed && self.focus == panel);
-                self.focus = panel;
+                self.set_focus(panel);
                 self.close_overlay();
                 self.mode = Mode::Panels;
             }
@@ -276,7 +276,7 @@ impl App {
     /// Moves the focus by this many panels, in a circle.
     fn next_panel(&mut self, by: usize) {
         let at = Panel::ALL.iter().position(|&panel| panel == self.focus).unwrap_or(0);
-        self.focus = Panel::ALL[(at + by) % Panel::ALL.len()];
+        self.set_focus(Panel::ALL[(at + by) % Panel::ALL.len()]);
         self.close_overlay();
         self.mode = Mode::Panels;
     }

@@ -94,7 +94,7 @@ impl App {
             Panel::Findings => FilterTarget::Findings,
             Panel::Log => FilterTarget::Log,
             Panel::Processes | Panel::Files | Panel::Pragmas | Panel::Ingestion => {
-                self.focus = Panel::Processes;
+                self.set_focus(Panel::Processes);
                 FilterTarget::Processes
             }
         };

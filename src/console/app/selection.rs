@@ -23,6 +23,8 @@ pub struct PanelCursors {
     /// Whether no process is selected until the user moves.
     is_cleared: bool,
     finding: Option<findings::FindingId>,
+    /// The finding that was selected when the panel got the focus, until the user selects one.
+    finding_at_focus: Option<findings::FindingId>,
     /// Row of the selected finding when last seen.
     finding_row: usize,
     pragma: Option<String>,
@@ -115,7 +117,10 @@ impl App {
 
     // The row of the same finding after rows moved. Among several of one rule and process, the selected one.
     fn row_of_finding(&self) -> usize {
-        let Some(wanted) = &self.cursor().finding else { return self.cursor().finding_row };
+        let cursor = self.cursor();
+        let Some(wanted) = cursor.finding.as_ref().or(cursor.finding_at_focus.as_ref()) else {
+            return cursor.finding_row;
+        };
         let rows = self.finding_rows();
         let stands_at = |row: &FindingRow<'_>| row.key() == *wanted;
         if rows.get(self.cursor().finding_row).is_some_and(stands_at) {
@@ -145,6 +150,16 @@ impl App {
             Some(wanted) => rows.iter().position(|row| row.id() == *wanted).unwrap_or(cursor.ingestion_row),
             // The newest run.
             None => rows.iter().position(|row| matches!(row, IngestionRow::Run(_))).unwrap_or(0),
+        }
+    }
+
+    /// Gives `panel` the focus. In the findings the selection then stays with its finding: before that it is always the
+    /// worst one, and a worse one may come between two keys.
+    pub(super) fn set_focus(&mut self, panel: Panel) {
+        if self.focus != panel {
+            self.focus = panel;
+            let at_focus = self.selected_finding_id().filter(|_| panel == Panel::Findings);
+            self.states.shown_mut().cursor.finding_at_focus = at_focus;
         }
     }
 
@@ -192,7 +207,7 @@ impl App {
         } else if self.has_selected_row() {
             self.select_row(Panel::Processes, self.selected_row(Panel::Processes));
         }
-        // Until the user selects a finding, the worst one is selected.
+        // Until the user selects a finding or the panel, the worst one is selected.
         if self.cursor().finding.is_some() {
             let row = self.selected_row(Panel::Findings);
             self.select_row(Panel::Findings, row);

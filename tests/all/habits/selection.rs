@@ -53,3 +53,20 @@ fn until_a_key_is_pressed_the_selection_goes_to_the_worst_finding_and_then_it_st
     stage.look(look(vec![contended()]));
     assert_eq!(stage.app.selected_process().map(|it| it.pid), before);
 }
+
+#[test]
+fn in_the_findings_the_selection_stays_with_its_finding_from_the_moment_of_the_focus() {
+    let with_first = |first: usize| {
+        let mut sample = look(vec![contended()]);
+        sample.snapshot.databases[0].findings.rotate_left(first);
+        sample
+    };
+    let first = with_first(0).snapshot.databases[0].findings[0].clone();
+    let selected = |stage: &Stage| stage.app.selected_finding().expect("one").clone();
+    let mut stage = Stage::new(with_first(0), USUAL);
+    stage.keys("1");
+    stage.look(with_first(1));
+    assert_eq!(selected(&stage), first, "another one is on top");
+    stage.keys("<Tab>");
+    assert_ne!(selected(&stage), first, "without the focus the worst one is selected");
+}
