@@ -7,6 +7,7 @@ mod log_lines;
 pub mod process_columns;
 mod runtime;
 pub mod screen_map;
+mod settings_watch;
 mod source;
 mod terminal;
 pub mod view;

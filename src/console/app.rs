@@ -97,6 +97,8 @@ pub enum Message {
     },
     /// The lines logged since the last message, oldest first.
     Logged(Vec<LogLine>),
+    /// The settings or a profile were changed after this console has read them.
+    SettingsChanged,
     /// The sampler ended, which is always an internal error.
     SamplerEnded,
     /// An effect reports its result.
@@ -242,6 +244,7 @@ impl App {
                 self.logged(lines);
                 Vec::new()
             }
+            Message::SettingsChanged => vec![self.notify(Notice::SettingsChanged)],
             Message::SamplerEnded => {
                 vec![self.notify(Notice::SamplerEnded)]
             }

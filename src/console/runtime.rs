@@ -28,6 +28,7 @@ use crate::{
 use super::{
     app::{App, DrawnFrame, Message},
     log_lines,
+    settings_watch::SettingsWatch,
     source::{SampleOrigin, SampleSource, TimelineAnswer},
     terminal::TerminalGuard,
     view,
@@ -38,6 +39,9 @@ use super::{
 const TICK: Duration = Duration::from_secs(1);
 /// How long waltop waits for a sample before the clock advances without one.
 const LATE: Duration = Duration::from_millis(1250);
+
+/// How often the settings are compared with what they were.
+const SETTINGS: Duration = Duration::from_secs(2);
 
 /// How long the first frame waits for the first sample.
 const FIRST_LOOK: Duration = Duration::from_millis(40);
@@ -70,6 +74,9 @@ pub async fn run(app: App, theme: Theme, source: SampleSource, places: &Places) 
         }
     }
     let mut sampling = true;
+    let mut settings = SettingsWatch::new(places);
+    let mut compare_settings = interval(SETTINGS);
+    compare_settings.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         if let Some(code) = at_work.draw(&theme)? {
             return Ok(at_work.leave_screen(code));
@@ -90,6 +97,7 @@ pub async fn run(app: App, theme: Theme, source: SampleSource, places: &Places) 
             Some(ReplayedTimeline { index, window, timeline }) = timelines.recv() => {
                 Some(Message::Timeline { index, window, timeline })
             }
+            _ = compare_settings.tick() => settings.has_changed().then_some(Message::SettingsChanged),
             _ = clock.tick() => Some(Message::Tick(Timestamp::now())),
             // The shell may have used the terminal in between.
             _ = continued.recv() => {

@@ -53,6 +53,7 @@ fn add_notices(lines: &mut Lines) {
     };
     examples!(*lines, Notice {
         Notice::SamplerEnded => [Notice::SamplerEnded],
+        Notice::SettingsChanged => [Notice::SettingsChanged],
         Notice::NothingSeen => [Notice::NothingSeen],
         Notice::ProcessGone { .. } => [Notice::ProcessGone { who: "7 (bun)".to_owned() }],
         Notice::NothingSelected => [Notice::NothingSelected],

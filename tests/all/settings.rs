@@ -66,6 +66,19 @@ fn a_new_key_acts_and_is_shown_wherever_the_old_one_was() {
 }
 
 #[test]
+fn settings_that_are_changed_while_it_is_open_are_noticed() {
+    let home = home();
+    settle(home.path(), "refresh = '1s'\n");
+    let (path, _writer) = database(home.path());
+    let mut terminal = Terminal::open(home.path(), &[&path], USUAL);
+    terminal.shows("notes.db");
+    settle(home.path(), "refresh = '2s'\n");
+    terminal.shows("the settings were changed");
+    terminal.keys("q");
+    assert_eq!(terminal.end(), 0);
+}
+
+#[test]
 fn a_key_of_the_settings_stops_a_process_and_another_one_quits() {
     let home = home();
     let (path, _writer) = database(home.path());

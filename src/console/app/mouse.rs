@@ -43,7 +43,7 @@ impl Pointer {
             | Message::Timeline { .. }
             | Message::Logged(_) => return,
             Message::Key(_) | Message::Paste(_) => (self.pressed, self.clicked) = (None, None),
-            Message::Look(_) | Message::SamplerEnded | Message::Report(_) => {}
+            Message::Look(_) | Message::SamplerEnded | Message::SettingsChanged | Message::Report(_) => {}
         }
         self.map = None;
     }
@@ -190,7 +190,7 @@ impl App {
     fn focus_by_mouse(&mut self, panel: Panel) {
         if self.focus != panel {
             self.close_prompt();
-            self.focus = panel;
+            self.set_focus(panel);
         }
     }
 

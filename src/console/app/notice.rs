@@ -15,6 +15,7 @@ use crate::{
 pub enum Notice {
     /// An internal error.
     SamplerEnded,
+    SettingsChanged,
     NothingSeen,
     /// The process of the selected row has exited.
     ProcessGone {
@@ -195,7 +196,8 @@ impl Notice {
     fn kind(&self) -> (Level, bool) {
         match self {
             Self::SamplerEnded | Self::Hazard(_) | Self::IngestionRefused(_) => (Level::Error, false),
-            Self::NothingSelected
+            Self::SettingsChanged
+            | Self::NothingSelected
             | Self::NoProcessSelected { .. }
             | Self::UntaggableStart { .. }
             | Self::TagsHidden { .. }
@@ -276,6 +278,9 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::SamplerEnded => f.write_str("internal error: sampling stopped; restart waltop"),
+            Self::SettingsChanged => {
+                f.write_str("the settings were changed; quit and open waltop again to use them")
+            }
             Self::NothingSeen => f.write_str("nothing has been seen yet; try again in a moment"),
             Self::ProcessGone { who } => write!(f, "{who} has gone"),
             Self::NothingSelected => f.write_str("nothing is selected here"),
