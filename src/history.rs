@@ -51,8 +51,16 @@ pub struct DatabaseTrend {
     pub wal_bytes_per_second: Option<f64>,
     /// Frames that were checkpointed per second, over the last few samples; `None` if unknown.
     pub frames_moved_per_second: Option<f64>,
-    /// Holds of the write lock, one lane per process, most time first.
+    pub minute: LastMinute,
+}
+
+/// The write lock in the last minute.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LastMinute {
+    /// One lane per process, most time first.
     pub lanes: Vec<WriteLane>,
+    /// Whether each time slice was not watched; empty if all were.
+    pub unwatched: Vec<bool>,
 }
 
 /// One process's holds of the write lock over the last minute.
@@ -259,8 +267,16 @@ impl LockHistory {
         DatabaseTrend {
             wal_bytes_per_second: self.growth.a_second(),
             frames_moved_per_second: self.moved.a_second(),
-            lanes: self.lanes(now),
+            minute: LastMinute { lanes: self.lanes(now), unwatched: self.unwatched(now) },
         }
+    }
+
+    /// The time slices of the last minute that ended before the sampler began.
+    fn unwatched(&self, now: Instant) -> Vec<bool> {
+        let Some(reach) = self.reach(now) else { return Vec::new() };
+        let watched = usize::try_from(reach.as_secs() + 1).unwrap_or(WriteLane::CELLS);
+        let before = WriteLane::CELLS.saturating_sub(watched);
+        if before == 0 { Vec::new() } else { (0..WriteLane::CELLS).map(|cell| cell < before).collect() }
     }
 
     /// The oldest known time.

@@ -314,7 +314,8 @@ mod tests {
     fn lanes_show_the_share_of_each_second() {
         let start = Instant::now();
         let history = history(start, &[(1, 500, 1250), (2, 58_000, 60_000)]);
-        let lanes = history.trend(start + ms(60_000)).lanes;
+        assert!(history.trend(start + ms(60_000)).minute.unwatched.is_empty());
+        let lanes = history.trend(start + ms(60_000)).minute.lanes;
         assert_eq!(lanes.iter().map(|lane| lane.pid).collect::<Vec<_>>(), [Some(2), Some(1)]);
         assert_eq!(lanes[0].name, "name2");
         assert_eq!(lanes[0].cells.len(), WriteLane::CELLS);
@@ -327,7 +328,14 @@ mod tests {
         let start = Instant::now();
         let holds: Vec<_> =
             (1_u32..=20).map(|n| (n.cast_signed(), u64::from(n) * 1000, u64::from(n) * 1001)).collect();
-        let lanes = history(start, &holds).trend(start + ms(30_000)).lanes;
+        let unwatched = history(start, &holds).trend(start + ms(30_000)).minute.unwatched;
+        let before = unwatched.iter().take_while(|is| **is).count();
+        assert_eq!(
+            (before, unwatched.len()),
+            (29, WriteLane::CELLS),
+            "the sampler ran for 30 s of the minute"
+        );
+        let lanes = history(start, &holds).trend(start + ms(30_000)).minute.lanes;
         assert_eq!(lanes.len(), LockHistory::LANES);
         assert_eq!(lanes[0].pid, Some(20));
     }

@@ -114,7 +114,7 @@ fn the_trend_of_a_database_shows_who_has_held_its_write_lock_lately() {
         history.sampling_began(began);
         history.open(SampledLock::Write, began, Arc::new(owner));
     }
-    let lanes = scene.observer.trend(0).lanes;
+    let lanes = scene.observer.trend(0).minute.lanes;
     assert_eq!(
         lanes.iter().map(|lane| (lane.pid, lane.name.as_str())).collect::<Vec<_>>(),
         [(Some(USER), "bun")]

@@ -11,7 +11,7 @@ use crate::{
     snapshot::{Database, Snapshot},
 };
 
-use super::past::{FINE, STRIP, TimelineReader, note_silence, strip_of};
+use super::past::{FINE, STRIP, TimelineReader, minute_of, note_silence};
 
 /// The period of one frame.
 const FRAME: SignedDuration = SignedDuration::from_mins(1);
@@ -147,9 +147,9 @@ impl LinePast {
     fn trend(&self, database: &Database, at: Timestamp) -> DatabaseTrend {
         let path = database.path.to_string_lossy();
         let minute = TimeWindow { end: None, span: STRIP.unsigned_abs() };
-        let lanes = self.timeline(&path, minute, at).map(strip_of).unwrap_or_default();
+        let minute = self.timeline(&path, minute, at).map(minute_of).unwrap_or_default();
         let wal_bytes_per_second = self.growth(&database.path, at);
-        DatabaseTrend { wal_bytes_per_second, frames_moved_per_second: None, lanes }
+        DatabaseTrend { wal_bytes_per_second, frames_moved_per_second: None, minute }
     }
 
     fn growth(&self, path: &Path, at: Timestamp) -> Option<f64> {

@@ -5,7 +5,10 @@ use std::{collections::HashMap, rc::Rc, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    history::{LaneSpan, LockOwner, SampledLock, TimeBase, TimeWindow, Timeline, TimelineBuilder, WriteLane},
+    history::{
+        LaneSpan, LastMinute, LockOwner, SampledLock, TimeBase, TimeWindow, Timeline, TimelineBuilder,
+        WriteLane,
+    },
     recording::{
         LONGEST_SILENCE, LogLine, RecorderHost, RecordingEvent, RecordingLine, Redaction, Span, SpanKind,
         SpanReader,
@@ -192,13 +195,13 @@ pub(super) fn note_silence(
     }
 }
 
-/// The strips of the minute before `at` of each of the databases at `paths`.
-pub fn strips(
+/// The minute before `at` of each of the databases at `paths`.
+pub fn minutes(
     cursor: &mut RecordingCursor,
     base: TimeBase,
     place: SnapshotPlace,
     paths: &[String],
-) -> Vec<Vec<WriteLane>> {
+) -> Vec<LastMinute> {
     let frames = cursor.frames(place);
     let (first, _) = cursor.span();
     let at = cursor.at();
@@ -209,20 +212,25 @@ pub fn strips(
         let mut reader =
             TimelineReader::new(Rc::from(path.as_str()), TimelineBuilder::new(base, known, window), None);
         lines().for_each(|line| reader.add(line));
-        strip_of(reader.finish())
+        minute_of(reader.finish())
     };
     paths.iter().map(strip).collect()
 }
 
-/// The strip of a timeline of a minute.
-pub(super) fn strip_of(timeline: Timeline) -> Vec<WriteLane> {
+/// Cells of a timeline of a minute in one time slice.
+const CELLS: usize = Timeline::CELLS / WriteLane::CELLS;
+
+/// What a timeline of a minute shows, in time slices.
+pub(super) fn minute_of(timeline: Timeline) -> LastMinute {
     let held = timeline.lanes.into_iter().filter(|lane| lane.shares.iter().any(|it| *it > 0.0));
-    held.take(crate::history::LockHistory::LANES).map(lane).collect()
+    LastMinute {
+        lanes: held.take(crate::history::LockHistory::LANES).map(lane).collect(),
+        unwatched: timeline.unwatched.chunks(CELLS).map(|cells| cells.iter().all(|is| *is)).collect(),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ten cells")]
 fn lane(lane: crate::history::TimelineLane) -> WriteLane {
-    const CELLS: usize = Timeline::CELLS / WriteLane::CELLS;
     let share = |cells: &[f32]| cells.iter().sum::<f32>() / CELLS as f32;
     WriteLane {
         pid: lane.who.pid,

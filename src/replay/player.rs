@@ -254,8 +254,8 @@ impl Player {
             snapshot.databases.iter().map(|it| it.path.to_string_lossy().into_owned()).collect();
         let before = self.cursor.earlier(place, GROWTH);
         let before = before.and_then(|before| Some((before, self.cursor.snapshot(before)?)));
-        let strips = past::strips(&mut self.cursor, self.base, place, &paths);
-        let trend = |(database, lanes): (&crate::snapshot::Database, _)| {
+        let minutes = past::minutes(&mut self.cursor, self.base, place, &paths);
+        let trend = |(database, minute): (&crate::snapshot::Database, _)| {
             let growth = before.as_ref().and_then(|(before, snapshot)| {
                 let earlier = snapshot.databases.iter().find(|it| it.path == database.path)?;
                 let (then, now) = (earlier.files.wal.as_ref()?, database.files.wal.as_ref()?);
@@ -263,9 +263,9 @@ impl Player {
                 #[expect(clippy::cast_precision_loss, reason = "a rate, shown rounded")]
                 Some(grown as f64 / place.at.duration_since(before.at).as_secs_f64())
             });
-            DatabaseTrend { wal_bytes_per_second: growth, frames_moved_per_second: None, lanes }
+            DatabaseTrend { wal_bytes_per_second: growth, frames_moved_per_second: None, minute }
         };
-        snapshot.databases.iter().zip(strips).map(trend).collect()
+        snapshot.databases.iter().zip(minutes).map(trend).collect()
     }
 
     fn notes(&mut self) -> Arc<[RecordedNote]> {

@@ -300,7 +300,7 @@ fn a_player_obeys_plays_skips_the_gap_and_stops_at_the_end() {
     let first = shown(&mut output, |moment| moment.at == at(60.0));
     let moment = first.replay.as_ref().expect("of a recording");
     assert_eq!((moment.recorded, moment.is_playing), ((at(0.0), at(295.0)), false));
-    assert_eq!(first.trends[0].lanes.iter().map(|lane| lane.pid).collect::<Vec<_>>(), [Some(WRITER)]);
+    assert_eq!(first.trends[0].minute.lanes.iter().map(|lane| lane.pid).collect::<Vec<_>>(), [Some(WRITER)]);
     assert_eq!(first.trends[0].wal_bytes_per_second, Some(1000.0));
     replay.order(ReplayCommand::Finding { is_later: true });
     let found = shown(&mut output, |moment| moment.at == at(70.0));

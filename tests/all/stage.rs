@@ -21,7 +21,7 @@ use waltop::{
         widgets::theme::Theme,
     },
     diagnose,
-    history::{DatabaseTrend, LockHistory, WriteLane},
+    history::{DatabaseTrend, LastMinute, LockHistory, WriteLane},
     keymap::Keymap,
     sampler::Sample,
     snapshot::{Database, LabelRules, SamplingProcess, Snapshot},
@@ -288,7 +288,7 @@ pub fn look(databases: Vec<Database>) -> Sample {
     let trend = DatabaseTrend {
         wal_bytes_per_second: Some(1_200_000.0),
         frames_moved_per_second: Some(1200.0),
-        lanes,
+        minute: LastMinute { lanes, unwatched: Vec::new() },
     };
     Sample { took: Duration::from_millis(3), ..Sample::of(snapshot, vec![trend; count]) }
 }

@@ -171,16 +171,18 @@ impl OverviewRow<'_> {
             let path = format!("{:MARK$}{}", "", self.database.path.display());
             return Line::styled(text::fit(&path, width), self.theme.muted);
         }
-        let lanes = self.app.sample().and_then(|look| look.trends.get(self.index)).map(|trend| &trend.lanes);
+        let minute =
+            self.app.sample().and_then(|look| look.trends.get(self.index)).map(|trend| &trend.minute);
         let mut shares = vec![0.0_f32; WriteLane::CELLS];
-        for lane in lanes.into_iter().flatten() {
+        for lane in minute.into_iter().flat_map(|minute| &minute.lanes) {
             for (all, one) in shares.iter_mut().zip(&lane.cells) {
                 *all = (*all + one).min(1.0);
             }
         }
         let columns = (width / 2).min(WriteLane::CELLS);
         let mut spans = vec![Span::raw(" ".repeat(MARK))];
-        spans.extend(strip(&shares, columns, self.theme));
+        let unwatched = minute.map_or(&[][..], |minute| &minute.unwatched);
+        spans.extend(strip(&shares, unwatched, columns, self.theme));
         let schedule = files::schedule_line(self.app, self.database).map(|it| format!("   {it}"));
         let after =
             format!("   {}{}", self.app.place(self.index, self.database), schedule.unwrap_or_default());

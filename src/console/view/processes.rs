@@ -117,6 +117,8 @@ struct ProcessTable<'a> {
     /// Each with its width.
     columns: Vec<(&'static ProcessColumn, usize)>,
     lanes: &'a [WriteLane],
+    /// Whether each slice of the last minute was not watched.
+    unwatched: &'a [bool],
 }
 
 impl<'a> ProcessTable<'a> {
@@ -152,7 +154,8 @@ impl<'a> ProcessTable<'a> {
             database,
             theme,
             columns: shown.into_iter().map(sized).collect(),
-            lanes: trend.map_or(&[][..], |trend| &trend.lanes),
+            lanes: trend.map_or(&[][..], |trend| &trend.minute.lanes),
+            unwatched: trend.map_or(&[][..], |trend| &trend.minute.unwatched),
         }
     }
 
@@ -220,7 +223,7 @@ impl<'a> ProcessTable<'a> {
             spans.extend([tags, Span::raw(" ")]);
         }
         let cells = lane.map_or(&[][..], |lane| &lane.cells);
-        spans.extend(strip(cells, room.min(WriteLane::CELLS), self.theme));
+        spans.extend(strip(cells, self.unwatched, room.min(WriteLane::CELLS), self.theme));
         Line::from(spans)
     }
 }

@@ -42,7 +42,7 @@ const PINNED: char = '─';
 /// A cell in which a process ran a checkpoint.
 const CHECKPOINTED: char = '═';
 /// A cell of a recording in which nothing was watched.
-const UNWATCHED: char = '░';
+pub(super) const UNWATCHED: char = '░';
 /// The cursor of a timeline that has none.
 const NO_CURSOR: usize = usize::MAX;
 

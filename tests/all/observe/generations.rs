@@ -120,7 +120,7 @@ fn a_replaced_database_is_followed() {
         (of(old.pid()) == 1 && of(new.pid()) == 1).then_some(())
     });
     drop(observer.sample());
-    let lanes = observer.trend(0).lanes;
+    let lanes = observer.trend(0).minute.lanes;
     assert!(lanes.iter().any(|lane| lane.pid == Some(new.pid())), "{lanes:?}");
 }
 

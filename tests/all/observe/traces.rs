@@ -107,8 +107,11 @@ fn sampled_holds_name_their_process() {
     assert!(holds.by_process.iter().all(|part| part.pid == Some(writer.pid())), "{holds:?}");
     assert!(holds.max_ms > 0.0 && holds.held_ratio > 0.0);
     let trend = observer.trend(0);
-    assert_eq!(trend.lanes.len(), 1);
-    assert_eq!((trend.lanes[0].pid, trend.lanes[0].name.as_str()), (Some(writer.pid()), "waltop"));
+    assert_eq!(trend.minute.lanes.len(), 1);
+    assert_eq!(
+        (trend.minute.lanes[0].pid, trend.minute.lanes[0].name.as_str()),
+        (Some(writer.pid()), "waltop")
+    );
     assert_eq!(observer.trend(7), waltop::history::DatabaseTrend::default());
 }
 
