@@ -105,7 +105,8 @@ def main():
             kinds["titles"].note(name, [title], [read.title()])
             kinds["links"].note(name, edges("link"), read.links("r"))
             kinds["addresses"].note(name, map(unquote, edges("url")), read.addresses())
-            kinds["wikilinks"].note(name, edges("wikilink"), read.wikilinks())
+            # obsidiantools reads them of HTML, where several blanks are one.
+            kinds["wikilinks"].note(name, map(references.one_line, edges("wikilink")), read.wikilinks())
             kinds["tags"].note(name, map(str.lower, edges("tag")), map(str.lower, read.tags()))
     for kind, agreement in kinds.items():
         print(agreement.line(kind))

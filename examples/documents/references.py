@@ -75,10 +75,10 @@ class Document:
     def title(self):
         title = self.mapping().get("title")
         if isinstance(title, str) and title.strip():
-            return " ".join(title.split())
+            return one_line(title)
         for opening, inline in zip(self.tokens, self.tokens[1:]):
             if opening.type == "heading_open" and opening.tag == "h1":
-                text = " ".join(text_of(inline).split())
+                text = one_line(text_of(inline))
                 if text:
                     return text
         return posixpath.splitext(posixpath.basename(self.name))[0]
@@ -110,7 +110,8 @@ class Document:
         """Links and embedded pages, without the files that are no documents."""
         names = md_utils.get_wikilinks(self.file(), exclude_canvas=False)
         names += md_utils.get_embedded_files(self.file())
-        return {it.split("|")[0].split("#")[0].rstrip("\\").strip() for it in names} - {""}
+        names = (it.split("|")[0].split("#")[0].rstrip("\\") for it in names)
+        return {one_line(it) for it in names} - {""}
 
     def tags(self):
         own = self.mapping().get("tags") or []
@@ -118,6 +119,10 @@ class Document:
         # It takes the heading that a link names for a tag: `b.md#one>)`.
         inline = [it for it in md_utils.get_tags(self.file(), show_nested=True) if ">" not in it]
         return {str(it).strip().lstrip("#") for it in [*own, *inline]} - {""}
+
+
+def one_line(text):
+    return " ".join(text.split())
 
 
 def text_of(inline):
