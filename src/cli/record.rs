@@ -1,6 +1,9 @@
 //! `waltop record`: writes down what happens to the locks of databases, for the time after it.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use super::{
     databases, listen_args::ListenArgs, output::notice, sample_args::databases_to_sample,
@@ -12,7 +15,7 @@ use crate::{
     observe::Observer,
     recording::{LONGEST_INTERVAL, Recorder, RetentionLimits},
     sampler::{Monitor, Sample, Sampler},
-    units,
+    text, units,
 };
 
 /// What to record, where, and how much of it is kept.
@@ -98,7 +101,16 @@ pub fn run(args: &RecordArgs, load: &dyn Fn() -> anyhow::Result<Config>) -> anyh
     let sampling = SamplingLoop { load, databases: &|config| args.databases(config) };
     let mut trouble = None;
     let on_sample = |sample: &Sample| report_trouble(sample, &mut trouble);
-    runtime.block_on(sampling.run(&mut endings, &sampler, &mut newest, on_sample))
+    let begun = Instant::now();
+    let code = runtime.block_on(sampling.run(&mut endings, &sampler, &mut newest, on_sample))?;
+    let lasted = units::duration(units::milliseconds(begun.elapsed()));
+    let of_folder =
+        args.dir.as_ref().map(|dir| format!(" --dir {}", text::shell_word(&dir.to_string_lossy())));
+    notice(&format!(
+        "recorded for {lasted}; summarize it with: waltop report{}",
+        of_folder.unwrap_or_default()
+    ));
+    Ok(code)
 }
 
 // One line when nothing can be written, and one when it can again.

@@ -88,6 +88,15 @@ fn a_hold(home: &Home, holder: &mut Actor) -> Timestamp {
 }
 
 #[test]
+fn a_recorder_that_ends_says_how_to_summarize_what_it_has_recorded() {
+    let home = Home::with_wal();
+    let mut recorder = recording(&home, &["--dir", "a folder"]);
+    recorder.signal(Signal::INT);
+    let notice = recorder.notice_with("recorded for");
+    assert!(notice.contains("waltop report --dir 'a folder'"), "{notice}");
+}
+
+#[test]
 fn the_holder_of_a_recorded_moment_is_named_while_the_recorder_runs_and_after_it() {
     let home = Home::with_wal();
     let mut holder = home.actor();
