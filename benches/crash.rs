@@ -270,16 +270,16 @@ fn rows(database: &Path) -> Result<Vec<String>, Failure> {
         return Err(integrity.join("; ").into());
     }
     // An index that differs from the text it was made of is an error here.
-    connection.execute("INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('integrity-check', 1)", [])?;
-    connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, nodes_fts, col)", [])?;
+    connection.execute("INSERT INTO nodes_words (nodes_words, rank) VALUES ('integrity-check', 1)", [])?;
+    connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, nodes_words, col)", [])?;
     let mut rows = all("SELECT json_array(path, folder, title, kind, front_matter, body, bytes, hex(hash))
                         FROM nodes ORDER BY path")?;
     rows.extend(all("SELECT json_array(source.path, edges.kind, edges.target, target.path) FROM edges
                      JOIN nodes AS source ON source.id = edges.source
                      LEFT JOIN nodes AS target ON target.id = edges.target_node ORDER BY 1")?);
     rows.extend(all("SELECT json_array(term, col, doc, cnt) FROM temp.words ORDER BY term, col")?);
-    rows.extend(all("SELECT path FROM nodes JOIN nodes_fts ON nodes_fts.rowid = nodes.id
-                     WHERE nodes_fts MATCH 'changed OR see' ORDER BY path")?);
+    rows.extend(all("SELECT path FROM nodes JOIN nodes_words ON nodes_words.rowid = nodes.id
+                     WHERE nodes_words MATCH 'changed OR see' ORDER BY path")?);
     Ok(rows)
 }
 

@@ -16,6 +16,7 @@ mod names;
 mod neighbours;
 pub mod parse;
 pub mod progress;
+pub mod query;
 mod readers;
 mod reported_failures;
 mod run;
@@ -23,6 +24,7 @@ pub mod stop;
 pub(crate) mod store;
 mod summary;
 pub mod watch;
+pub mod words;
 
 use std::{
     fs, io,

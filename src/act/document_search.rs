@@ -7,7 +7,7 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{bounded, ingest::discover, state::folder};
+use crate::{bounded, ingest::discover, ingest::query::WordMatch, state::folder};
 
 /// How much of a document is shown.
 const MOST_BYTES: usize = 1 << 20;
@@ -25,13 +25,28 @@ pub struct FoundText {
     pub snippet: String,
 }
 
+/// What a worker found.
+#[derive(Debug, Clone, Deserialize)]
+pub struct FoundTexts {
+    pub hits: Vec<FoundText>,
+    /// Whether all words are in each document.
+    pub matched: Option<WordMatch>,
+}
+
 /// The answer to a search.
 #[derive(Debug, Clone)]
 pub struct FoundDocuments {
     pub database: PathBuf,
     pub query: String,
     /// An error says why nothing was searched.
-    pub hits: Result<Vec<FoundText>, String>,
+    pub found: Result<FoundTexts, String>,
+}
+
+impl FoundTexts {
+    /// Whether no document has all words, and these have some.
+    pub fn lacks_words(&self) -> bool {
+        self.matched == Some(WordMatch::Any)
+    }
 }
 
 /// The beginning of a document.

@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::document_search::{FoundText, MOST_FOUND};
+use super::document_search::{FoundTexts, MOST_FOUND};
 use crate::{
     config::Permit,
     observe::proc,
@@ -165,11 +165,7 @@ pub async fn pragmas(
 /// # Errors
 ///
 /// It cannot be started, refuses, is late, or its answer is invalid.
-pub async fn search(path: &Path, query: &str) -> Result<Vec<FoundText>, WorkerError> {
-    #[derive(Deserialize)]
-    struct WorkerAnswer {
-        hits: Vec<FoundText>,
-    }
+pub async fn search(path: &Path, query: &str) -> Result<FoundTexts, WorkerError> {
     let most = MOST_FOUND.to_string();
     let args: [&OsStr; 8] = [
         "search".as_ref(),
@@ -181,9 +177,9 @@ pub async fn search(path: &Path, query: &str) -> Result<Vec<FoundText>, WorkerEr
         "--".as_ref(),
         query.as_ref(),
     ];
-    let (answer, lingering) = answer_within::<WorkerAnswer>(SEARCHING, spawn(&args, true)?).await;
+    let (answer, lingering) = answer_within::<FoundTexts>(SEARCHING, spawn(&args, true)?).await;
     lingering.wait_for_exit().await;
-    Ok(answer?.hits)
+    answer
 }
 
 /// A worker that was killed because it was late, and may still be inside the kernel.

@@ -14,6 +14,7 @@ use crate::{
     config::Config,
     ingest::{
         self,
+        query::{self, FilterField, SearchFilter, SearchQuery, WordMatch},
         search::{self, IncomingLink, OutgoingLink, SearchHit},
     },
     observe,
@@ -26,12 +27,18 @@ use super::{embed::QueryArgs, fit, from_one, print_json, print_line};
 /// How many links of a document are printed in either direction.
 const LINKS: usize = 5;
 
+/// Stands before documents that lack some of the words.
+const ANY_WORD: &str = "No document has all of these words; the ones below have some of them.";
+
 /// The query, and where to search.
 #[derive(Debug, clap::Args)]
 pub struct SearchArgs {
-    /// The words; all must match. wor* matches a prefix, as the last word does; '"two words"' is a phrase.
-    #[arg(required = true, value_name = "QUERY")]
+    /// The words; all must match. wor* matches a prefix, as the last word does; '"two words"' is a phrase. Also: a OR b,
+    /// -word, tag:x, path:x, kind:x.
+    #[arg(required_unless_present_any = ["tags", "paths", "kinds"], value_name = "QUERY")]
     query: Vec<String>,
+    #[command(flatten)]
+    filters: FilterArgs,
     /// The database; default: the one in your data directory.
     #[arg(long, value_name = "DB")]
     db: Option<PathBuf>,
@@ -45,10 +52,40 @@ pub struct SearchArgs {
     json: bool,
 }
 
+/// Conditions on the documents.
+#[derive(Debug, clap::Args)]
+struct FilterArgs {
+    /// Only documents with this tag, or one below it.
+    #[arg(long = "tag", value_name = "TAG")]
+    tags: Vec<String>,
+    /// Only documents whose name contains this; * stands for any text.
+    #[arg(long = "path", value_name = "TEXT")]
+    paths: Vec<String>,
+    /// Only documents of this kind.
+    #[arg(long = "kind", value_name = "KIND")]
+    kinds: Vec<String>,
+}
+
+impl FilterArgs {
+    fn add_to(&self, mut query: SearchQuery) -> SearchQuery {
+        let fields = [
+            (FilterField::Tag, &self.tags),
+            (FilterField::Path, &self.paths),
+            (FilterField::Kind, &self.kinds),
+        ];
+        for (field, values) in fields {
+            query.filters.extend(values.iter().map(|value| SearchFilter::new(field, value)));
+        }
+        query
+    }
+}
+
 #[derive(Debug, JsonSchema, Serialize)]
 pub struct SearchReport {
     /// The documents that were found, the best first.
     hits: Vec<SearchHit>,
+    /// `any` where no document has all words, and these have at least one; `null` in a search by meaning.
+    matched: Option<WordMatch>,
 }
 
 /// Prints the matching documents, best first; exit code 1 if there are none.
@@ -69,6 +106,8 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     };
     let query = args.query.join(" ");
     let profile = config.profile_of(&database);
+    let parsed = args.filters.add_to(query::parse(&query));
+    let mut matched = None;
     let mut hits = if args.meaning.semantic {
         if query.trim().is_empty() {
             return Err(search::SearchError::NoWords.into());
@@ -78,14 +117,19 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
         ingest::nearest(&database, &args.meaning.embed_model, &vector, args.limit.get(), profile)?
     } else {
         // One more than shown tells whether there are more.
-        search::search(&database, &query, args.limit.get().saturating_add(1), profile)?
+        let answer = search::search(&database, &parsed, args.limit.get().saturating_add(1), profile)?;
+        matched = Some(answer.matched);
+        answer.hits
     };
     let has_more = hits.len() > args.limit.get();
     hits.truncate(args.limit.get());
     let exit = u8::from(hits.is_empty());
     if args.json {
-        print_json(&SearchReport { hits })?;
+        print_json(&SearchReport { hits, matched })?;
     } else {
+        if matched == Some(WordMatch::Any) {
+            print_line(ANY_WORD)?;
+        }
         for hit in &hits {
             print_line(&shown(hit))?;
         }

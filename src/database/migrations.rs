@@ -63,6 +63,12 @@ const MIGRATIONS: &[Migration] = &[
         checksum: "6848858765508769807",
         sql: include_str!("../../migrations/V5__link_lines.sql"),
     },
+    Migration {
+        version: 6,
+        name: "words",
+        checksum: "655113191379429189",
+        sql: include_str!("../../migrations/V6__words.sql"),
+    },
 ];
 
 /// Why a database was not migrated. Nothing in it was changed.
@@ -330,7 +336,7 @@ mod tests {
         files.sort();
         let listed = MIGRATIONS.iter().map(|it| format!("V{}__{}.sql", it.version, it.name));
         assert_eq!(files, listed.collect::<Vec<_>>());
-        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=5), "they are applied in this order");
+        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=6), "they are applied in this order");
         for migration in MIGRATIONS {
             // SipHash-1-3 without keys; if std changes its hasher, use the crate `siphasher` here.
             let mut hasher = DefaultHasher::new();
@@ -349,7 +355,8 @@ mod tests {
             connection.pragma_update_and_check(None, "journal_mode", mode, |_| Ok(())).expect("a mode");
             migrate(&mut connection).expect("the tables");
             for document in ["a", "b"] {
-                let sql = "INSERT INTO nodes VALUES (NULL, ?1, '', ?1, 'note', 1, 1, x'00', '', NULL, ?1)";
+                let sql =
+                    "INSERT INTO nodes VALUES (NULL, ?1, '', ?1, 'note', 1, 1, x'00', '', NULL, ?1, ?1, '')";
                 connection.execute(sql, [document]).expect("a document");
             }
             connection.close().expect("closed");

@@ -18,7 +18,7 @@ use super::{
     factory, pragmas,
     renumbering::{self, RowidRenumbering},
     sidecars::{self, OnClose},
-    stats::DatabaseStats,
+    stats::{DatabaseStats, WordIndex},
 };
 use crate::{
     config::profile::Profile,
@@ -28,28 +28,28 @@ use crate::{
     units,
 };
 
-/// Pages of the full-text index that a transaction rewrites: some milliseconds, the longest time that a writer has to
-/// wait.
-const PAGES: i64 = 500;
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OptimizeStep {
     /// Statistics of tables that have changed much. A new connection has to ask for a check of all tables.
     Optimize,
     Analyze,
-    /// Merges the segments of waltop's full-text index into one, in short transactions.
-    Merge,
+    /// Merges the segments of a full-text index of waltop's into one, in short transactions.
+    Merge(WordIndex),
     /// Rewrites the file without its free pages.
     Vacuum,
 }
 
 impl OptimizeStep {
-    /// The statement to run; the one of [`OptimizeStep::Merge`] is repeated until nothing is left to merge.
+    /// The statement to run; the one of a merge is repeated until nothing is left to merge. It
+    /// rewrites 500 pages: some milliseconds, the longest time that a writer has to wait.
     pub const fn sql(self) -> &'static str {
         match self {
             Self::Optimize => "PRAGMA optimize = 0x10002",
             Self::Analyze => "ANALYZE",
-            Self::Merge => "INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('merge', -500)",
+            Self::Merge(WordIndex::Old) => "INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('merge', -500)",
+            Self::Merge(WordIndex::Current) => {
+                "INSERT INTO nodes_words (nodes_words, rank) VALUES ('merge', -500)"
+            }
             Self::Vacuum => "VACUUM",
         }
     }
@@ -104,8 +104,9 @@ pub enum OptimizeError {
 /// requested, the free pages.
 pub fn plan(stats: &DatabaseStats, analyze: bool, vacuum: bool) -> Vec<OptimizeStep> {
     let statistics = if analyze { OptimizeStep::Analyze } else { OptimizeStep::Optimize };
-    let merge = stats.documents.is_some().then_some(OptimizeStep::Merge);
-    [Some(statistics), merge, vacuum.then_some(OptimizeStep::Vacuum)].into_iter().flatten().collect()
+    let indexes = stats.documents.iter().flat_map(|it| &it.word_indexes);
+    let merges = indexes.map(|index| OptimizeStep::Merge(*index));
+    [statistics].into_iter().chain(merges).chain(vacuum.then_some(OptimizeStep::Vacuum)).collect()
 }
 
 /// What a VACUUM of `database` needs.
@@ -217,8 +218,8 @@ pub fn apply(
 
 fn run_step(connection: &Connection, step: OptimizeStep, budget: Duration) -> rusqlite::Result<()> {
     match step {
-        OptimizeStep::Merge => {
-            while merge(connection, budget)? {}
+        OptimizeStep::Merge(_) => {
+            while merge(connection, step.sql(), budget)? {}
             Ok(())
         }
         OptimizeStep::Vacuum => {
@@ -232,13 +233,12 @@ fn run_step(connection: &Connection, step: OptimizeStep, budget: Duration) -> ru
 }
 
 /// Merges some pages in a separate transaction; returns whether there may be more.
-fn merge(connection: &Connection, budget: Duration) -> rusqlite::Result<bool> {
+fn merge(connection: &Connection, sql: &str, budget: Duration) -> rusqlite::Result<bool> {
     connection.busy_timeout(Duration::ZERO)?;
     let before = connection.total_changes();
-    let sql = "INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('merge', ?1)";
     let mut refusal = None;
     let mut attempt =
-        || connection.execute(sql, [-PAGES]).inspect_err(|error| refusal = error.sqlite_error().copied());
+        || connection.execute(sql, []).inspect_err(|error| refusal = error.sqlite_error().copied());
     let merged = patiently(budget, || ControlFlow::Continue(()), &mut attempt);
     connection.busy_timeout(budget)?;
     match merged {

@@ -33,6 +33,28 @@ pub struct DocumentStats {
     pub embeddings: Option<BTreeMap<String, u64>>,
     /// Bytes of the full-text index, without the text itself.
     pub full_text_bytes: u64,
+    /// The full-text indexes that may have documents.
+    #[serde(skip)]
+    pub word_indexes: Vec<WordIndex>,
+}
+
+/// A full-text index of waltop's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WordIndex {
+    /// The one of older versions, which holds the documents that were not read again since.
+    Old,
+    Current,
+}
+
+impl WordIndex {
+    const ALL: [Self; 2] = [Self::Old, Self::Current];
+
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Old => "nodes_fts",
+            Self::Current => "nodes_words",
+        }
+    }
 }
 
 /// Reads the statistics of `path`. For a worker process; `presence` is its state just before.
@@ -66,6 +88,19 @@ fn has_waltop_tables(connection: &Connection) -> rusqlite::Result<bool> {
 fn documents(connection: &Connection) -> rusqlite::Result<DocumentStats> {
     let count = |sql: &str| connection.query_row(sql, [], |row| unsigned(row, 0));
     let has_embeddings = connection.table_exists(None, "nodes_vectors")?;
+    let is_there = |index: &WordIndex| connection.table_exists(None, index.table());
+    let mut word_indexes = Vec::new();
+    let mut full_text_bytes = 0;
+    for index in WordIndex::ALL {
+        if is_there(&index)? {
+            let has_documents = format!("SELECT 1 FROM {}_docsize LIMIT 1", index.table());
+            if index == WordIndex::Current || connection.prepare(&has_documents)?.exists([])? {
+                word_indexes.push(index);
+            }
+            full_text_bytes +=
+                count(&format!("SELECT coalesce(sum(length(block)), 0) FROM {}_data", index.table()))?;
+        }
+    }
     let by_model = || by_name(connection, "SELECT model, count(*) FROM nodes_vectors GROUP BY model");
     Ok(DocumentStats {
         nodes: count("SELECT count(*) FROM nodes")?,
@@ -75,7 +110,8 @@ fn documents(connection: &Connection) -> rusqlite::Result<DocumentStats> {
             EdgeKind::sql_list(EdgeKind::WITHOUT_DOCUMENT.iter().chain([&EdgeKind::Semantic]))
         ))?,
         embeddings: has_embeddings.then(by_model).transpose()?,
-        full_text_bytes: count("SELECT coalesce(sum(length(block)), 0) FROM nodes_fts_data")?,
+        full_text_bytes,
+        word_indexes,
     })
 }
 

@@ -204,6 +204,7 @@ fn add_figures(lines: &mut Lines) {
         unresolved_edges,
         embeddings,
         full_text_bytes: 40_000,
+        word_indexes: Vec::new(),
     };
     lines.add("waltop stats", &stats(None));
     lines.add("waltop stats", &stats(Some(documents(0, None))));

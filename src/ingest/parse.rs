@@ -5,6 +5,7 @@ mod comments;
 mod file;
 pub mod front_matter;
 mod markdown;
+mod search_words;
 mod target;
 mod yaml;
 
@@ -24,7 +25,7 @@ use crate::snapshot::EdgeKind;
 pub const MOST_EDGES: usize = 10_000;
 
 /// The version of what is read of a document. A run reads the documents again that an older version has read.
-pub const READER_VERSION: i64 = 3;
+pub const READER_VERSION: i64 = 4;
 
 /// BLAKE3 of a file's bytes.
 pub type ContentHash = [u8; 32];
@@ -43,6 +44,10 @@ pub struct ParsedDocument {
     pub front_matter: Option<String>,
     /// The text without the front matter.
     pub body: String,
+    /// Words of its name, as the index gets them.
+    pub name_words: String,
+    /// Words of front matter and folders, and those that the tokenizer does not find in title and text.
+    pub more_words: String,
     /// Size and time of change of the content that was read.
     pub stamp: FileStamp,
     /// Hash of the content that was read.
@@ -103,12 +108,18 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     if edges.left_out {
         warnings.push(format!("only the first {MOST_EDGES} links and tags were stored"));
     }
-    let title = values.as_ref().and_then(|it| front_matter::text(it, &["title"])).or(heading);
+    let title = values
+        .as_ref()
+        .and_then(|it| front_matter::text(it, &["title"]))
+        .or(heading)
+        .unwrap_or_else(|| stem(place.name).to_owned());
     ParsedDocument {
         file: PathBuf::new(),
         name: place.name.to_owned(),
         folder: 0,
-        title: title.unwrap_or_else(|| stem(place.name).to_owned()),
+        name_words: search_words::of_name(place.name, &title),
+        more_words: search_words::of_rest(place, values.as_ref(), &body),
+        title,
         kind: values
             .as_ref()
             .and_then(|it| front_matter::text(it, &["type", "kind"]))

@@ -177,9 +177,16 @@ impl<'a> IngestRun<'a> {
             ended => return Ok(ended),
         }
         match self.resolve_by_name(&mut store, &neighbours)? {
-            RunOutcome::Completed => self.embed_all(&mut store),
-            ended => Ok(ended),
+            RunOutcome::Completed => {}
+            ended => return Ok(ended),
         }
+        match store.clear_old_index() {
+            Ok(None) => {}
+            Ok(Some(cost)) => self.merged(cost, false, &neighbours)?,
+            Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
+            Err(error) => return Err(error.into()),
+        }
+        self.embed_all(&mut store)
     }
 
     fn write_all(

@@ -1,6 +1,8 @@
 //! Documents into rows: one short transaction per batch, with nothing in it but prepared statements.
 
 mod by_name;
+mod candidates;
+mod conditions;
 mod error;
 mod index;
 pub mod links;
@@ -11,6 +13,7 @@ mod relief;
 mod rows;
 pub mod search;
 mod semantic;
+mod snippet;
 pub mod stamps;
 pub mod vectors;
 mod writing;

@@ -201,7 +201,7 @@ fn as_many_calls_as_allowed_are_under_way_and_no_more() {
         let run = scope.spawn(|| scene.run(scene.options()));
         eventually("eight calls are under way", || (state.in_flight.load(SeqCst) == 8).then_some(()));
         // The documents are in by then, and can be found by their words.
-        assert_eq!(scene.number("SELECT count(*) FROM nodes_fts WHERE nodes_fts MATCH 'document'"), 60);
+        assert_eq!(scene.number("SELECT count(*) FROM nodes_words WHERE nodes_words MATCH 'document'"), 60);
         let live = scene.newest();
         assert!(live.is_running());
         assert_eq!(live.embedding.expect("it has begun").to_string(), "0 of 60 embedded");

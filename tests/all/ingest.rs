@@ -11,6 +11,7 @@ mod reports;
 mod rows;
 mod stamps;
 mod stopping;
+mod upgrade;
 
 use std::{
     collections::BTreeSet,
@@ -33,7 +34,7 @@ use waltop::{
     ingest::{
         self, BatchSetting, IngestError, IngestRequest, RunProgress, RunSummary, StopFlag,
         progress::{CommittedBatch, SilentProgress},
-        search,
+        query, search,
     },
     observe::journals::Journals,
     snapshot::{FailedFile, IngestionState},
@@ -166,8 +167,8 @@ impl Scene {
     }
 
     fn found(&self, query: &str) -> Vec<String> {
-        let hits = search::search(&self.db(), query, 100, &Profile::hardened()).expect("it can be searched");
-        hits.into_iter().map(|hit| hit.path).collect()
+        let hits = search::search(&self.db(), &query::parse(query), 100, &Profile::hardened());
+        hits.expect("it can be searched").hits.into_iter().map(|hit| hit.path).collect()
     }
 
     fn entries(&self) -> BTreeSet<String> {
@@ -218,13 +219,13 @@ impl Rows {
         };
         assert_eq!(all("PRAGMA integrity_check"), ["ok"]);
         // An index that differs from the text it was made of is an error here.
-        let check = "INSERT INTO nodes_fts (nodes_fts, rank) VALUES ('integrity-check', 1)";
+        let check = "INSERT INTO nodes_words (nodes_words, rank) VALUES ('integrity-check', 1)";
         connection.execute(check, []).expect("the index is in step");
-        let words = "CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, nodes_fts, col)";
+        let words = "CREATE VIRTUAL TABLE temp.words USING fts5vocab(main, nodes_words, col)";
         connection.execute(words, []).expect("its words");
         let find = |query: &str| -> Vec<String> {
             let sql = "SELECT json_array(?1, path) FROM nodes
-                       JOIN nodes_fts ON nodes_fts.rowid = nodes.id WHERE nodes_fts MATCH ?1 ORDER BY path";
+                       JOIN nodes_words ON nodes_words.rowid = nodes.id WHERE nodes_words MATCH ?1 ORDER BY path";
             let mut select = connection.prepare(sql).expect("it is sound");
             let rows = select.query_map([query], |row| row.get(0)).expect("rows");
             rows.collect::<Result<_, _>>().expect("rows")

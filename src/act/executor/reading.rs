@@ -49,9 +49,9 @@ impl EffectExecutor {
         self.stop_search();
         let outbox = self.outbox.clone();
         let task = tokio::spawn(async move {
-            let hits = worker::search(&database, &query).await.map_err(|why| text::clean(&why.to_string()));
+            let found = worker::search(&database, &query).await.map_err(|why| text::clean(&why.to_string()));
             // The console may have quit; then the answer is not needed.
-            let _ = outbox.send(EffectReport::DocumentsFound(FoundDocuments { database, query, hits }));
+            let _ = outbox.send(EffectReport::DocumentsFound(FoundDocuments { database, query, found }));
         });
         self.search = Some(task.abort_handle());
     }

@@ -79,7 +79,7 @@ fn each_search_is_answered_unless_another_one_takes_its_place() {
         }
         let mut answers = Vec::new();
         if let Some(EffectReport::DocumentsFound(found)) = reports.recv().await {
-            answers.push((found.database, found.query, found.hits.is_err()));
+            answers.push((found.database, found.query, found.found.is_err()));
         }
         executor.search("/nowhere/a.db".into(), "tiger".to_owned());
         executor.stop_search();

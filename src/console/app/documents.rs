@@ -8,7 +8,7 @@ use tui_input::{Input, InputRequest, backend::crossterm::EventHandler};
 use super::{App, Notice, Overlay, TextSearch, keys::PAGE};
 use crate::act::{
     Effect,
-    document_search::{DocumentText, FoundDocuments, FoundText},
+    document_search::{DocumentText, FoundDocuments, FoundText, FoundTexts},
 };
 
 /// An open search. Letters are text for the query, except in an open document.
@@ -30,7 +30,7 @@ pub enum SearchState {
     Waiting(String),
     Found {
         query: String,
-        hits: Vec<FoundText>,
+        found: FoundTexts,
     },
     Refused {
         query: String,
@@ -52,7 +52,7 @@ impl DocumentSearch {
     }
 
     fn hits(&self) -> &[FoundText] {
-        if let SearchState::Found { hits, .. } = &self.state { hits } else { &[] }
+        if let SearchState::Found { found, .. } = &self.state { &found.hits } else { &[] }
     }
 
     /// Whether the state is about what stands in the query now.
@@ -171,11 +171,11 @@ impl App {
     /// Shows what a worker found, if the search for it is still open.
     pub(super) fn documents_found(&mut self, found: FoundDocuments) {
         let Some(Overlay::Documents(search)) = &mut self.overlay else { return };
-        let FoundDocuments { database, query, hits } = found;
+        let FoundDocuments { database, query, found } = found;
         let is_awaited = matches!(&search.state, SearchState::Waiting(awaited) if *awaited == query);
         if is_awaited && search.database == database {
-            search.state = match hits {
-                Ok(hits) => SearchState::Found { query, hits },
+            search.state = match found {
+                Ok(found) => SearchState::Found { query, found },
                 Err(why) => SearchState::Refused { query, why },
             };
         }

@@ -9,7 +9,7 @@ use ratatui::{
 };
 
 use crate::{
-    act::document_search,
+    act::document_search::{self, FoundTexts},
     console::{
         app::{App, DocumentSearch, OpenDocument, SearchState, TextExtent},
         screen_map::{RowList, ScreenMap, ScreenTarget},
@@ -46,7 +46,8 @@ pub fn render(
     let mut line = Line::from(Span::styled(" search: ", theme.accent));
     line.extend(typed(&open.query, room.saturating_sub(11), Style::new(), theme));
     let mut lines = vec![line, state(open, room, theme)];
-    if let SearchState::Found { hits, .. } = &open.state {
+    if let SearchState::Found { found, .. } = &open.state {
+        let hits = &found.hits;
         let visible = area.height.saturating_sub(BESIDE) / EACH;
         let first = first_row(open.selected, visible);
         let rows = Rect { y: inner.y + 2, height: visible * EACH, ..inner };
@@ -66,22 +67,27 @@ pub fn render(
 fn state(open: &DocumentSearch, room: usize, theme: &Theme) -> Line<'static> {
     let (text, style) = match &open.state {
         SearchState::Typing => {
-            ("words that a document must contain; wor* matches a prefix".to_owned(), theme.muted)
+            ("words; wor* is a beginning; also a OR b, -word, tag:x, path:x, kind:x".to_owned(), theme.muted)
         }
         SearchState::Waiting(query) => (format!("a worker searches for {query}…"), theme.muted),
         SearchState::Refused { why, .. } => (format!("✖ {why}"), theme.danger),
-        SearchState::Found { query, hits } if hits.is_empty() => {
+        SearchState::Found { query, found } if found.hits.is_empty() => {
             (format!("nothing found for {query}"), theme.warning)
         }
         // As many as are asked for: there may be more.
-        SearchState::Found { query, hits } if hits.len() >= document_search::MOST_FOUND => {
-            (format!("the best {} documents for {query}", hits.len()), theme.muted)
+        SearchState::Found { query, found } if found.hits.len() >= document_search::MOST_FOUND => {
+            (format!("the best {} documents for {query}{}", found.hits.len(), lacking(found)), theme.muted)
         }
-        SearchState::Found { query, hits } => {
-            (format!("{} for {query}, best first", units::plural(hits.len() as u64, "document")), theme.muted)
+        SearchState::Found { query, found } => {
+            let documents = units::plural(found.hits.len() as u64, "document");
+            (format!("{documents} for {query}, best first{}", lacking(found)), theme.muted)
         }
     };
     Line::styled(text::fit(&format!(" {text}"), room), style)
+}
+
+fn lacking(found: &FoundTexts) -> &'static str {
+    if found.lacks_words() { "; none has all of the words" } else { "" }
 }
 
 fn read(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, open: &OpenDocument) -> TextExtent {

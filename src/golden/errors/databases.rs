@@ -29,7 +29,7 @@ pub fn add(lines: &mut Lines) {
     openings(lines);
     examples!(*lines, MigrationError {
         MigrationError::Foreign { .. } => [MigrationError::Foreign { path: path(), name: "table nodes".to_owned() }],
-        MigrationError::Newer { .. } => [MigrationError::Newer { path: path(), found: 99, known: 5 }],
+        MigrationError::Newer { .. } => [MigrationError::Newer { path: path(), found: 99, known: 6 }],
         MigrationError::Different { .. } => [MigrationError::Different { path: path(), version: 1 }],
         MigrationError::Busy { .. } => [
             MigrationError::Busy { path: path(), holder: Some(blocking()) },
@@ -177,7 +177,7 @@ fn openings(lines: &mut Lines) {
         OpenError::Busy { .. } => [held(Some(blocking()), 0), held(None, 0), held(None, 1), held(None, 2)],
         OpenError::Switch { .. } => [OpenError::Switch { path: path(), mode: "delete".to_owned() }],
         OpenError::Schema(_) => [
-            OpenError::Schema(MigrationError::Newer { path: path(), found: 99, known: 5 }),
+            OpenError::Schema(MigrationError::Newer { path: path(), found: 99, known: 6 }),
         ],
     });
     for holder in [

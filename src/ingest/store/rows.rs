@@ -97,8 +97,9 @@ impl DocumentStore {
 
     fn insert_node(&self, document: &ParsedDocument) -> rusqlite::Result<i64> {
         let sql = "INSERT INTO nodes
-                 (path, folder, title, kind, front_matter, body, bytes, modified_ns, hash, ingested_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                 (path, folder, title, kind, front_matter, body, bytes, modified_ns, hash, ingested_at,
+                  name_words, more_words)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
         self.bind_node(sql, document, None)?;
         let id = self.connection.last_insert_rowid();
         self.index(id, document)?;
@@ -108,9 +109,9 @@ impl DocumentStore {
     fn update_node(&self, id: i64, document: &ParsedDocument) -> rusqlite::Result<()> {
         let sql = "UPDATE nodes SET
                  path = ?1, folder = ?2, title = ?3, kind = ?4, front_matter = ?5, body = ?6, bytes = ?7,
-                 modified_ns = ?8, hash = ?9, ingested_at = ?10
-             WHERE id = ?11";
-        self.unindex(id)?;
+                 modified_ns = ?8, hash = ?9, ingested_at = ?10, name_words = ?11, more_words = ?12
+             WHERE id = ?13";
+        self.unindex_for_update(id)?;
         // The vector belongs to the old text. One that is read again, by a newer reader, may have the same.
         let sql_of_vectors = "DELETE FROM nodes_vectors WHERE node = ?1 AND hash IS NOT ?2";
         self.statement(sql_of_vectors, params![id, document.hash])?;
@@ -132,6 +133,8 @@ impl DocumentStore {
             &document.stamp.modified_ns,
             &document.hash,
             &now,
+            &document.name_words,
+            &document.more_words,
         ];
         if let Some(id) = &id {
             values.push(id);

@@ -5,23 +5,23 @@ use std::{
     path::Path,
 };
 
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::{
+    candidates::{Candidate, WordIndexes},
+    snippet,
+};
 use crate::{
     config::profile::Profile,
     database::{factory, sidecars::OnClose},
+    ingest::query::{Needle, SearchQuery, WordMatch},
     snapshot::EdgeKind,
 };
 
 /// Marks before and after a matched word in a snippet.
 pub const MARKS: (&str, &str) = ("«", "»");
-
-const SNIPPET_WORDS: u32 = 16;
-
-/// Weight of a word in the title, relative to one in the text.
-const TITLE_WEIGHT: f64 = 5.0;
 
 #[derive(Debug, Clone, PartialEq, JsonSchema, Serialize)]
 pub struct SearchHit {
@@ -103,27 +103,36 @@ pub enum SearchError {
     Sqlite { path: String, source: rusqlite::Error },
 }
 
-/// The documents in the database at `path` that contain every word of `query`: at most `limit`, best first. The last
-/// word may be a prefix, and so may one that ends with `*`. Words between `"` have to be adjacent, like the parts of a
-/// word with punctuation. There is no other syntax. The file stays as it is, its journal mode too, because it may
-/// belong to another program. The connection uses the settings of `profile`.
+/// What a search by words found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WordAnswer {
+    pub hits: Vec<SearchHit>,
+    /// Whether all words are in each document; any of them, where no document has all.
+    pub matched: WordMatch,
+}
+
+/// The documents in the database at `path` that match `query`: at most `limit`, best first. Where no document has all of
+/// its words, those with any of them. The file stays as it is, its journal mode and its tables too, because it may belong
+/// to another program. The connection uses the settings of `profile`.
 ///
 /// # Errors
 ///
-/// There is no such database, nothing was ingested into it, or `query` has no words.
+/// There is no such database, nothing was ingested into it, or `query` asks for nothing.
 pub fn search(
     path: &Path,
-    query: &str,
+    query: &SearchQuery,
     limit: usize,
     profile: &Profile,
-) -> Result<Vec<SearchHit>, SearchError> {
-    let expression = expression(query).ok_or(SearchError::NoWords)?;
+) -> Result<WordAnswer, SearchError> {
+    if query.is_empty() {
+        return Err(SearchError::NoWords);
+    }
     let _as_owner = factory::as_owner(path)?;
     let connection = open(path, profile)?;
     let say = |source| SearchError::Sqlite { path: path.display().to_string(), source };
     // Documents and links from the same snapshot.
     let moment = connection.unchecked_transaction().map_err(say)?;
-    find(&moment, &expression, limit).map_err(say)
+    find(&moment, query, limit).map_err(say)
 }
 
 /// A connection to the database at `path` with the settings of `profile`, if documents were ingested into it.
@@ -147,33 +156,42 @@ fn but_of(others: &[String]) -> String {
     if others.is_empty() { String::new() } else { format!(" (but of {})", others.join(", ")) }
 }
 
-fn find(connection: &Connection, expression: &str, limit: usize) -> rusqlite::Result<Vec<SearchHit>> {
-    // Choose the best first: rows, and above all snippets, are computed only for them.
-    let sql = "SELECT nodes.id, nodes.path, nodes.title, snippet(nodes_fts, -1, ?2, ?3, '…', ?4), best.place
-         FROM (SELECT rowid AS id, rank AS place FROM nodes_fts
-               WHERE nodes_fts MATCH ?1 AND rank MATCH ?5 ORDER BY rank LIMIT ?6) AS best
-         JOIN nodes_fts ON nodes_fts.rowid = best.id AND nodes_fts MATCH ?1
-         JOIN nodes ON nodes.id = best.id ORDER BY best.place, nodes.path";
-    let weights = format!("bm25({TITLE_WEIGHT:?}, 1.0)");
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let values = params![expression, MARKS.0, MARKS.1, SNIPPET_WORDS, weights, limit];
-    let mut select = connection.prepare(sql)?;
-    let hits = select.query_map(values, |row| {
-        let id: i64 = row.get(0)?;
-        let snippet: String = row.get(3)?;
-        let snippet = snippet.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (links_out, links_in) = (links_out(connection, id)?, links_in(connection, id)?);
+fn find(connection: &Connection, query: &SearchQuery, limit: usize) -> rusqlite::Result<WordAnswer> {
+    let indexes = WordIndexes::of(connection)?;
+    let mut matched = WordMatch::All;
+    let mut found = indexes.find(connection, query, matched, limit)?;
+    if found.is_empty() && query.has_several_words() {
+        found = indexes.find(connection, query, WordMatch::Any, limit)?;
+        if !found.is_empty() {
+            matched = WordMatch::Any;
+        }
+    }
+    let needles = query.needles();
+    let hits = found.into_iter().map(|it| hit(connection, it, &needles));
+    let mut hits = hits.collect::<rusqlite::Result<Vec<_>>>()?;
+    hits.sort_by(|a, b| a.rank.total_cmp(&b.rank).then_with(|| a.path.cmp(&b.path)));
+    Ok(WordAnswer { hits, matched })
+}
+
+fn hit(connection: &Connection, found: Candidate, needles: &[Needle]) -> rusqlite::Result<SearchHit> {
+    let Candidate { id, rank } = found;
+    let sql = "SELECT path, title, body, front_matter FROM nodes WHERE id = ?1";
+    connection.prepare_cached(sql)?.query_row([id], |row| {
+        let body = row.get_ref(2)?.as_str()?;
+        let front_matter = || row.get_ref(3).ok().and_then(|it| it.as_str().ok());
+        let snippet = snippet::around(body, needles)
+            .or_else(|| front_matter().and_then(|text| snippet::around(text, needles)))
+            .unwrap_or_else(|| snippet::beginning(body));
         Ok(SearchHit {
-            path: row.get(1)?,
-            title: row.get(2)?,
+            path: row.get(0)?,
+            title: row.get(1)?,
             snippet,
-            rank: row.get(4)?,
+            rank,
             similarity: None,
-            links_out,
-            links_in,
+            links_out: links_out(connection, id)?,
+            links_in: links_in(connection, id)?,
         })
-    })?;
-    hits.collect()
+    })
 }
 
 pub(super) fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Vec<OutgoingLink>> {
@@ -204,91 +222,16 @@ pub(super) fn links_in(connection: &Connection, id: i64) -> rusqlite::Result<Vec
     links.collect()
 }
 
-/// `query` as an FTS5 expression: each word or phrase is a string, followed by `*` if it is a prefix; `None` if it has
-/// no words.
-fn expression(query: &str) -> Option<String> {
-    let mut terms: Vec<QueryTerm> = terms(query).into_iter().filter(QueryTerm::has_words).collect();
-    if let Some(last) = terms.last_mut() {
-        last.is_beginning |= !last.is_phrase;
-    }
-    let strings = terms.iter().map(|QueryTerm { text, is_beginning, .. }| {
-        let star = if *is_beginning { "*" } else { "" };
-        format!("\"{}\"{star}", text.replace('"', "\"\""))
-    });
-    (!terms.is_empty()).then(|| strings.collect::<Vec<_>>().join(" "))
-}
-
-/// A part of a query.
-#[derive(Debug)]
-struct QueryTerm<'a> {
-    text: &'a str,
-    is_phrase: bool,
-    is_beginning: bool,
-}
-
-impl QueryTerm<'_> {
-    fn has_words(&self) -> bool {
-        self.text.chars().any(char::is_alphanumeric)
-    }
-}
-
-/// Text between two `"` is a phrase if the first one starts a word; everything else is split into words.
-fn terms(query: &str) -> Vec<QueryTerm<'_>> {
-    // SQL text ends at a NUL, so control characters separate words and phrases.
-    let is_gap = |c: char| c.is_whitespace() || c.is_control();
-    let mut terms = Vec::new();
-    let mut rest = query.trim_start_matches(is_gap);
-    while !rest.is_empty() {
-        let phrase = rest.strip_prefix('"').and_then(|rest| rest.split_once('"'));
-        if let Some((text, after)) = phrase.filter(|(text, _)| !text.contains('\0')) {
-            let beginning = after.strip_prefix('*');
-            terms.push(QueryTerm { text, is_phrase: true, is_beginning: beginning.is_some() });
-            rest = beginning.unwrap_or(after);
-        } else {
-            let (word, after) = rest.split_at(rest.find(is_gap).unwrap_or(rest.len()));
-            let text = word.trim_end_matches('*');
-            terms.push(QueryTerm { text, is_phrase: false, is_beginning: text.len() < word.len() });
-            rest = after;
-        }
-        rest = rest.trim_start_matches(is_gap);
-    }
-    terms
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{database::migrations, ingest::query};
 
     #[test]
-    fn every_word_is_a_string_and_the_last_one_a_prefix() {
-        assert_eq!(expression("write lock").as_deref(), Some("\"write\" \"lock\"*"));
-        assert_eq!(
-            expression(" a\"b NEAR( - * \0 title:x").as_deref(),
-            Some("\"a\"\"b\" \"NEAR(\" \"title:x\"*")
-        );
-        assert_eq!(expression("wri* lock*").as_deref(), Some("\"wri\"* \"lock\"*"));
-        for nothing in ["", "  ", "\"", "* - ()", "\0", "\"\"", "\"*\"*", "\" \" **"] {
-            assert_eq!(expression(nothing), None, "{nothing:?}");
-        }
-    }
-
-    #[test]
-    fn quotes_around_words_make_a_phrase() {
-        for (query, expected) in [
-            ("\"write lock\"", "\"write lock\""),
-            ("a \"write lo\"* b", "\"a\" \"write lo\"* \"b\"*"),
-            ("\"a b\"c", "\"a b\" \"c\"*"),
-            ("\"a b", "\"\"\"a\" \"b\"*"),
-            ("\"a\0b\"", "\"\"\"a\" \"b\"\"\"*"),
-        ] {
-            assert_eq!(expression(query).as_deref(), Some(expected), "{query:?}");
-        }
-    }
-
-    #[test]
-    fn odd_characters_are_never_a_syntax_error() {
-        let connection = Connection::open_in_memory().expect("memory");
-        connection.execute_batch(include_str!("../../../migrations/V1__documents.sql")).expect("the tables");
+    fn odd_queries_are_never_a_syntax_error() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        migrations::migrate(&mut connection).expect("the tables");
+        let many = (0..1000).map(|it| format!("word{it}")).collect::<Vec<_>>().join(" ");
         let odd = [
             "a\"b",
             "x*",
@@ -298,7 +241,7 @@ mod tests {
             "col:y",
             "a^b",
             "-z",
-            "ä́",
+            "ä\u{301}",
             "日本",
             "a\u{301}",
             "²",
@@ -311,10 +254,52 @@ mod tests {
             "\"a\"\"b\"",
             "a**",
             "\"½\"* x",
+            "OR",
+            "OR OR OR",
+            "a OR",
+            "a OR -b",
+            "-a -b",
+            "-\"",
+            "tag:",
+            "tag:a",
+            "-tag:\"a b\"",
+            "path:%",
+            "path:\\",
+            "kind:\"",
+            "tag:tag:a",
+            "a -path:*",
+            "C++ OR C#",
+            "🎉",
+            "👨‍👩‍👧 -🎉",
+            "数据 -库",
+            "a数b库c",
+            "ก็",
+            "\u{e31}",
+            "a\0b",
+            "NEAR(a b)",
+            "a + b",
+            "+a",
+            "a:b:c",
+            "{a b}: c",
+            "\"-a\"",
+            "--",
+            "-- -x",
+            "camelCase*",
+            "Łódź*",
+            "\u{200b}",
+            "#tag",
+            "../a",
+            "a OR (b OR c)",
+            "\u{fffd}",
+            "'; DROP TABLE nodes",
+            &many,
         ];
-        for query in odd {
-            if let Some(expression) = expression(query) {
-                assert_eq!(find(&connection, &expression, 5), Ok(vec![]), "{query}");
+        for text in odd {
+            let query = query::parse(text);
+            for matching in [WordMatch::All, WordMatch::Any] {
+                let indexes = WordIndexes::of(&connection).expect("tables");
+                let found = indexes.find(&connection, &query, matching, 5);
+                assert_eq!(found, Ok(vec![]), "{text:.60} {matching:?}");
             }
         }
     }

@@ -28,7 +28,7 @@ fn stats(home: &Home) -> Value {
 /// Segments of the full-text index: the blocks that are no pages of one stand under small numbers.
 fn segments(home: &Home) -> i64 {
     let connection = rusqlite::Connection::open(home.db()).expect("a connection");
-    let sql = "SELECT count(DISTINCT segid) FROM nodes_fts_idx";
+    let sql = "SELECT count(DISTINCT segid) FROM nodes_words_idx";
     connection.query_row(sql, [], |row| row.get(0)).expect("a count")
 }
 

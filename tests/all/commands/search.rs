@@ -24,6 +24,11 @@ fn found(home: &Home, query: &[&str]) -> Vec<String> {
     hits.iter().map(|hit| name(&hit["path"]).to_owned()).collect()
 }
 
+/// Whether all words were found, or any.
+fn matched(home: &Home, query: &str) -> Value {
+    home.json(&["search", "--db", "notes.db", "--json", "--", query])["matched"].clone()
+}
+
 fn name(path: &Value) -> &str {
     path.as_str().and_then(|path| path.rsplit('/').next()).expect("a path")
 }
@@ -58,9 +63,112 @@ fn a_phrase_stands_together_and_words_need_not() {
 fn a_star_makes_a_beginning_of_any_word_and_the_last_needs_none() {
     let home = library();
     assert_eq!(found(&home, &["scarc*", "good"]), ["lock.md"]);
-    assert_eq!(found(&home, &["scarc", "good"]), [""; 0]);
+    assert_eq!((matched(&home, "scar* good"), matched(&home, "scar good")), ("all".into(), "any".into()));
     assert_eq!(found(&home, &["good", "scarc"]), ["lock.md"]);
-    assert_eq!(found(&home, &["good", "\"scarc\""]), [""; 0]);
+    assert_eq!(matched(&home, "good \"scarc\""), "any");
+}
+
+#[test]
+fn where_no_document_has_all_words_those_with_some_are_found_and_it_says_so() {
+    let home = library();
+    let said = home.run(&["search", "--db", "notes.db", "herrings", "zebra"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.starts_with("No document has all of these words"), "{said:?}");
+    assert_eq!(found(&home, &["herrings", "zebra"]), ["reader.md", "body.md"]);
+    let said = home.run(&["search", "--db", "notes.db", "herrings", "reader"]);
+    assert!(!said.out.contains("No document has all"), "{said:?}");
+}
+
+#[test]
+fn names_folders_and_front_matter_are_searched() {
+    let home = library();
+    fs::create_dir(home.at("notes/deep")).expect("a folder");
+    home.document(
+        "deep/zoo-keeper.md",
+        "---\naliases: [Giraffe, Löwe]\nauthor: Ada\n---\nNothing of it in here.\n",
+    );
+    home.document("zoo.md", "# Zoo\n\nA zoo keeper keeps a zoo, says Ada Lovelace, keeper of the zoo.\n");
+    assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    assert_eq!(found(&home, &["zoo-keeper"]), ["zoo-keeper.md", "zoo.md"]);
+    for query in ["giraffe", "lowe", "deep keeper"] {
+        assert_eq!(found(&home, &[query]), ["zoo-keeper.md"], "{query}");
+    }
+    assert_eq!(found(&home, &["lovelace"]), ["zoo.md"]);
+    assert_eq!(found(&home, &["aliases"]), [""; 0], "a key is no text");
+}
+
+#[test]
+fn conditions_hold_in_the_query_and_as_options() {
+    let home = library();
+    fs::create_dir(home.at("notes/old")).expect("a folder");
+    home.document("old/lock.md", "---\ntype: note\ntags: [WAL/index, Ärger]\n---\n# A lock of old\n");
+    assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    let search = |args: &[&str]| -> Vec<String> {
+        let said = home.json(&[&["search", "--db", "notes.db", "--json"], args].concat());
+        let hits = said["hits"].as_array().expect("hits").iter();
+        let mut paths: Vec<String> = hits
+            .map(|hit| {
+                hit["path"].as_str().and_then(|it| it.split_once("/notes/")).expect("a path").1.to_owned()
+            })
+            .collect();
+        paths.sort();
+        paths
+    };
+    for (args, expected) in [
+        (&["lock"][..], &["lock.md", "log.md", "old/lock.md"][..]),
+        (&["lock tag:wal"], &["lock.md", "old/lock.md"]),
+        (&["lock", "--tag", "#wal"], &["lock.md", "old/lock.md"]),
+        (&["lock tag:wal/index"], &["old/lock.md"]),
+        (&["--tag", "ärger"], &["old/lock.md"]),
+        (&["lock -tag:wal"], &["log.md"]),
+        (&["lock path:old/"], &["old/lock.md"]),
+        (&["lock", "--path", "o*lock"], &["lock.md", "old/lock.md"]),
+        (&["kind:note"], &["old/lock.md"]),
+        (&["lock", "--kind", "document"], &["lock.md", "log.md"]),
+        (&["lock -write"], &["old/lock.md"]),
+        (&["scarce OR old"], &["lock.md", "old/lock.md"]),
+        (&["kind:document -lock"], &["body.md", "reader.md"]),
+    ] {
+        assert_eq!(search(args), expected, "{args:?}");
+    }
+}
+
+#[test]
+fn writing_without_blanks_names_with_marks_and_parts_of_words_are_found() {
+    let home = library();
+    for (name, text) in [
+        ("zh.md", "数据库被锁定了。使用SQLite的数据库。\n"),
+        ("ja.md", "# データベースのロック\n"),
+        ("th.md", "ฐานข้อมูลถูกล็อก\n"),
+        ("ko.md", "데이터베이스가 잠겼습니다\n"),
+        ("code.md", "Call `camelCaseName()` in C++, and never in C#.\n"),
+        ("pl.md", "Zamek w Łodzi, Straße, ёлка 🎉\n"),
+    ] {
+        home.document(name, text);
+    }
+    assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    for (query, name) in [
+        ("锁定", "zh.md"),
+        ("数据库 锁", "zh.md"),
+        ("了", "zh.md"),
+        ("SQLite 数据", "zh.md"),
+        ("ロック", "ja.md"),
+        ("ข้อมูล", "th.md"),
+        ("베이스", "ko.md"),
+        ("CaseName", "code.md"),
+        ("case name", "code.md"),
+        ("C++", "code.md"),
+        ("c#", "code.md"),
+        ("lodzi", "pl.md"),
+        ("strasse", "pl.md"),
+        ("елка", "pl.md"),
+        ("🎉", "pl.md"),
+    ] {
+        assert_eq!(found(&home, &[query]), [name], "{query}");
+    }
+    for query in ["定锁", "🎈", "amelCase"] {
+        assert_eq!(found(&home, &[query]), [""; 0], "{query}");
+    }
 }
 
 #[test]
@@ -129,6 +237,6 @@ fn a_database_among_the_words_is_refused_and_the_right_command_line_is_shown() {
     let home = library();
     let said = home.run(&["search", "scarce", "notes.db"]);
     assert!(said.refusal().ends_with("name it with --db: waltop search --db notes.db scarce"), "{said:?}");
-    let said = home.run(&["search", "--db", "notes.db", "scarce", "notes.db"]);
-    assert_eq!((said.code, said.err.as_str()), (Some(1), "nothing found for scarce notes.db\n"), "{said:?}");
+    let said = home.run(&["search", "--db", "notes.db", "zebra", "notes.db"]);
+    assert_eq!((said.code, said.err.as_str()), (Some(1), "nothing found for zebra notes.db\n"), "{said:?}");
 }

@@ -5,9 +5,10 @@ use std::{fs, process::Command};
 use waltop::{
     act::{
         Effect, EffectReport,
-        document_search::{DocumentText, FoundDocuments, FoundText, MOST_FOUND},
+        document_search::{DocumentText, FoundDocuments, FoundText, FoundTexts, MOST_FOUND},
     },
     console::app::Message,
+    ingest::query::WordMatch,
 };
 
 use super::{USUAL, acts, quits, stage};
@@ -28,7 +29,8 @@ fn found() -> Vec<FoundText> {
 
 fn answer(stage: &mut Stage, query: &str, hits: Result<Vec<FoundText>, String>) {
     let database = stage.app.database().expect("a database").path.clone();
-    let found = FoundDocuments { database, query: query.to_owned(), hits };
+    let found = hits.map(|hits| FoundTexts { hits, matched: Some(WordMatch::All) });
+    let found = FoundDocuments { database, query: query.to_owned(), found };
     stage.update(Message::Report(EffectReport::DocumentsFound(found)));
 }
 
@@ -105,6 +107,17 @@ fn refusals_are_shown_with_the_reason_and_late_answers_are_not_shown() {
     assert!(stage.screen().contains("nothing found for two"), "{}", stage.screen());
     let effects = stage.keys("<C-c>");
     assert!(!quits(&effects) && effects.iter().any(|it| matches!(it, Effect::StopSearch)), "{effects:?}");
+}
+
+#[test]
+fn documents_that_lack_words_are_shown_as_such() {
+    let mut stage = stage();
+    stage.keys("Szebra lion<Enter>");
+    let database = stage.app.database().expect("a database").path.clone();
+    let found = FoundTexts { hits: found(), matched: Some(WordMatch::Any) };
+    let found = FoundDocuments { database, query: "zebra lion".to_owned(), found: Ok(found) };
+    stage.update(Message::Report(EffectReport::DocumentsFound(found)));
+    assert!(stage.screen().contains("none has all of the words"), "{}", stage.screen());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use super::*;
 /// Segments of the index.
 fn segments(scene: &Scene) -> i64 {
     let connection = Connection::open(scene.db()).expect("the database");
-    let sql = "SELECT count(DISTINCT segid) FROM nodes_fts_idx";
+    let sql = "SELECT count(DISTINCT segid) FROM nodes_words_idx";
     connection.query_row(sql, [], |row| row.get(0)).expect("a count")
 }
 

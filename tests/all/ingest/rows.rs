@@ -19,12 +19,14 @@ fn a_folder_becomes_rows_that_can_be_found() {
     assert!(
         rows.links().contains(&"notes/00/doc-0.md link notes/01/doc-1.md -> notes/01/doc-1.md".to_owned())
     );
-    let hits =
-        search::search(&scene.db(), "scarce goo", 5, &Profile::hardened()).expect("it can be searched");
+    let hits = search::search(&scene.db(), &query::parse("scarce goo"), 5, &Profile::hardened())
+        .expect("it is")
+        .hits;
     assert_eq!(hits.len(), 5);
     assert!(hits[0].snippet.contains("«scarce» «good»"), "{}", hits[0].snippet);
-    let best =
-        &search::search(&scene.db(), "Document 13", 5, &Profile::hardened()).expect("it can be searched")[0];
+    let best = &search::search(&scene.db(), &query::parse("Document 13"), 5, &Profile::hardened())
+        .expect("it is")
+        .hits[0];
     assert_eq!((best.title.as_str(), best.path.as_str()), ("Document 13", "notes/06/doc-13.md"));
 }
 

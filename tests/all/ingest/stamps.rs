@@ -110,7 +110,7 @@ fn no_trigger_of_the_index_fires_for_it() {
     let segments = || {
         let connection = Connection::open(scene.db()).expect("the database");
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).expect("a count");
-        (count("SELECT count(*) FROM nodes_fts_data"), count("SELECT count(*) FROM told"))
+        (count("SELECT count(*) FROM nodes_words_data"), count("SELECT count(*) FROM told"))
     };
     let before = segments();
     touch(&scene, "00/doc-0.md", 60);

@@ -9,13 +9,14 @@ use crossterm::event::MouseEventKind;
 use waltop::{
     act::{
         Effect, EffectReport,
-        document_search::{FoundDocuments, FoundText},
+        document_search::{FoundDocuments, FoundText, FoundTexts},
     },
     console::{
         app::{Message, Notice, Overlay, TimelineView},
         screen_map::{RowList, ScreenTarget},
     },
     history::{LockHistory, LockOwner, SampledLock, Timeline},
+    ingest::query::WordMatch,
     keymap::{Action, Panel},
 };
 
@@ -78,8 +79,8 @@ fn a_document_is_selected_and_then_opened() {
         title: format!("Note {number}"),
         snippet: "a «zebra»".to_owned(),
     };
-    let hits = Ok((1..=9).map(hit).collect());
-    let found = FoundDocuments { database: "/home/me/notes.db".into(), query: "zebra".to_owned(), hits };
+    let found = Ok(FoundTexts { hits: (1..=9).map(hit).collect(), matched: Some(WordMatch::All) });
+    let found = FoundDocuments { database: "/home/me/notes.db".into(), query: "zebra".to_owned(), found };
     stage.update(Message::Report(EffectReport::DocumentsFound(found)));
     let fifth = ScreenTarget::Row(RowList::Documents, 4);
     assert!(stage.click(fifth).is_empty());

@@ -1,0 +1,176 @@
+//! The part of a document that shows why it was found.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::search::MARKS;
+use crate::ingest::{
+    query::Needle,
+    words::{self, TextUnit, UnitKind},
+};
+
+/// Columns of a snippet, without its marks.
+const WIDTH: usize = 110;
+
+/// Columns before the first mark.
+const BEFORE: usize = 30;
+
+/// Bytes of a document that are searched for the words.
+const MOST_BYTES: usize = 1 << 20;
+
+/// A place in the text where a needle was found.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    start: usize,
+    end: usize,
+    term: usize,
+}
+
+/// The part of `text` with the most of `needles`, in one line and with marks; `None` if none is in it.
+pub fn around(text: &str, needles: &[Needle]) -> Option<String> {
+    let text = &text[..text.floor_char_boundary(MOST_BYTES)];
+    let found = found(text, needles);
+    let best = best(text, &found)?;
+    let start = back(text, found[best].start);
+    let end = forward(text, start);
+    let mut line = String::new();
+    let mut at = start;
+    for place in found[best..].iter().filter(|place| place.start >= start && place.end <= end) {
+        if place.start < at {
+            continue;
+        }
+        line.push_str(&text[at..place.start]);
+        line.push_str(MARKS.0);
+        line.push_str(&text[place.start..place.end]);
+        line.push_str(MARKS.1);
+        at = place.end;
+    }
+    line.push_str(&text[at.min(end)..end]);
+    let (before, after) = (if start > 0 { "…" } else { "" }, if end < text.len() { "…" } else { "" });
+    Some(format!("{before}{}{after}", one_line(&line)))
+}
+
+/// The beginning of `text`, in one line.
+pub fn beginning(text: &str) -> String {
+    let end = forward(text, 0);
+    let more = if end < text.len() { "…" } else { "" };
+    format!("{}{more}", one_line(&text[..end]))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn found(text: &str, needles: &[Needle]) -> Vec<Found> {
+    let units: Vec<TextUnit<'_>> = words::units(text).collect();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < units.len() {
+        let here = needles.iter().filter_map(|it| Some((matches(&units[at..], it)?, it.term))).max();
+        if let Some((count, term)) = here {
+            let last = units[at + count - 1];
+            found.push(Found { start: units[at].at, end: last.at + last.text.len(), term });
+        }
+        at += here.map_or(1, |(count, _)| count);
+    }
+    found
+}
+
+/// How many units from the first one on are `needle`.
+fn matches(units: &[TextUnit<'_>], needle: &Needle) -> Option<usize> {
+    let first = units.first()?;
+    let [rest @ .., last] = &needle.words[..] else { return None };
+    if let [single] = &needle.words[..]
+        && first.kind == UnitKind::Word
+        && !words::camel_parts(first.text).is_empty()
+        && words::plain(first.text).contains(single.as_str())
+    {
+        return Some(1);
+    }
+    let is_last = |unit: &TextUnit<'_>| {
+        let word = words::plain(unit.text);
+        word == last.as_str() || needle.is_beginning && word.starts_with(last.as_str())
+    };
+    let is_rest = rest.iter().zip(units).all(|(word, unit)| words::plain(unit.text) == word.as_str());
+    (is_rest && units.get(rest.len()).is_some_and(is_last)).then_some(needle.words.len())
+}
+
+/// The place from which on a snippet has the most different terms.
+fn best(text: &str, found: &[Found]) -> Option<usize> {
+    let terms_from = |at: usize| {
+        let end = forward(text, found[at].start);
+        let mut terms: Vec<usize> =
+            found[at..].iter().take_while(|it| it.end <= end).map(|it| it.term).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        terms.len()
+    };
+    // Of a long text some places will do.
+    let places = 0..found.len().min(1000);
+    places.max_by_key(|&at| (terms_from(at), std::cmp::Reverse(at)))
+}
+
+/// The start of a snippet that shows `at`: the beginning of a word.
+fn back(text: &str, at: usize) -> usize {
+    let mut width = 0;
+    let mut start = at;
+    for (place, c) in text[..at].char_indices().rev() {
+        width += c.to_string().width();
+        if width > BEFORE {
+            return text[place..at].find(char::is_whitespace).map_or(start, |it| place + it);
+        }
+        start = place;
+    }
+    0
+}
+
+/// The end of a snippet that starts at `start`: the end of a word where there is one.
+fn forward(text: &str, start: usize) -> usize {
+    let mut width = 0;
+    for (place, c) in text[start..].char_indices() {
+        width += c.to_string().width();
+        if width > WIDTH {
+            let end = start + place;
+            let word = text[start..end].rfind(char::is_whitespace).filter(|it| *it > place / 2);
+            return word.map_or(end, |it| start + it);
+        }
+    }
+    text.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::query::parse;
+
+    fn snippet(query: &str, text: &str) -> Option<String> {
+        around(text, &parse(query).needles())
+    }
+
+    #[test]
+    fn words_are_marked_in_the_form_that_they_have() {
+        for (query, text, expected) in [
+            ("write lock", "It writes\nunder the LOCK.", "It «writes» under the «LOCK»."),
+            ("\"the lock\"", "lock, the lock", "lock, «the lock»"),
+            ("locking x", "it locks", "it «locks»"),
+            ("锁定", "数据库被锁定了", "数据库被«锁定»了"),
+            ("lodz x", "do Łodzi, Łódź", "do Łodzi, «Łódź»"),
+            ("name x", "a camelCaseName", "a «camelCaseName»"),
+            ("C++ x", "in C++ and C", "in «C++» and C"),
+            ("🎉", "done 🎉!", "done «🎉»!"),
+        ] {
+            assert_eq!(snippet(query, text).as_deref(), Some(expected), "{query}");
+        }
+        assert_eq!(snippet("zebra", "no such animal"), None);
+    }
+
+    #[test]
+    fn the_part_with_the_most_words_is_shown_and_cut_at_words() {
+        let filler = "some other words ".repeat(40);
+        let text = format!("alpha {filler} alpha and omega {filler}");
+        let snippet = snippet("alpha omega", &text).expect("they are there");
+        assert!(snippet.contains("«alpha» and «omega»"), "{snippet}");
+        assert!(snippet.starts_with('…') && snippet.ends_with('…') && snippet.width() < 130, "{snippet}");
+        let long = "数".repeat(500);
+        assert!(beginning(&long).width() <= WIDTH + 1);
+    }
+}
