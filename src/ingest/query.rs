@@ -26,6 +26,8 @@ pub struct SearchQuery {
     /// None of them may match.
     without: Vec<QueryTerm>,
     pub filters: Vec<SearchFilter>,
+    /// The words as they were typed, if there is nothing else: they may be the name of a document.
+    pub name: Option<String>,
 }
 
 /// A word or a phrase.

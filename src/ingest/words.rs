@@ -119,7 +119,12 @@ impl<'a> MadeWords<'a> {
     pub fn add(&mut self, text: &'a str) {
         let mut before: Option<TextUnit<'a>> = None;
         let mut is_mixed = false;
-        for unit in units(text) {
+        let mut units = units(text);
+        loop {
+            if !is_mixed {
+                units.skip_plain();
+            }
+            let Some(unit) = units.next() else { return };
             let joins = unit.joins && before.is_some();
             match unit.kind {
                 UnitKind::Unspaced => {

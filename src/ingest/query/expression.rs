@@ -23,6 +23,12 @@ impl SearchQuery {
         self.whole(matching, &write)
     }
 
+    /// The documents that have the query in their name; `None` if there is more to it than words.
+    pub fn name_expression(&self) -> Option<String> {
+        let name = self.name.as_ref().filter(|_| self.filters.is_empty())?;
+        Some(format!("name_words : {}", string(name, false)))
+    }
+
     /// The documents that may not match; `None` if there are none.
     pub fn excluded(&self) -> Option<String> {
         let terms = self.without.iter().map(|it| it.expression(false));

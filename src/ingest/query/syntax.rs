@@ -19,6 +19,8 @@ pub fn parse(text: &str) -> SearchQuery {
             QueryPart::Term(term) => query.add(term, &mut joins),
         }
     }
+    let is_plain = query.filters.is_empty() && query.without.is_empty() && !text.contains(['"', '*', '\0']);
+    query.name = (is_plain && !query.groups.is_empty()).then(|| text.trim().to_owned());
     if let Some(last) = query.groups.last_mut().and_then(|it| it.last_mut()) {
         last.is_beginning |= !last.is_phrase;
     }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params_from_iter, types::Value};
 
-use super::conditions::condition;
+use super::conditions::{condition, escaped};
 use crate::ingest::query::{SearchQuery, WordMatch};
 
 /// Weights of the columns of `nodes_words`. A name counts for more than any number of mentions in a text.
@@ -51,6 +51,7 @@ impl WordIndexes {
                 let from = "nodes_words JOIN nodes ON nodes.id = nodes_words.rowid WHERE nodes_words MATCH ?1
                     AND nodes_words.rank MATCH ?2";
                 found.extend(select(connection, from, (&expression, WEIGHTS), query, limit)?);
+                named(connection, query, &mut found, limit)?;
             }
             Some(_) => {}
         }
@@ -97,6 +98,25 @@ impl WordIndexes {
         );
         rows(connection, &sql, values)
     }
+}
+
+/// Moves the documents whose name is the query to the front of `found`.
+fn named(
+    connection: &Connection,
+    query: &SearchQuery,
+    found: &mut Vec<Candidate>,
+    limit: usize,
+) -> rusqlite::Result<()> {
+    let (Some(expression), Some(name)) = (query.name_expression(), &query.name) else { return Ok(()) };
+    let pattern = format!("%/{}.%", escaped(name));
+    let sql = "SELECT nodes.id, 0.0 FROM nodes_words JOIN nodes ON nodes.id = nodes_words.rowid
+         WHERE nodes_words MATCH ?1 AND nodes.path LIKE ?2 ESCAPE '\\' ORDER BY length(nodes.path), nodes.path LIMIT ?3";
+    let best = found.iter().map(|it| it.rank).fold(0.0, f64::min);
+    for candidate in rows(connection, sql, vec![expression.into(), pattern.into(), limited(limit).into()])? {
+        found.retain(|it| it.id != candidate.id);
+        found.push(Candidate { rank: best - 1.0, ..candidate });
+    }
+    Ok(())
 }
 
 fn select(

@@ -4,13 +4,17 @@ use rusqlite::types::Value;
 
 use crate::ingest::query::{FilterField, SearchFilter};
 
+/// `text` for LIKE with `\` as escape character.
+pub(super) fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
 /// The condition of `filter` on the row of `nodes`. Its values go into `values`, the parameters of the statement.
 pub(super) fn condition(filter: &SearchFilter, values: &mut Vec<Value>) -> String {
     let mut bind = |text: String| {
         values.push(Value::Text(text));
         format!("?{}", values.len())
     };
-    let like = |text: &str| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     let value = &filter.value;
     let condition = match filter.field {
         FilterField::Tag => {
@@ -20,7 +24,7 @@ pub(super) fn condition(filter: &SearchFilter, values: &mut Vec<Value>) -> Strin
                 capital.next().map(|it| it.to_uppercase().chain(capital.flat_map(char::to_lowercase)));
             let capital = capital.into_iter().flatten().collect();
             let cases = [value.clone(), value.to_lowercase(), value.to_uppercase(), capital].map(&mut bind);
-            let below = bind(format!("{}/%", like(value)));
+            let below = bind(format!("{}/%", escaped(value)));
             format!(
                 "EXISTS (SELECT 1 FROM edges WHERE source = nodes.id AND kind = 'tag'
                  AND (target COLLATE NOCASE IN ({}) OR target LIKE {below} ESCAPE '\\'))",
@@ -28,7 +32,7 @@ pub(super) fn condition(filter: &SearchFilter, values: &mut Vec<Value>) -> Strin
             )
         }
         FilterField::Path => {
-            let pattern = bind(format!("%{}%", like(value).replace('*', "%")));
+            let pattern = bind(format!("%{}%", escaped(value).replace('*', "%")));
             format!("nodes.path LIKE {pattern} ESCAPE '\\'")
         }
         FilterField::Kind => format!("nodes.kind = {} COLLATE NOCASE", bind(value.clone())),

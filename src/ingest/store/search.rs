@@ -30,7 +30,7 @@ pub struct SearchHit {
     pub title: String,
     /// The text around the matched words, which are between [`MARKS`], in one line.
     pub snippet: String,
-    /// Smaller is better: the bm25 rank, or the negated cosine in a search by vector.
+    /// Smaller is better: the bm25 rank, less for a document whose name is the query, or the negated cosine in a search by vector.
     pub rank: f64,
     /// The cosine between its vector and the query's; `None` in a search by words.
     pub similarity: Option<f64>,

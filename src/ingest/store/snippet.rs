@@ -1,6 +1,8 @@
 //! The part of a document that shows why it was found.
 
-use unicode_width::UnicodeWidthStr;
+use std::borrow::Cow;
+
+use unicode_width::UnicodeWidthChar;
 
 use super::search::MARKS;
 use crate::ingest::{
@@ -61,14 +63,15 @@ fn one_line(text: &str) -> String {
 }
 
 fn found(text: &str, needles: &[Needle]) -> Vec<Found> {
-    let units: Vec<TextUnit<'_>> = words::units(text).collect();
+    let units: Vec<(TextUnit<'_>, Cow<'_, str>)> =
+        words::units(text).map(|unit| (unit, words::plain(unit.text))).collect();
     let mut found = Vec::new();
     let mut at = 0;
     while at < units.len() {
         let here = needles.iter().filter_map(|it| Some((matches(&units[at..], it)?, it.term))).max();
         if let Some((count, term)) = here {
-            let last = units[at + count - 1];
-            found.push(Found { start: units[at].at, end: last.at + last.text.len(), term });
+            let last = units[at + count - 1].0;
+            found.push(Found { start: units[at].0.at, end: last.at + last.text.len(), term });
         }
         at += here.map_or(1, |(count, _)| count);
     }
@@ -76,21 +79,21 @@ fn found(text: &str, needles: &[Needle]) -> Vec<Found> {
 }
 
 /// How many units from the first one on are `needle`.
-fn matches(units: &[TextUnit<'_>], needle: &Needle) -> Option<usize> {
-    let first = units.first()?;
+fn matches(units: &[(TextUnit<'_>, Cow<'_, str>)], needle: &Needle) -> Option<usize> {
+    let (first, plain) = units.first()?;
     let [rest @ .., last] = &needle.words[..] else { return None };
     if let [single] = &needle.words[..]
         && first.kind == UnitKind::Word
+        && first.text.bytes().skip(1).any(|it| it.is_ascii_uppercase())
+        && plain.contains(single.as_str())
         && !words::camel_parts(first.text).is_empty()
-        && words::plain(first.text).contains(single.as_str())
     {
         return Some(1);
     }
-    let is_last = |unit: &TextUnit<'_>| {
-        let word = words::plain(unit.text);
+    let is_last = |(_, word): &(TextUnit<'_>, Cow<'_, str>)| {
         word == last.as_str() || needle.is_beginning && word.starts_with(last.as_str())
     };
-    let is_rest = rest.iter().zip(units).all(|(word, unit)| words::plain(unit.text) == word.as_str());
+    let is_rest = rest.iter().zip(units).all(|(word, (_, plain))| plain == word.as_str());
     (is_rest && units.get(rest.len()).is_some_and(is_last)).then_some(needle.words.len())
 }
 
@@ -105,7 +108,7 @@ fn best(text: &str, found: &[Found]) -> Option<usize> {
         terms.len()
     };
     // Of a long text some places will do.
-    let places = 0..found.len().min(1000);
+    let places = 0..found.len().min(64);
     places.max_by_key(|&at| (terms_from(at), std::cmp::Reverse(at)))
 }
 
@@ -114,7 +117,7 @@ fn back(text: &str, at: usize) -> usize {
     let mut width = 0;
     let mut start = at;
     for (place, c) in text[..at].char_indices().rev() {
-        width += c.to_string().width();
+        width += c.width().unwrap_or_default();
         if width > BEFORE {
             return text[place..at].find(char::is_whitespace).map_or(start, |it| place + it);
         }
@@ -127,7 +130,7 @@ fn back(text: &str, at: usize) -> usize {
 fn forward(text: &str, start: usize) -> usize {
     let mut width = 0;
     for (place, c) in text[start..].char_indices() {
-        width += c.to_string().width();
+        width += c.width().unwrap_or_default();
         if width > WIDTH {
             let end = start + place;
             let word = text[start..end].rfind(char::is_whitespace).filter(|it| *it > place / 2);
@@ -139,6 +142,8 @@ fn forward(text: &str, start: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
     use crate::ingest::query::parse;
 

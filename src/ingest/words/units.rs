@@ -75,6 +75,28 @@ impl<'a> Iterator for Units<'a> {
 }
 
 impl<'a> Units<'a> {
+    /// Skips words of ASCII that have no capital within and no mark after them. Most of a text is that.
+    pub fn skip_plain(&mut self) {
+        let bytes = self.text.as_bytes();
+        let (mut word, mut is_within) = (self.at, false);
+        for (at, &byte) in bytes.iter().enumerate().skip(self.at) {
+            if byte.is_ascii_alphanumeric() {
+                if !is_within {
+                    (word, is_within) = (at, true);
+                } else if byte.is_ascii_uppercase() {
+                    self.at = word;
+                    return;
+                }
+            } else if is_within && matches!(byte, b'+' | b'#') || !byte.is_ascii() {
+                self.at = if is_within { word } else { at };
+                return;
+            } else {
+                is_within = false;
+            }
+        }
+        self.at = bytes.len();
+    }
+
     /// The word that begins at `start`, and its end.
     fn word(&self, start: usize) -> (UnitKind<'a>, usize) {
         let bytes = self.text.as_bytes();

@@ -90,6 +90,10 @@ fn names_folders_and_front_matter_are_searched() {
     home.document("zoo.md", "# Zoo\n\nA zoo keeper keeps a zoo, says Ada Lovelace, keeper of the zoo.\n");
     assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
     assert_eq!(found(&home, &["zoo-keeper"]), ["zoo-keeper.md", "zoo.md"]);
+    // Another name with the word, which says it more often.
+    home.document("zebra-zoo.md", "# Zoo zoo\n\nZoo, zoo and zoo.\n");
+    assert_eq!(home.run(&["ingest", "notes", "--db", "notes.db"]).code, Some(0));
+    assert_eq!(found(&home, &["zoo"])[0], "zoo.md");
     for query in ["giraffe", "lowe", "deep keeper"] {
         assert_eq!(found(&home, &[query]), ["zoo-keeper.md"], "{query}");
     }
