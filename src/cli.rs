@@ -34,10 +34,12 @@ mod ingest;
 pub(crate) mod links;
 mod listen_args;
 mod man;
+mod mcp;
 mod metrics;
 pub(crate) mod optimize;
 mod output;
 mod pragmas;
+mod read;
 mod reap;
 mod record;
 mod recorded_time;
@@ -167,6 +169,8 @@ enum CliCommand {
     Search(search::SearchArgs),
     /// List links that lead nowhere, or may mean several documents.
     Links(links::LinksArgs),
+    /// Print an ingested document, or the names of all.
+    Read(read::ReadArgs),
     /// Check the configuration of a database and make a test write.
     Health(health::HealthArgs),
     /// Set what the file can keep: WAL mode, and what the profile asks for.
@@ -191,6 +195,8 @@ enum CliCommand {
     Metrics(metrics::MetricsArgs),
     /// Write each sample as lines of JSON, for a console on another machine.
     Stream(stream::StreamArgs),
+    /// Serve locks, findings and documents to agents, as an MCP server.
+    Mcp(mcp::McpArgs),
     /// Say who held the locks at a recorded moment.
     Who(who::WhoArgs),
     /// Open the console on a recording, at any moment of it.
@@ -233,12 +239,14 @@ impl CliCommand {
             | Self::Runs(_)
             | Self::Search(_)
             | Self::Links(_)
+            | Self::Read(_)
             | Self::Stats(_)
             | Self::Safe(_)
             | Self::Wait(_)
             | Self::Record(_)
             | Self::Metrics(_)
             | Self::Stream(_)
+            | Self::Mcp(_)
             | Self::Who(_)
             | Self::Replay(_)
             | Self::Report(_)
@@ -315,6 +323,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Watch(args)) => watch::run(args, &config()?),
         Some(CliCommand::Runs(args)) => runs::run(&args, &config()?),
         Some(CliCommand::Search(args)) => search::run(&args, &config()?),
+        Some(CliCommand::Read(args)) => read::run(&args, &config()?),
         Some(CliCommand::Health(args)) => health::run(&args, &config()?),
         Some(CliCommand::Fix(args)) => fix::run(&args, &config()?),
         Some(CliCommand::Links(args)) => links::run(&args, &config()?),
@@ -328,6 +337,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
         Some(CliCommand::Record(args)) => record::run(&args, &config),
         Some(CliCommand::Metrics(args)) => metrics::run(&args, &config),
         Some(CliCommand::Stream(args)) => stream::run(&args, config()?),
+        Some(CliCommand::Mcp(args)) => mcp::run(&args, &config()?),
         Some(CliCommand::Who(args)) => who::run(&args, &config()?),
         Some(CliCommand::Replay(args)) => replay::run(&args, &config()?),
         Some(CliCommand::Report(args)) => report::run(&args, &config()?),

@@ -40,7 +40,7 @@ pub use self::{
     progress::RunProgress,
     reported_failures::ReportedFailures,
     stop::{StopFlag, stop_on_signals},
-    store::{StoreError, links, nearest::nearest, search},
+    store::{StoreError, document, links, nearest::nearest, search},
     summary::RunSummary,
 };
 use self::{discover::IngestFolder, journal::RunJournal, run::IngestRun};

@@ -3,11 +3,11 @@
 //! JSON allows most control and format characters unescaped, and a terminal interprets them. As `\uXXXX` they are the
 //! same text to a program, and visible to a person.
 
-use std::io;
+use std::{borrow::Cow, io};
 
 use serde::Serialize;
 use serde_json::{
-    Result, Serializer,
+    Result, Serializer, Value,
     ser::{CompactFormatter, Formatter, PrettyFormatter},
 };
 
@@ -29,6 +29,28 @@ pub fn pretty(value: &impl Serialize) -> Result<String> {
 /// As [`pretty`].
 pub fn line(value: &impl Serialize) -> Result<String> {
     text_of(value, CompactFormatter)
+}
+
+/// Replaces each secret in a text or a command line of `value`.
+pub fn redact(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(redacted) = text::redacted(text) {
+                *text = redacted;
+            }
+        }
+        Value::Array(items) => {
+            let words: Option<Vec<String>> =
+                items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
+            match words {
+                // A command line: a word may say what the next one is.
+                Some(words) => *items = text::redacted_words(&words).into_iter().map(Value::from).collect(),
+                None => items.iter_mut().for_each(redact),
+            }
+        }
+        Value::Object(fields) => fields.values_mut().for_each(redact),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 fn text_of(value: &impl Serialize, formatter: impl Formatter) -> Result<String> {
@@ -96,7 +118,7 @@ impl<F: Formatter> Formatter for VisibleFormatter<F> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

@@ -38,6 +38,8 @@
 //! worker process: cli/ ─▶ database/ (the only SQLite connections) ◀─ ingest/
 //! worker process: cli/ ─▶ rescue/ (raw copies under a reader's locks) ─▶ closed ─▶ database/ (opens the copy)
 //!
+//! MCP client ─▶ mcp/ (holds nothing open) ─▶ worker: waltop status, check, search, read … ─▶ JSON ─▶ MCP client
+//!
 //! snapshots and holds ─▶ recording/ (after each sample) ─▶ who, report, export: text, JSON, HTML, a trace
 //!                                                      ├─▶ replay/ (a named thread) ─▶ console/
 //!                                                      ╰─▶ cli/stream ─▶ ssh ─▶ remote/ (a thread a host) ─▶ console/
@@ -96,6 +98,7 @@ pub mod hosts;
 pub mod ingest;
 pub mod json;
 pub mod keymap;
+pub mod mcp;
 pub mod metrics;
 pub mod observe;
 pub mod paths;

@@ -13,8 +13,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 mod check;
+mod locks;
 
 pub use check::{CheckReport, CheckVerdict, CheckedDatabase};
+pub use locks::{LockedDatabase, LocksReport, locks_text};
 
 use crate::{
     diagnose::{self, checkpoint::CheckpointBlocker},

@@ -122,7 +122,7 @@ fn spawn(args: &[&OsStr], kill_on_drop: bool) -> io::Result<Child> {
 }
 
 // For a worker that has not been waited for yet, so its PID is still its own.
-fn send(pid: Option<u32>, signal: Signal) {
+pub(crate) fn send(pid: Option<u32>, signal: Signal) {
     if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid.cast_signed())) {
         // It may have exited.
         let _ = kill_process(pid, signal);
@@ -262,7 +262,7 @@ pub fn detach(
 }
 
 /// `waltop ARGS…`, with the settings file if there is one.
-fn command(args: &[&OsStr]) -> io::Result<Command> {
+pub(crate) fn command(args: &[&OsStr]) -> io::Result<Command> {
     let mut command = Command::new(program()?);
     let (name, rest) = args.split_at(args.len().min(1));
     command.args(name).args(settings()).args(rest);
@@ -276,7 +276,8 @@ fn program() -> io::Result<PathBuf> {
     Ok(if !named.exists() && running.exists() { running } else { named })
 }
 
-fn reason(stderr: &[u8]) -> String {
+/// Why a worker refused: the last line that it wrote to `stderr`.
+pub(crate) fn reason(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it gave no reason");
     line.strip_prefix("waltop: ").unwrap_or(line).to_owned()

@@ -7,6 +7,8 @@ use std::{
 };
 
 use anyhow::bail;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::{
     config::{Config, duration_of},
@@ -17,7 +19,7 @@ use crate::{
 
 use super::{
     databases::{self, print_notes, refuse_unfit},
-    print_line,
+    print_json, print_line,
     sample_args::SampleArgs,
 };
 
@@ -37,6 +39,18 @@ pub struct ExplainArgs {
     /// Sample the locks of that database for this long first, as in 20s.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration_of, requires = "db")]
     sample: Option<Duration>,
+    /// Print the answer as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct ExplainReport {
+    /// What it means and what to do, as Markdown in lines of at most 78 columns; without a subject, the list of all
+    /// findings.
+    text: String,
+    /// The finding, or those that show the cause of the error; without a subject, all of them.
+    findings: Vec<FindingKind>,
 }
 
 /// How headings are emphasised.
@@ -48,10 +62,10 @@ enum HeadingStyle {
 
 /// `config` is read only if a database is named.
 pub fn run(args: &ExplainArgs, config: impl FnOnce() -> anyhow::Result<Config>) -> anyhow::Result<u8> {
-    let headings = HeadingStyle::for_stdout();
+    let headings = if args.json { HeadingStyle::Marked } else { HeadingStyle::for_stdout() };
     let subject = args.subject.join(" ");
     let (mut answer, kinds) = match find(&subject) {
-        _ if args.subject.is_empty() => (list(headings), Vec::new()),
+        _ if args.subject.is_empty() => (list(headings), RULES.iter().map(|rule| rule.kind()).collect()),
         Ok(Subject::Finding(kind)) => (explanation(rule(kind), headings), vec![kind]),
         Ok(Subject::Error(page)) => {
             if let Some((subject, file)) = database_as_word(args) {
@@ -73,7 +87,11 @@ pub fn run(args: &ExplainArgs, config: impl FnOnce() -> anyhow::Result<Config>) 
             now(path, &kinds, args.sample, config()?)?
         );
     }
-    print_line(&answer)?;
+    if args.json {
+        print_json(&ExplainReport { text: answer, findings: kinds })?;
+    } else {
+        print_line(&answer)?;
+    }
     Ok(0)
 }
 

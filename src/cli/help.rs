@@ -94,6 +94,11 @@ pub const COMMANDS: &[CommandHelp] = &[
         examples: &["waltop links notes.db", "waltop links notes.db --broken --json"],
     },
     CommandHelp {
+        command: "read",
+        exit_codes: OK_OR_ERROR,
+        examples: &["waltop read --db notes.db notes/lock.md", "waltop read --db notes.db --list"],
+    },
+    CommandHelp {
         command: "health",
         exit_codes: "0 healthy, 1 unhealthy, 2 cannot be checked, 130 stopped, 129 after SIGHUP.",
         examples: &["waltop health notes.db", "waltop health notes.db --quick-check"],
@@ -165,6 +170,11 @@ pub const COMMANDS: &[CommandHelp] = &[
         command: "stream",
         exit_codes: "0 when its reader has gone or after SIGTERM, 130 after SIGINT, 129 after SIGHUP, 2 if it cannot start.",
         examples: &["waltop stream notes.db --json", "waltop stream -r /srv --json --every 250ms"],
+    },
+    CommandHelp {
+        command: "mcp",
+        exit_codes: "0 when its client has gone or after SIGTERM, 130 after SIGINT, 129 after SIGHUP, 2 if it cannot start.",
+        examples: &["waltop mcp notes.db", "waltop mcp -r /srv"],
     },
     CommandHelp {
         command: "who",

@@ -40,12 +40,21 @@ pub struct SampleArgs {
     /// microseconds slower.
     #[arg(long, requires = "sample", value_name = "WHEN", default_value = "off")]
     trace: TraceMode,
+    /// Open no SQLite connection: the pragma values of waltop's own one are left out.
+    #[arg(long)]
+    no_connection: bool,
 }
 
 impl SampleArgs {
     /// A sample of `database` for `duration`, or at two moments only.
     pub fn of(database: PathBuf, duration: Option<Duration>) -> Self {
-        Self { databases: vec![database], recursive: false, sample: duration, trace: TraceMode::Off }
+        Self {
+            databases: vec![database],
+            recursive: false,
+            sample: duration,
+            trace: TraceMode::Off,
+            no_connection: false,
+        }
     }
 
     /// For how long the locks are sampled; `None` if they are read at two moments only.
@@ -82,7 +91,7 @@ impl SampleArgs {
             signal_hook::low_level::emulate_default_handler(signal.as_raw())?;
             bail!("ended by a signal");
         }
-        for (index, database) in first.snapshot.databases.iter().enumerate() {
+        for (index, database) in first.snapshot.databases.iter().enumerate().filter(|_| !self.no_connection) {
             let presence = database.presence();
             let is_readable = database.unfit.is_none() && database.is_readable_by_sqlite();
             if presence != Presence::Leftover && is_readable {

@@ -3,6 +3,7 @@
 mod by_name;
 mod candidates;
 mod conditions;
+pub mod document;
 mod error;
 mod index;
 pub mod links;

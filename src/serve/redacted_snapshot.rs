@@ -1,11 +1,8 @@
 //! A whole sample as JSON, without what looks like a secret.
 
-use serde_json::Value;
-
 use crate::{
     json,
     snapshot::{Snapshot, Versioned},
-    text,
 };
 
 /// The JSON contract of `snapshot`, with each secret in a text or a command line replaced.
@@ -15,33 +12,14 @@ use crate::{
 /// It cannot be JSON.
 pub fn redacted_json(snapshot: &Snapshot) -> serde_json::Result<String> {
     let mut value = serde_json::to_value(Versioned::new(snapshot))?;
-    redact(&mut value);
+    json::redact(&mut value);
     json::line(&value)
-}
-
-fn redact(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            if let std::borrow::Cow::Owned(redacted) = text::redacted(text) {
-                *text = redacted;
-            }
-        }
-        Value::Array(items) => {
-            let words: Option<Vec<String>> =
-                items.iter().map(|item| item.as_str().map(str::to_owned)).collect();
-            match words {
-                // A command line: a word may say what the next one is.
-                Some(words) => *items = text::redacted_words(&words).into_iter().map(Value::from).collect(),
-                None => items.iter_mut().for_each(redact),
-            }
-        }
-        Value::Object(fields) => fields.values_mut().for_each(redact),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::diagnose::fixture;
 

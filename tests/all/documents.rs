@@ -23,6 +23,7 @@ const DOCUMENTS: &[&str] = &[
     "docs/how-it-works.md",
     "docs/installing.md",
     "docs/limits.md",
+    "docs/mcp.md",
     "docs/monitoring.md",
     "docs/recording.md",
     "docs/remote.md",

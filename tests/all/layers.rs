@@ -123,6 +123,21 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
         "what is served comes from samples alone",
     ),
     (
+        &["mcp.rs", "mcp"],
+        &[
+            "rusqlite",
+            "database::",
+            "ingest::",
+            "observe::",
+            "sampler::",
+            "cli::",
+            "console::",
+            "fs::",
+            "File",
+        ],
+        "an MCP server holds nothing open: its workers do",
+    ),
+    (
         &[
             "observe",
             "observe.rs",

@@ -22,6 +22,7 @@ mod ingestions;
 mod layers;
 mod limits;
 mod log_file;
+mod mcp;
 mod namespace;
 mod observe;
 mod overview;

@@ -35,6 +35,7 @@ fn takers() -> Vec<Taker> {
                 takers.push(Taker { front: words(&[name]), back: words(&option) });
             }
             "stop" => takers.push(Taker { front: words(&[name]), back: words(&["--pid", "1", "--yes"]) }),
+            "read" => takers.push(Taker { front: words(&[name, "--list", "--db"]), back: Vec::new() }),
             "stream" => takers.push(Taker { front: words(&[name, "--json"]), back: Vec::new() }),
             "explain" => takers.push(Taker { front: words(&[name, "517", "--db"]), back: Vec::new() }),
             _ if has("databases") || matches!(name, "runs" | "links") => {
