@@ -225,7 +225,10 @@ impl CliCommand {
     fn changes_something(&self) -> bool {
         match self {
             // A health check takes the write lock, and recovers what a crash has left.
-            Self::Checkpoint(_) | Self::Ingest(_) | Self::Watch(_) | Self::Health(_) | Self::Stop(_) => true,
+            Self::Watch(_) | Self::Health(_) | Self::Stop(_) => true,
+            Self::Checkpoint(args) => !args.dry_run,
+            Self::Ingest(args) => !args.dry_run,
+            Self::Mcp(args) => args.changes_something(),
             Self::Fix(args) => !args.dry_run,
             Self::Reap(args) => !args.dry_run,
             Self::Optimize(args) => !args.dry_run,
@@ -246,7 +249,6 @@ impl CliCommand {
             | Self::Record(_)
             | Self::Metrics(_)
             | Self::Stream(_)
-            | Self::Mcp(_)
             | Self::Who(_)
             | Self::Replay(_)
             | Self::Report(_)

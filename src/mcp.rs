@@ -1,11 +1,12 @@
 //! An MCP server over stdin and stdout (<https://modelcontextprotocol.io>). It holds nothing open: each call is a worker
 //! process, which answers in the JSON of its command and ends.
 
-mod databases;
+mod acting;
 mod documents;
 mod observing;
 mod parent;
 mod reading;
+mod served_paths;
 mod stdio;
 mod tool;
 mod untrusted;
@@ -26,7 +27,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tokio::time::timeout;
 
-pub use databases::ServedDatabases;
+pub use acting::AllowedAction;
+pub use served_paths::ServedPaths;
+pub use tool::ServerRequest;
 
 use crate::endings::EndSignals;
 use documents::DocumentShelf;
@@ -59,25 +62,25 @@ pub enum ServerError {
 
 /// Answers the calls of one client.
 struct McpServer {
-    databases: ServedDatabases,
+    request: ServerRequest,
     tools: Vec<ServedTool>,
     workers: Workers,
 }
 
-/// Serves `databases` until the client is gone or a signal comes. Call it inside a runtime; what still runs ends with that.
+/// Serves what `request` says until the client is gone or a signal comes. Call it inside a runtime; what still runs ends with that.
 ///
 /// # Errors
 ///
 /// The system refuses threads, or the client speaks another protocol.
 pub async fn serve(
-    databases: ServedDatabases,
+    request: ServerRequest,
     schema: OutputSchema<'_>,
     signals: &mut EndSignals,
 ) -> Result<ServerEnd, ServerError> {
     let parent_ended = parent::watch()?;
     let (transport, mut pipe_end) = stdio::start()?;
-    let tools = ServedTool::all(&databases, schema);
-    let server = McpServer { databases, tools, workers: Workers::new() };
+    let tools = ServedTool::all(&request, schema);
+    let server = McpServer { request, tools, workers: Workers::new() };
     let session = async {
         match serve_server(server, transport).await {
             Ok(running) => {
@@ -107,13 +110,13 @@ impl McpServer {
         cancelled: impl Future<Output = ()>,
     ) -> Result<(Value, TextOrigin), String> {
         let tool = tool::named(&self.tools, &call.name)?;
-        let order = tool.order(call.arguments.unwrap_or_default(), &self.databases)?;
+        let order = tool.order(call.arguments.unwrap_or_default(), &self.request)?;
         let answer = self.workers.run(&order, cancelled).await.map_err(|error| error.to_string())?;
         Ok((answer, tool.origin))
     }
 
     fn shelf<'a>(&'a self, context: &'a RequestContext<RoleServer>) -> DocumentShelf<'a> {
-        DocumentShelf { databases: &self.databases, workers: &self.workers, context }
+        DocumentShelf { databases: &self.request.databases, workers: &self.workers, context }
     }
 }
 
@@ -122,7 +125,7 @@ impl ServerHandler for McpServer {
         let capabilities = ServerCapabilities::builder().enable_tools().enable_resources().build();
         InitializeResult::new(capabilities)
             .with_server_info(Implementation::new("waltop", env!("CARGO_PKG_VERSION")))
-            .with_instructions(tool::instructions(&self.databases))
+            .with_instructions(tool::instructions(&self.request))
     }
 
     async fn list_tools(

@@ -42,6 +42,9 @@ pub struct CheckpointReport {
     #[schemars(with = "String")]
     pub path: PathBuf,
     pub mode: CheckpointMode,
+    /// Whether `--dry-run` was given: none was run, and `blocked_by` is what would be in the way.
+    #[serde(default)]
+    pub dry_run: bool,
     /// Whether SQLite reported another process's lock.
     pub busy: bool,
     /// Committed frames in the log; `None` if SQLite did not report them.
@@ -61,6 +64,9 @@ pub struct CheckpointReport {
 
 impl fmt::Display for CheckpointReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.dry_run {
+            return self.write_preview(f);
+        }
         let verdict = if self.complete { "complete" } else { "incomplete" };
         write!(f, "{} checkpoint {verdict}: ", self.mode)?;
         match (self.frames_moved, self.frames_in_log) {
@@ -80,6 +86,24 @@ impl fmt::Display for CheckpointReport {
         write!(f, " in {}", units::duration(self.waited_ms))?;
         for blocker in self.blocked_by.iter().filter(|_| !self.complete) {
             write!(f, "; {}", blocker.why)?;
+        }
+        Ok(())
+    }
+}
+
+impl CheckpointReport {
+    fn write_preview(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match (self.frames_moved, self.frames_in_log) {
+            (Some(moved), Some(all)) => {
+                let waiting = units::count(all.saturating_sub(moved).into());
+                format!("{waiting} of {}", units::plural(all.into(), "frame"))
+            }
+            _ if self.complete => "nothing: there is no log".to_owned(),
+            _ => "what waits in the log, which is not known".to_owned(),
+        };
+        write!(f, "a {} checkpoint would move {what}", self.mode)?;
+        for blocker in &self.blocked_by {
+            write!(f, "; in the way: {}", blocker.why)?;
         }
         Ok(())
     }

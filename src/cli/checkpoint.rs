@@ -21,16 +21,39 @@ pub struct CheckpointArgs {
     /// PASSIVE blocks no process; the other modes make writers wait for up to 250 ms.
     #[arg(long, value_enum, ignore_case = true, default_value_t = CheckpointMode::Passive)]
     mode: CheckpointMode,
+    /// Run none: say how much waits, and what would be in the way.
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
 }
 
 pub fn run(args: &CheckpointArgs, config: &Config) -> anyhow::Result<u8> {
-    let one = |path: &Path| checkpoint(path, args.mode, config);
+    let one = |path: &Path| {
+        if args.dry_run { preview(path, args.mode, config) } else { checkpoint(path, args.mode, config) }
+    };
     let line = |it: &CheckpointReport| format!("{}: {it}", it.path.display());
     let told = report_each(&args.databases, config, args.json, one, line)?;
-    Ok(told.exit(|report| !report.complete))
+    Ok(told.exit(|report| if args.dry_run { !report.blocked_by.is_empty() } else { !report.complete }))
+}
+
+/// What a checkpoint would find, as of a sample: no connection is opened.
+fn preview(path: &Path, mode: CheckpointMode, config: &Config) -> anyhow::Result<CheckpointReport> {
+    let database = diagnosed(path, config)?;
+    let wal = database.wal.as_ref();
+    Ok(CheckpointReport {
+        path: path.to_owned(),
+        mode,
+        dry_run: true,
+        complete: wal.is_none_or(|wal| wal.pending == Some(0)),
+        busy: false,
+        frames_in_log: wal.and_then(|wal| wal.frames),
+        frames_moved: wal.and_then(|wal| wal.backfilled),
+        frames_moved_now: Some(0),
+        waited_ms: 0.0,
+        blocked_by: blockers(&database, mode),
+    })
 }
 
 fn checkpoint(path: &Path, mode: CheckpointMode, config: &Config) -> anyhow::Result<CheckpointReport> {
@@ -45,6 +68,7 @@ fn checkpoint(path: &Path, mode: CheckpointMode, config: &Config) -> anyhow::Res
     Ok(CheckpointReport {
         path: path.to_owned(),
         mode,
+        dry_run: false,
         complete: outcome.complete(),
         busy: outcome.busy,
         frames_in_log: outcome.frames_in_log,

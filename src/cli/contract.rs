@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{
     discover::DiscoveryReport,
     explain::ExplainReport,
+    ingest::IngestPreview,
     links::LinksReport,
     optimize::OptimizeReport,
     read::{DocumentList, ReadReport},
@@ -48,6 +49,7 @@ pub const OUTPUTS: &[JsonOutput] = &[
     JsonOutput { command: "fix", shape: shape::<DatabaseReports<FixReport>> },
     JsonOutput { command: "health", shape: shape::<DatabaseReports<HealthReport>> },
     JsonOutput { command: "ingest", shape: shape::<RunSummary> },
+    JsonOutput { command: "ingest --dry-run", shape: shape::<IngestPreview> },
     JsonOutput { command: SERVED_HEALTH, shape: shape::<ServedHealth> },
     JsonOutput { command: "links", shape: shape::<LinksReport> },
     JsonOutput { command: "optimize", shape: shape::<DatabaseReports<OptimizeReport>> },

@@ -5,16 +5,20 @@ use std::{
 };
 
 use anyhow::bail;
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use crate::{
     config::{Config, duration_of, size_of},
     ingest::{
         self, BatchSetting, IngestRequest,
+        discover::{self, DocumentCount},
         progress::{self, RunProgress, SilentProgress},
     },
     observe, paths,
+    snapshot::lossy_path,
     state::journal::RunOutcome,
-    text,
+    text, units,
 };
 
 use super::{embed::EmbedArgs, fit, print_json, print_line};
@@ -55,11 +59,38 @@ pub struct IngestTarget {
 pub struct IngestArgs {
     #[command(flatten)]
     what: IngestTarget,
+    /// Ingest nothing: count the documents in the folders.
+    #[arg(long, conflicts_with_all = ["hidden", "max_file_size"])]
+    pub dry_run: bool,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
     #[arg(long, hide = true)]
     detached: bool,
+}
+
+/// The output of `waltop ingest --dry-run`.
+#[derive(Debug, JsonSchema, Serialize)]
+pub struct IngestPreview {
+    #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
+    database: PathBuf,
+    /// Whether `--dry-run` was given: it was.
+    dry_run: bool,
+    folders: Vec<CountedFolder>,
+}
+
+/// What an ingestion would find in a folder.
+#[derive(Debug, JsonSchema, Serialize)]
+struct CountedFolder {
+    #[serde(serialize_with = "lossy_path")]
+    #[schemars(with = "String")]
+    folder: PathBuf,
+    /// Its documents, those included that an ingestion would leave as they are.
+    files: usize,
+    bytes: u64,
+    /// `false`: it was stopped, and there may be more.
+    is_complete: bool,
 }
 
 impl IngestTarget {
@@ -118,6 +149,15 @@ pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
     }
     let is_default = args.what.db.is_none();
     let request = args.what.request(config)?;
+    if args.dry_run {
+        let preview = preview(&request)?;
+        if args.json {
+            print_json(&preview)?;
+        } else {
+            preview.lines().iter().try_for_each(|line| print_line(line))?;
+        }
+        return Ok(0);
+    }
     let mut progress: Box<dyn RunProgress> =
         if args.json || args.detached { Box::new(SilentProgress) } else { progress::on_stderr() };
     let stop = ingest::stop_on_signals()?;
@@ -133,4 +173,27 @@ pub fn run(args: IngestArgs, config: &Config) -> anyhow::Result<u8> {
     }
     // A run that a hang-up ended has no terminal for a message.
     Ok(stop.exit_code())
+}
+
+fn preview(request: &IngestRequest) -> anyhow::Result<IngestPreview> {
+    let stop = ingest::stop_on_signals()?;
+    let ours = observe::with_sidecars(&request.database);
+    let folders = request.folders.iter().map(|folder| {
+        let DocumentCount { files, bytes, is_complete } = discover::count(folder, &ours, &stop)?;
+        Ok(CountedFolder { folder: folder.clone(), files, bytes, is_complete })
+    });
+    let folders = folders.collect::<anyhow::Result<_>>()?;
+    Ok(IngestPreview { database: request.database.clone(), dry_run: true, folders })
+}
+
+impl IngestPreview {
+    fn lines(&self) -> Vec<String> {
+        let one = |it: &CountedFolder| {
+            let least = if it.is_complete { "" } else { "at least " };
+            let files = units::plural(it.files as u64, "document");
+            let bytes = units::bytes(it.bytes);
+            text::clean(&format!("{}: {least}{files}, {bytes}; nothing was ingested", it.folder.display()))
+        };
+        self.folders.iter().map(one).collect()
+    }
 }

@@ -60,6 +60,10 @@ pub struct ReapArgs {
     /// Stop only this process; can be repeated.
     #[arg(long, value_name = "PID", value_parser = pid_of)]
     pid: Vec<i32>,
+    /// With one --pid: its start, in clock ticks since boot, as `start_ticks` of the JSON has it. Another process with that PID
+    /// is not stopped.
+    #[arg(long, value_name = "TICKS", requires = "pid")]
+    started: Option<u64>,
     /// Print the result as JSON.
     #[arg(long)]
     json: bool,
@@ -67,6 +71,9 @@ pub struct ReapArgs {
 
 pub fn run(args: &ReapArgs, config: &Config) -> anyhow::Result<u8> {
     let paths = databases(&args.databases, config)?;
+    if args.started.is_some() && args.pid.len() > 1 {
+        bail!("--started is the start of one process: give one --pid");
+    }
     let permit = if args.dry_run { None } else { Some(config.permit()?) };
     if permit.is_some() && !args.yes && !io::stdin().is_terminal() {
         bail!(
@@ -136,6 +143,7 @@ impl ReapPlan {
     fn new(snapshot: &Snapshot, args: &ReapArgs, config: &Config) -> anyhow::Result<Self> {
         let proc = &config.places.proc;
         for &pid in &args.pid {
+            refuse_another(pid, args.started, snapshot)?;
             refuse_unfit(pid, snapshot, config)?;
         }
         let databases = snapshot.databases.iter().enumerate();
@@ -333,6 +341,13 @@ impl ReapPlan {
         candidate.start_again = restart.map(ToString::to_string);
         candidate
     }
+}
+
+/// Fails if the process that has `pid` now is not the one that started at `started`.
+fn refuse_another(pid: i32, started: Option<u64>, snapshot: &Snapshot) -> Result<(), SignalRefusal> {
+    let mut found = snapshot.databases.iter().filter_map(|database| database.process(pid));
+    let is_another = |process: &Process| started.is_some_and(|started| process.start_ticks != Some(started));
+    if found.any(is_another) { Err(SignalRefusal::Reused { pid }) } else { Ok(()) }
 }
 
 /// Fails if a process named by the user may not be stopped, or is not stale.

@@ -104,6 +104,7 @@ fn add_checkpoints(lines: &mut Lines) {
     let of = |moved: Option<u32>, now, complete: bool| CheckpointReport {
         path: "/srv/notes.db".into(),
         mode: CheckpointMode::Truncate,
+        dry_run: false,
         busy: !complete,
         frames_in_log: moved.map(|_| 1_200),
         frames_moved: moved,
@@ -121,6 +122,10 @@ fn add_checkpoints(lines: &mut Lines) {
         of(None, None, false),
     ] {
         lines.add("waltop checkpoint", &report);
+    }
+    for (moved, complete) in [(Some(800), false), (None, true), (None, false)] {
+        let report = CheckpointReport { dry_run: true, ..of(moved, Some(0), complete) };
+        lines.add("waltop checkpoint --dry-run", &report);
     }
 }
 

@@ -10,8 +10,8 @@ use rmcp::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    databases::ServedDatabases,
     reading::{LONGEST_PART, SQL_DEADLINE},
+    served_paths::ServedPaths,
     untrusted,
     workers::{CallError, WorkerOrder, Workers},
 };
@@ -33,7 +33,7 @@ pub fn template() -> ResourceTemplate {
 
 /// The documents of the databases of a server, for one request.
 pub struct DocumentShelf<'a> {
-    pub databases: &'a ServedDatabases,
+    pub databases: &'a ServedPaths,
     pub workers: &'a Workers,
     pub context: &'a RequestContext<RoleServer>,
 }
@@ -115,7 +115,7 @@ impl DocumentShelf<'_> {
     }
 
     async fn ask<T: DeserializeOwned>(&self, words: Vec<OsString>) -> Result<T, CallError> {
-        let order = WorkerOrder { words, deadline: SQL_DEADLINE };
+        let order = WorkerOrder::reading(words, SQL_DEADLINE);
         let answer = self.workers.run(&order, self.context.ct.cancelled()).await?;
         Ok(serde_json::from_value(answer)?)
     }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    tool::{About, NamedDatabase, Ordered, ToolCall, within, words},
+    tool::{About, Effect, NamedDatabase, Ordered, ToolCall, within, words},
     untrusted::TextOrigin,
     workers::WorkerOrder,
 };
@@ -33,7 +33,7 @@ impl Sampling {
         let seconds = within("seconds", self.seconds, 0, LONGEST_SAMPLE)?;
         let time = (seconds > 0).then(|| format!("--for={seconds}s").into());
         let words = words(command).chain(time).chain([database.path()?.into()]).collect();
-        Ok(WorkerOrder { words, deadline: SAMPLE_DEADLINE + Duration::from_secs(seconds) })
+        Ok(WorkerOrder::reading(words, SAMPLE_DEADLINE + Duration::from_secs(seconds)))
     }
 }
 
@@ -46,9 +46,10 @@ impl ToolCall for Status {
         title: "Status of a database",
         does: "Take a sample: files, log, locks, processes that have the database open, and findings. Long; who_holds and \
                check are shorter.",
-        output: "status",
+        output: &["status"],
         origin: TextOrigin::Observed,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
@@ -65,9 +66,10 @@ impl ToolCall for WhoHolds {
         title: "Who holds the locks now",
         does: "Say which processes hold a lock on the database or wait for one now, and since when. Samples the locks for \
                a second or more.",
-        output: "status --locks",
+        output: &["status --locks"],
         origin: TextOrigin::Observed,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
@@ -85,9 +87,10 @@ impl ToolCall for Check {
         title: "Findings of a database",
         does: "List what is wrong with the database and its processes, each with what to do. Sample for 10 seconds or more \
                to see what comes and goes.",
-        output: "check",
+        output: &["check"],
         origin: TextOrigin::Observed,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
@@ -116,16 +119,17 @@ impl ToolCall for WhoAt {
         name: "who_at",
         title: "Who held the locks at a recorded moment",
         does: "Say who held and who wanted the locks at a past moment, if waltop recorded it (`waltop record`).",
-        output: "who",
+        output: &["who"],
         origin: TextOrigin::Observed,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
         let around = within("around_seconds", self.around_seconds, 1, LONGEST_AROUND)?;
         let options = [format!("--at={}", self.at).into(), format!("--around={around}s").into()];
         let words = words(["who", "--json"]).chain(options).chain([database.path()?.into()]).collect();
-        Ok(WorkerOrder { words, deadline: SAMPLE_DEADLINE })
+        Ok(WorkerOrder::reading(words, SAMPLE_DEADLINE))
     }
 }
 
@@ -148,9 +152,10 @@ impl ToolCall for WaitUntilFree {
         name: "wait_until_free",
         title: "Wait until the write lock is free",
         does: "Wait until no process holds the write lock, for a bounded time; the answer says whether it is free.",
-        output: "wait",
+        output: &["wait"],
         origin: TextOrigin::Observed,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
@@ -158,7 +163,7 @@ impl ToolCall for WaitUntilFree {
         let time = format!("--timeout={seconds}s");
         let command = words(["wait", "--json", "--until", "free", &time]);
         let words = command.chain([database.path()?.into()]).collect();
-        Ok(WorkerOrder { words, deadline: SAMPLE_DEADLINE + Duration::from_secs(seconds) })
+        Ok(WorkerOrder::reading(words, SAMPLE_DEADLINE + Duration::from_secs(seconds)))
     }
 }
 
@@ -171,13 +176,14 @@ impl ToolCall for SafeToCopy {
         name: "safe_to_copy",
         title: "Whether a copy of the files is safe",
         does: "Say whether no process has the database open, so that its files may be copied; otherwise which ones.",
-        output: "safe",
+        output: &["safe"],
         origin: TextOrigin::Observed,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
         let words = words(["safe", "--json", "--for", "copy"]).chain([database.path()?.into()]).collect();
-        Ok(WorkerOrder { words, deadline: SAMPLE_DEADLINE })
+        Ok(WorkerOrder::reading(words, SAMPLE_DEADLINE))
     }
 }

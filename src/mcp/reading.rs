@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     observing::SAMPLE_DEADLINE,
-    tool::{About, NamedDatabase, Ordered, ToolCall, within, words},
+    tool::{About, Effect, NamedDatabase, Ordered, ToolCall, within, words},
     untrusted::TextOrigin,
     workers::WorkerOrder,
 };
@@ -44,15 +44,16 @@ impl ToolCall for Explain {
         title: "Explain a finding or an error",
         does: "Explain a finding of check, or an error of SQLite such as `database is locked`: what it means, why it hurts, \
                what to do.",
-        output: "explain",
+        output: &["explain"],
         origin: TextOrigin::Waltop,
         takes_database: false,
+        effect: Effect::Reads,
     };
 
     fn order(self, _: &NamedDatabase<'_>) -> Ordered {
         let subject = self.subject.filter(|it| !it.trim().is_empty()).map(OsString::from);
         let words = words(["explain", "--json", "--"]).chain(subject).collect();
-        Ok(WorkerOrder { words, deadline: SAMPLE_DEADLINE })
+        Ok(WorkerOrder::reading(words, SAMPLE_DEADLINE))
     }
 }
 
@@ -71,16 +72,17 @@ impl ToolCall for Search {
         name: "search",
         title: "Search the documents",
         does: "Find ingested documents by words, the best first, with a snippet and links. `read` gives the text.",
-        output: "search",
+        output: &["search"],
         origin: TextOrigin::Documents,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
         let limit = format!("--limit={}", within("limit", self.limit, 1, MOST_LISTED)?);
         let options = ["--db".into(), database.path()?.into(), "--".into(), self.query.into()];
         let words = words(["search", "--json", &limit]).chain(options).collect();
-        Ok(WorkerOrder { words, deadline: SQL_DEADLINE })
+        Ok(WorkerOrder::reading(words, SQL_DEADLINE))
     }
 }
 
@@ -102,9 +104,10 @@ impl ToolCall for Read {
         name: "read",
         title: "Read a document",
         does: "Give the text of an ingested document, or the part from `offset` on. `next_offset` is where the rest begins.",
-        output: "read",
+        output: &["read"],
         origin: TextOrigin::Documents,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
@@ -112,7 +115,55 @@ impl ToolCall for Read {
         let offset = format!("--offset={}", self.offset);
         let options = ["--db".into(), database.path()?.into(), "--".into(), self.document.into()];
         let words = words(["read", "--json", &offset, &length]).chain(options).collect();
-        Ok(WorkerOrder { words, deadline: SQL_DEADLINE })
+        Ok(WorkerOrder::reading(words, SQL_DEADLINE))
+    }
+}
+
+/// Which links are listed.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum LinkList {
+    /// Links whose document is not there.
+    Broken,
+    /// Documents that no other document links to.
+    Orphans,
+    /// Wikilinks whose name several documents have.
+    Ambiguous,
+    /// Links that lead to the only document of their name, because none has their path.
+    ByName,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Links {
+    /// What to list; without it, the figures alone.
+    list: Option<LinkList>,
+    /// How many at most (1 to 100).
+    #[serde(default = "usually_listed")]
+    limit: u64,
+}
+
+impl ToolCall for Links {
+    const ABOUT: About = About {
+        name: "links",
+        title: "Links of the documents",
+        does: "Count the links of ingested documents, and list those that lead nowhere or may mean several documents.",
+        output: &["links"],
+        origin: TextOrigin::Documents,
+        takes_database: true,
+        effect: Effect::Reads,
+    };
+
+    fn order(self, database: &NamedDatabase<'_>) -> Ordered {
+        let limit = format!("--limit={}", within("limit", self.limit, 1, MOST_LISTED)?);
+        let list = self.list.map(|list| match list {
+            LinkList::Broken => "--broken".into(),
+            LinkList::Orphans => "--orphans".into(),
+            LinkList::Ambiguous => "--ambiguous".into(),
+            LinkList::ByName => "--by-name".into(),
+        });
+        let words = words(["links", "--json", &limit]).chain(list).chain([database.path()?.into()]).collect();
+        Ok(WorkerOrder::reading(words, SQL_DEADLINE))
     }
 }
 
@@ -131,9 +182,10 @@ impl ToolCall for Runs {
         name: "runs",
         title: "Ingestions",
         does: "List past and present ingestions into the database, with counts and failed files.",
-        output: "runs",
+        output: &["runs"],
         origin: TextOrigin::Observed,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
@@ -141,7 +193,7 @@ impl ToolCall for Runs {
         let path = database.path()?.into();
         let options = ["--".into(), path].into_iter().chain(self.run.map(OsString::from));
         let words = words(["runs", "--json", &limit]).chain(options).collect();
-        Ok(WorkerOrder { words, deadline: SAMPLE_DEADLINE })
+        Ok(WorkerOrder::reading(words, SAMPLE_DEADLINE))
     }
 }
 
@@ -154,13 +206,14 @@ impl ToolCall for Stats {
         name: "stats",
         title: "Content and size",
         does: "Count the documents and links of the database, and the space that it takes.",
-        output: "stats",
+        output: &["stats"],
         origin: TextOrigin::Observed,
         takes_database: true,
+        effect: Effect::Reads,
     };
 
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
         let words = words(["stats", "--json"]).chain([database.path()?.into()]).collect();
-        Ok(WorkerOrder { words, deadline: SQL_DEADLINE })
+        Ok(WorkerOrder::reading(words, SQL_DEADLINE))
     }
 }

@@ -3,10 +3,12 @@
 use std::{
     ffi::{OsStr, OsString},
     io,
+    pin::{Pin, pin},
     process::Stdio,
     time::Duration,
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt},
@@ -21,6 +23,8 @@ use crate::{act::worker, units};
 const AT_ONCE: usize = 4;
 /// Calls that wait for one of them to end.
 const MOST_WAITING: usize = 32;
+/// How long a worker has after TERM.
+const GOOD_ORDER: Duration = Duration::from_secs(10);
 /// Bytes of an answer.
 const MOST_ANSWERED: u64 = 8 << 20;
 /// Bytes of the reason of a refusal that are read.
@@ -33,6 +37,43 @@ pub struct WorkerOrder {
     pub words: Vec<OsString>,
     /// How long it may take.
     pub deadline: Duration,
+    pub late: LateWorker,
+}
+
+/// What becomes of a worker that is late, or that no one waits for any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LateWorker {
+    /// It only reads.
+    Killed,
+    /// It gets TERM, and a while to end in good order and to answer what it has done.
+    Terminated,
+}
+
+impl WorkerOrder {
+    /// Of a worker that only reads.
+    pub fn reading(words: Vec<OsString>, deadline: Duration) -> Self {
+        Self { words, deadline, late: LateWorker::Killed }
+    }
+}
+
+/// A worker that gets TERM if it is no longer waited for and may change something.
+struct RunningWorker {
+    child: Child,
+    late: LateWorker,
+}
+
+impl RunningWorker {
+    fn terminate(&self) {
+        if self.late == LateWorker::Terminated {
+            worker::send(self.child.id(), Signal::TERM);
+        }
+    }
+}
+
+impl Drop for RunningWorker {
+    fn drop(&mut self) {
+        self.terminate();
+    }
 }
 
 /// Why a call has no answer.
@@ -85,7 +126,7 @@ impl Workers {
         order: &WorkerOrder,
         cancelled: impl Future<Output = ()>,
     ) -> Result<Value, CallError> {
-        tokio::pin!(cancelled);
+        let mut cancelled = pin!(cancelled);
         let _admitted = self.admitted.try_acquire().map_err(|_| CallError::Busy)?;
         let _running = tokio::select! {
             // It is never closed.
@@ -94,19 +135,36 @@ impl Workers {
         };
         let words: Vec<&OsStr> = order.words.iter().map(OsString::as_os_str).collect();
         let mut command = worker::command(&words)?;
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
-        let mut child = command.spawn()?;
-        let answer = tokio::select! {
-            answer = timeout(order.deadline, answer(&mut child)) => {
-                answer.unwrap_or(Err(CallError::Late(order.deadline)))
-            }
-            () = &mut cancelled => Err(CallError::Cancelled),
-        };
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.kill_on_drop(order.late == LateWorker::Killed);
+        let mut running = RunningWorker { child: command.spawn()?, late: order.late };
+        let answer = running.answer(order.deadline, cancelled).await;
         if answer.is_err() {
             // It may have exited. Otherwise its place is free again when it has.
-            let _ = child.kill().await;
+            let _ = running.child.kill().await;
         }
         answer
+    }
+}
+
+impl RunningWorker {
+    async fn answer(
+        &mut self,
+        deadline: Duration,
+        mut cancelled: Pin<&mut impl Future<Output = ()>>,
+    ) -> Result<Value, CallError> {
+        let (pid, late) = (self.child.id(), self.late);
+        let mut answer = pin!(answer(&mut self.child));
+        let end = tokio::select! {
+            answer = &mut answer => return answer,
+            () = tokio::time::sleep(deadline) => CallError::Late(deadline),
+            () = &mut cancelled => CallError::Cancelled,
+        };
+        if late == LateWorker::Killed {
+            return Err(end);
+        }
+        worker::send(pid, Signal::TERM);
+        timeout(GOOD_ORDER, answer).await.unwrap_or(Err(end))
     }
 }
 

@@ -1,5 +1,6 @@
 //! An MCP client that speaks to the server over its pipes.
 
+mod acting;
 mod documents;
 mod ends;
 mod tools;
@@ -159,14 +160,17 @@ impl Client {
         entries.flatten().filter_map(|entry| fs::read_link(entry.path()).ok()).collect()
     }
 
-    /// Its workers: the command line of each child process.
-    fn workers(&self) -> Vec<String> {
+    /// Its workers.
+    fn worker_pids(&self) -> Vec<String> {
         let tasks = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("its threads");
         let children = tasks.flatten().filter_map(|it| fs::read_to_string(it.path().join("children")).ok());
-        let pids: Vec<String> =
-            children.flat_map(|it| it.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+        children.flat_map(|it| it.split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect()
+    }
+
+    /// The command line of each.
+    fn workers(&self) -> Vec<String> {
         let line = |pid: &String| fs::read_to_string(format!("/proc/{pid}/cmdline")).ok();
-        pids.iter().filter_map(line).map(|it| it.replace('\0', " ")).collect()
+        self.worker_pids().iter().filter_map(line).map(|it| it.replace('\0', " ")).collect()
     }
 
     /// Waits for its end; the pipes stay open.

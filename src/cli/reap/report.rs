@@ -45,6 +45,8 @@ pub struct DatabaseReap {
 pub struct ReapCandidate {
     pid: i32,
     started_at: Option<Timestamp>,
+    /// Start in clock ticks since boot, for `--started`.
+    start_ticks: Option<u64>,
     name: String,
     /// The name of its daemon rule, else its script, else its program.
     label: String,
@@ -81,6 +83,7 @@ impl ReapCandidate {
         Self {
             pid: process.pid,
             started_at: process.started_at,
+            start_ticks: process.start_ticks,
             name: process.name.clone(),
             label: process.label.clone(),
             command: process.command.clone(),

@@ -1,52 +1,61 @@
-//! The databases that a server may use: those of its command line.
+//! What a server may use: the databases and the folders of its command line.
 
 use std::path::{Path, PathBuf};
 
 use crate::text;
 
-/// Databases, by the paths that they have at the start of a server.
+/// Databases or folders, by the paths that they have at the start of a server.
 #[derive(Debug, Clone)]
-pub struct ServedDatabases(Vec<PathBuf>);
+pub struct ServedPaths {
+    /// What they are; also the argument that names one.
+    noun: &'static str,
+    paths: Vec<PathBuf>,
+}
 
-impl ServedDatabases {
-    pub fn new(paths: Vec<PathBuf>) -> Self {
-        Self(paths)
+impl ServedPaths {
+    pub fn databases(paths: Vec<PathBuf>) -> Self {
+        Self { noun: "database", paths }
+    }
+
+    pub fn folders(paths: Vec<PathBuf>) -> Self {
+        Self { noun: "folder", paths }
     }
 
     pub(super) fn paths(&self) -> &[PathBuf] {
-        &self.0
+        &self.paths
     }
 
     /// How a client names each.
     pub(super) fn names(&self) -> Vec<String> {
-        self.0.iter().map(|path| shown(path)).collect()
+        self.paths.iter().map(|path| shown(path)).collect()
     }
 
-    /// The one that a client names, by its path or by its file name; the only one if it names none.
+    /// The one that a client names, by its path or by its last part; the only one if it names none.
     ///
     /// # Errors
     ///
     /// There is none of that name, or several; the sentence lists them.
     pub(super) fn named(&self, name: Option<&str>) -> Result<&Path, String> {
+        let noun = self.noun;
         let Some(name) = name else {
-            return match self.0.as_slice() {
+            return match self.paths.as_slice() {
                 [only] => Ok(only),
-                _ => Err(format!("which database? give `database`, one of: {}", self.names().join(", "))),
+                _ => Err(format!("which {noun}? give `{noun}`, one of: {}", self.names().join(", "))),
             };
         };
-        if let Some(path) = self.0.iter().find(|path| shown(path) == name) {
+        if let Some(path) = self.paths.iter().find(|path| shown(path) == name) {
             return Ok(path);
         }
         let has_name = |path: &&PathBuf| path.file_name().is_some_and(|it| it.to_string_lossy() == name);
-        let mut found = self.0.iter().filter(has_name);
+        let mut found = self.paths.iter().filter(has_name);
+        let names = || self.names().join(", ");
         match (found.next(), found.next()) {
             (Some(only), None) => Ok(only),
-            (Some(_), Some(_)) => Err(format!(
-                "several databases are called {name}; give the path, one of: {}",
-                self.names().join(", ")
-            )),
+            (Some(_), Some(_)) => {
+                Err(format!("several {noun}s are called {name}; give the path, one of: {}", names()))
+            }
             (None, _) => {
-                Err(format!("this server does not serve {name}; give one of: {}", self.names().join(", ")))
+                Err(format!("this server does not serve the {noun} {name}; give one of: {}", names()))
             }
         }
     }
@@ -60,8 +69,8 @@ fn shown(path: &Path) -> String {
 mod tests {
     use super::*;
 
-    fn served(paths: &[&str]) -> ServedDatabases {
-        ServedDatabases::new(paths.iter().map(PathBuf::from).collect())
+    fn served(paths: &[&str]) -> ServedPaths {
+        ServedPaths::databases(paths.iter().map(PathBuf::from).collect())
     }
 
     #[test]
