@@ -204,13 +204,13 @@ fn place(place: &LinkPlace) -> String {
 }
 
 fn may_mean(link: &AmbiguousLink) -> String {
-    let mut line = format!("{} means {}", place(&link.place), link.path);
+    let mut text = format!("{} means {}", place(&link.place), link.path);
     let (shown, rest) = link.others.split_at(link.others.len().min(OTHERS));
     if !shown.is_empty() {
-        line.push_str(&format!("; also {}", shown.join(", ")));
+        text.push_str(&format!("; also {}", shown.join(", ")));
     }
     if !rest.is_empty() {
-        line.push_str(&format!(" and {} more", units::count(rest.len() as u64)));
+        text.push_str(&format!(" and {} more", units::count(rest.len() as u64)));
     }
-    line
+    text
 }
