@@ -16,7 +16,7 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub struct ReadArgs {
     /// The document, by its name in the database, as waltop search prints it.
-    #[arg(required_unless_present = "list", value_name = "DOCUMENT")]
+    #[arg(required_unless_present = "list", conflicts_with = "list", value_name = "DOCUMENT")]
     document: Option<String>,
     /// The database; default: the one in your data directory.
     #[arg(long, value_name = "DB")]
@@ -28,7 +28,7 @@ pub struct ReadArgs {
     #[arg(long, value_name = "SIZE", value_parser = size_of)]
     length: Option<u64>,
     /// Print the names of the documents instead.
-    #[arg(long, conflicts_with_all = ["document", "offset", "length"])]
+    #[arg(long, conflicts_with_all = ["offset", "length"])]
     list: bool,
     /// With --list: begin after this name.
     #[arg(long, value_name = "NAME", default_value = "", requires = "list")]
