@@ -33,8 +33,8 @@ impl DocumentStore {
     fn read_repointed(&self) -> rusqlite::Result<VecDeque<RepointedLink>> {
         // Each half has an index of its own.
         let sql = "SELECT source, target, target_node, by_name FROM edges
-             WHERE target_node IS NULL AND kind = 'link'
-             UNION SELECT source, target, target_node, by_name FROM edges WHERE by_name AND kind = 'link'";
+             WHERE target_node IS NULL AND NOT by_name AND kind = 'link'
+             UNION ALL SELECT source, target, target_node, by_name FROM edges WHERE by_name AND kind = 'link'";
         let mut select = self.connection.prepare_cached(sql)?;
         let mut rows = select.query([])?;
         let mut repointed = VecDeque::new();
@@ -42,7 +42,8 @@ impl DocumentStore {
             let before = (row.get::<_, Option<i64>>(2)?, row.get::<_, bool>(3)?);
             let link: (i64, String) = (row.get(0)?, row.get(1)?);
             let Some(names) = self.names.iter().find(|it| link.1.starts_with(it.prefix())) else { continue };
-            let exact = self.by_path(&link.1)?;
+            // A link of the first half would lead to a document of its path, if there were one.
+            let exact = if before.1 { self.by_path(&link.1)? } else { None };
             let node = exact.or_else(|| names.only(&link.1));
             let by_name = exact.is_none() && node.is_some();
             if before != (node, by_name) {
