@@ -73,6 +73,8 @@ pub struct SpanReader {
     boot_id: String,
     redaction: Redaction,
     open: Vec<Span>,
+    /// The locks, by the path of their database, of which a hold has ended: each later hold has a line at its begin.
+    released: Vec<(Option<Rc<str>>, SampledLock)>,
     last_at: Option<Timestamp>,
 }
 
@@ -118,6 +120,10 @@ impl SpanReader {
             RecordingEvent::HoldEnded { lock, who, began, .. } => {
                 let kind = SpanKind::Hold(*lock);
                 self.forget(&span(kind.clone(), Some(who), *began, at));
+                let released = (database.clone(), *lock);
+                if !self.released.contains(&released) {
+                    self.released.push(released);
+                }
                 done(span(kind, Some(who), *began, at));
             }
             RecordingEvent::Waited { who, began, got, .. } => {
@@ -168,9 +174,23 @@ impl SpanReader {
         for database in &snapshot.databases {
             let path: Rc<str> = Rc::from(database.path.to_string_lossy());
             for span in lasting(database, &path, line, self.redaction) {
-                self.begin(span);
+                if !self.is_known_by_lines(&span) {
+                    self.begin(span);
+                }
             }
         }
+    }
+
+    // Whether `span` of a snapshot is a hold of a lock whose holds have lines. The snapshot may be older than those: the
+    // locks are looked at some time before the lines are written.
+    fn is_known_by_lines(&self, span: &Span) -> bool {
+        let SpanKind::Hold(lock) = span.kind else { return false };
+        let is_held = |open: &Span| {
+            matches!(open.kind, SpanKind::Hold(other) if other == lock) && open.database == span.database
+        };
+        let is_released =
+            |(path, known): &(Option<Rc<str>>, SampledLock)| *path == span.database && *known == lock;
+        self.open.iter().any(is_held) || self.released.iter().any(is_released)
     }
 
     // What a snapshot has shown already began earlier.
@@ -195,6 +215,7 @@ impl SpanReader {
     }
 
     fn end_all(&mut self, at: Timestamp, done: &mut impl FnMut(Span)) {
+        self.released.clear();
         for span in self.open.drain(..) {
             done(Span { ended: at.max(span.began), goes_on: true, ..span });
         }

@@ -283,6 +283,32 @@ fn the_holder_of_a_moment_is_named_with_who_waited_then() {
 }
 
 #[test]
+fn a_holder_in_a_sample_that_is_older_than_the_end_of_its_hold_holds_nothing() {
+    // The locks were looked at before the end of the hold, and the sample is written behind it.
+    let sample = |pid, held_ms| {
+        let mut database = fixture::live();
+        database.path = "/x.db".into();
+        database.locks.writer = Some(fixture::held(pid, held_ms));
+        RecordingEvent::Snapshot { snapshot: Box::new(fixture::snapshot(vec![database])) }
+    };
+    let begun = |pid, name| RecordingEvent::HoldBegun { lock: SampledLock::Write, who: process(pid, name) };
+    let holders = |events: Vec<(f64, RecordingEvent)>, second: f64| -> Vec<Option<i32>> {
+        let (_dir, recording) = recorded(events);
+        let (at, around) = (stamp(second).at, SignedDuration::from_secs(1));
+        let report = WhoReport::new(&recording, at, around, &[], Redaction::On).expect("readable");
+        report.databases[0].holds.iter().map(|hold| hold.process.pid).collect()
+    };
+    let ended = || vec![(1.0, begun(1, "ingest")), hold(1, "ingest", 1.0, 2.4)];
+    let end = || (6.0, RecordingEvent::Ended);
+    let by_another = [ended(), vec![(2.4, begun(2, "daemon")), (2.5, sample(1, 1450.0)), end()]].concat();
+    assert_eq!(holders(by_another, 3.0), [Some(2)]);
+    assert_eq!(holders([ended(), vec![(2.5, sample(1, 1450.0)), end()]].concat(), 3.0), []);
+    assert_eq!(holders([ended(), vec![(2.5, sample(1, 0.0)), end()]].concat(), 3.0), [], "of unknown begin");
+    let alone = vec![(2.5, sample(1, 1450.0)), end()];
+    assert_eq!(holders(alone, 3.0), [Some(1)], "without lines about the lock the sample is all there is");
+}
+
+#[test]
 fn what_goes_on_behind_a_gap_is_known_from_the_sample_there() {
     let sample = || {
         let mut pinned = fixture::pinned();
