@@ -150,10 +150,9 @@ impl PinnedProcess {
 
     fn kill(&self) -> Result<SentSignal, SignalRefusal> {
         let was_stopped = self.running_thread().is_ok_and(|running| running.is_none());
-        if !launchers::may_continue_parent(&self.proc, self.target.pid) {
+        let Some(ancestors) = RunningAncestors::of(&self.proc, self.target) else {
             return self.ask_to_end(StopSignal::Kill, process::Signal::KILL);
-        }
-        let ancestors = RunningAncestors::of(&self.proc, self.target);
+        };
         self.raw(process::Signal::STOP)?;
         let killed = self.check_stopped().and_then(|read_at| {
             self.raw(process::Signal::KILL).map_err(SignalObjection::Refused)?;

@@ -31,25 +31,22 @@ pub struct RunningAncestors<'a> {
     ancestors: Vec<(i32, OwnedFd)>,
 }
 
-/// Whether the parent of `pid` could be continued if it stopped. The first process and waltop itself do not stop with a
-/// child.
-pub fn may_continue_parent(proc: &Path, pid: i32) -> bool {
-    let parent = observe::process_ancestors(proc, pid).into_iter().next();
-    parent.filter(|&parent| may_stop(parent)).is_none_or(|parent| {
-        let raw = Pid::from_raw(parent);
-        raw.is_some_and(|raw| process::test_kill_process(raw).is_ok())
-    })
-}
-
 impl<'a> RunningAncestors<'a> {
-    /// Those of `child`, before it is stopped.
-    pub fn of(proc: &'a Path, child: SignalTarget) -> Self {
-        let ancestors = observe::process_ancestors(proc, child.pid).into_iter().filter(|&pid| may_stop(pid));
+    /// Those of `child`, before it is stopped; `None` if its parent could not be continued.
+    pub fn of(proc: &'a Path, child: SignalTarget) -> Option<Self> {
+        let ancestors = observe::process_ancestors(proc, child.pid);
+        let may_continue = |&pid: &i32| {
+            !may_stop(pid) || Pid::from_raw(pid).is_some_and(|pid| process::test_kill_process(pid).is_ok())
+        };
+        if !ancestors.first().is_none_or(may_continue) {
+            return None;
+        }
         let pin = |pid| {
             let pidfd = process::pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
             (!is_stopped(proc, pid)).then_some((pid, pidfd))
         };
-        Self { proc, child, ancestors: ancestors.filter_map(pin).collect() }
+        let ancestors = ancestors.into_iter().filter(|&pid| may_stop(pid)).filter_map(pin).collect();
+        Some(Self { proc, child, ancestors })
     }
 
     /// Continues those that stop because the child was stopped. Returns once the child's parent has collected its exit
@@ -78,12 +75,14 @@ impl<'a> RunningAncestors<'a> {
     }
 }
 
+// The first process and waltop itself do not stop with a child.
 fn may_stop(pid: i32) -> bool {
     pid > 1 && u32::try_from(pid).is_ok_and(|pid| pid != std::process::id())
 }
 
-// A process whose threads cannot be listed counts as running.
+// A process whose threads cannot be listed counts as running, and one that has ended is not stopped.
 fn is_stopped(proc: &Path, pid: i32) -> bool {
-    program::thread_states(proc, pid)
-        .is_ok_and(|states| !states.is_empty() && states.values().all(|&state| state == 'T'))
+    program::thread_states(proc, pid).is_ok_and(|states| {
+        program::running_thread(&states).is_none() && states.values().any(|&state| state == 'T')
+    })
 }
