@@ -16,6 +16,11 @@ pub fn clean(text: &str) -> String {
     text.chars().filter(|&c| !is_invisible(c)).map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// The words of `text` in one line, with one blank between them.
+pub fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Cleaned `text` in at most `width` columns; the last one is `…` if the text was cut.
 pub fn fit(text: &str, width: usize) -> String {
     let text = clean(text);

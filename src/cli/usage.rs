@@ -6,6 +6,7 @@ use anyhow::bail;
 use clap::{CommandFactory, error::ErrorKind};
 
 use super::{Cli, habits, version};
+use crate::text::one_line;
 
 /// `args` with a leading `--config FILE` moved behind the next word: an option before a command would belong to the
 /// console, but this one is valid for all commands.
@@ -37,8 +38,7 @@ pub fn explain(error: &clap::Error, args: &[OsString]) -> anyhow::Result<u8> {
         };
     }
     let text = error.to_string();
-    let mut paragraphs =
-        text.split("\n\n").map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut paragraphs = text.split("\n\n").map(one_line);
     let what = paragraphs.next().unwrap_or_default();
     let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
     let tips: Vec<String> = paragraphs.filter_map(|it| it.strip_prefix("tip: ").map(str::to_owned)).collect();

@@ -136,7 +136,7 @@ mod tests {
             (FindingKind::WalStarved, format!("It is deep from {deep}")),
             (FindingKind::LargeWal, format!("more than {deep}")),
         ] {
-            let text = kind.page().split_whitespace().collect::<Vec<_>>().join(" ");
+            let text = crate::text::one_line(kind.page());
             assert!(text.contains(&phrase), "{kind} does not say {phrase}");
         }
     }

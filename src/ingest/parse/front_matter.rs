@@ -7,7 +7,7 @@ use super::{
     target::{self, LinkTarget},
     yaml::{self, FrontMatterValue},
 };
-use crate::{ingest::discover, snapshot::EdgeKind};
+use crate::{ingest::discover, snapshot::EdgeKind, text::one_line};
 
 /// The largest front matter that is parsed, in bytes: 64 KiB. People write less; a YAML bomb needs more.
 const LARGEST: usize = 64 << 10;
@@ -49,7 +49,7 @@ pub fn split(text: &str) -> FrontMatter<'_> {
         }
         Ok(_) => FrontMatter::None,
         Err(reason) => {
-            let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+            let reason = one_line(&reason);
             FrontMatter::Malformed { reason, body }
         }
     }
@@ -102,7 +102,7 @@ fn from_toml(value: toml::Value, odd: &mut Vec<String>) -> Value {
 pub fn text(values: &Map<String, Value>, keys: &[&str]) -> Option<String> {
     keys.iter().find_map(|key| {
         let said = match values.get(*key)? {
-            Value::String(text) => text.split_whitespace().collect::<Vec<_>>().join(" "),
+            Value::String(text) => one_line(text),
             Value::Number(number) => number.to_string(),
             _ => return None,
         };

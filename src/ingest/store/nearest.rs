@@ -9,6 +9,7 @@ use crate::{
     config::profile::Profile,
     database::factory,
     ingest::embed::vector::{self, RankedMatch, TopMatches},
+    text::one_line,
 };
 
 /// Characters from the start of a document that replace a snippet.
@@ -85,7 +86,7 @@ fn hit(connection: &Connection, RankedMatch { id, similarity }: RankedMatch) -> 
     let sql = "SELECT path, title, substr(body, 1, ?2), length(body) > ?2 FROM nodes WHERE id = ?1";
     let cut = i64::try_from(BEGINNING).unwrap_or_default();
     connection.prepare_cached(sql)?.query_row(params![id, cut], |row| {
-        let mut snippet = row.get::<_, String>(2)?.split_whitespace().collect::<Vec<_>>().join(" ");
+        let mut snippet = one_line(row.get_ref(2)?.as_str()?);
         if row.get(3)? {
             snippet.push('…');
         }

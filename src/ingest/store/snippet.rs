@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use unicode_width::UnicodeWidthChar;
 
 use super::search::MARKS;
-use crate::ingest::{
-    query::Needle,
-    words::{self, TextUnit, UnitKind},
+use crate::{
+    ingest::{
+        query::Needle,
+        words::{self, TextUnit, UnitKind},
+    },
+    text::one_line,
 };
 
 /// Columns of a snippet, without its marks.
@@ -56,10 +59,6 @@ pub fn beginning(text: &str) -> String {
     let end = forward(text, 0);
     let more = if end < text.len() { "…" } else { "" };
     format!("{}{more}", one_line(&text[..end]))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn found(text: &str, needles: &[Needle]) -> Vec<Found> {
