@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::{
     config::Config,
-    ingest::links::{self, AmbiguousLink, BrokenLink, DocumentLinks, LinkPlace, ResolvedLink},
+    ingest::links::{self, AmbiguousLink, DocumentLinks, LinkPlace, ResolvedLink},
     snapshot::{EdgeKind, lossy_path},
     text, units,
 };
@@ -61,7 +61,7 @@ pub struct LinksReport {
     path: PathBuf,
     counts: LinkCounts,
     /// `None` for a list that was not asked for; it may be cut by `--limit`.
-    broken: Option<Vec<BrokenLink>>,
+    broken: Option<Vec<LinkPlace>>,
     orphans: Option<Vec<String>>,
     ambiguous: Option<Vec<AmbiguousLink>>,
     by_name: Option<Vec<ResolvedLink>>,
@@ -96,13 +96,12 @@ pub fn run(args: &LinksArgs, config: &Config) -> anyhow::Result<u8> {
     let path = fit(named, config, "no links were read")?;
     let links = links::read(&path, config.profile_of(&path))?;
     let report = LinksReport::new(path, links, args);
-    let is_listed = report.lists().iter().any(|list| list.as_ref().is_some_and(|lines| !lines.is_empty()));
     if args.json {
         print_json(&report)?;
     } else {
         report.print()?;
     }
-    Ok(u8::from(is_listed))
+    Ok(u8::from(report.lists_something()))
 }
 
 impl LinksReport {
@@ -119,9 +118,19 @@ impl LinksReport {
         }
     }
 
+    fn lists_something(&self) -> bool {
+        fn has<T>(list: Option<&Vec<T>>) -> bool {
+            list.is_some_and(|list| !list.is_empty())
+        }
+        has(self.broken.as_ref())
+            || has(self.orphans.as_ref())
+            || has(self.ambiguous.as_ref())
+            || has(self.by_name.as_ref())
+    }
+
     /// The lines of each list that was asked for.
     fn lists(&self) -> [Option<Vec<String>>; 4] {
-        let broken = self.broken.as_ref().map(|list| list.iter().map(|it| place(&it.place)).collect());
+        let broken = self.broken.as_ref().map(|list| list.iter().map(place).collect());
         let ambiguous = self.ambiguous.as_ref().map(|list| list.iter().map(may_mean).collect());
         let by_name = self
             .by_name

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::search::{self, SearchError};
-use crate::{config::profile::Profile, database::factory};
+use crate::config::profile::Profile;
 
 /// Front matter with more bytes is left out.
 const MOST_FRONT_MATTER: usize = 16 << 10;
@@ -80,16 +80,15 @@ pub fn part(
     length: usize,
     profile: &Profile,
 ) -> Result<DocumentPart, ReadError> {
-    let _as_owner = factory::as_owner(path).map_err(SearchError::from)?;
-    let connection = search::open(path, profile)?;
-    let say = |source| SearchError::Sqlite { path: path.display().to_string(), source };
-    // The document and the proposed names from the same snapshot.
-    let moment = connection.unchecked_transaction().map_err(say)?;
-    if let Some(part) = select(&moment, name, offset, length).map_err(say)? {
-        return Ok(part);
-    }
-    let near = near(&moment, name).map_err(say)?;
-    Err(ReadError::NoDocument { name: name.to_owned(), database: path.display().to_string(), near })
+    let found = search::read(path, profile, |connection| match select(connection, name, offset, length)? {
+        Some(part) => Ok(Ok(part)),
+        None => near(connection, name).map(Err),
+    })?;
+    found.map_err(|near| ReadError::NoDocument {
+        name: name.to_owned(),
+        database: path.display().to_string(),
+        near,
+    })
 }
 
 fn select(
@@ -149,10 +148,7 @@ pub fn list(
     limit: usize,
     profile: &Profile,
 ) -> Result<Vec<ListedDocument>, SearchError> {
-    let _as_owner = factory::as_owner(path)?;
-    let connection = search::open(path, profile)?;
-    let say = |source| SearchError::Sqlite { path: path.display().to_string(), source };
-    let all = || -> rusqlite::Result<_> {
+    search::read(path, profile, |connection| {
         let mut select = connection
             .prepare("SELECT path, title, bytes FROM nodes WHERE path > ?1 ORDER BY path LIMIT ?2")?;
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -161,8 +157,7 @@ pub fn list(
             Ok(ListedDocument { path: row.get(0)?, title: row.get(1)?, bytes })
         })?;
         rows.collect()
-    };
-    all().map_err(say)
+    })
 }
 
 #[cfg(test)]

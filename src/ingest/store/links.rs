@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::search::{self, SearchError};
 use crate::{
     config::profile::Profile,
-    database::factory,
     ingest::{
         discover::{self, IngestFolder},
         names::DocumentNames,
@@ -41,7 +40,7 @@ pub struct DocumentLinks {
     /// Those that name a file that is no document, such as a picture. Whether it exists is not checked.
     pub other_files: u64,
     /// Those that name a document that is not there.
-    pub broken: Vec<BrokenLink>,
+    pub broken: Vec<LinkPlace>,
     /// Documents that no other document links to.
     pub orphans: Vec<String>,
     /// Wikilinks whose name several documents have.
@@ -70,13 +69,6 @@ pub struct ResolvedLink {
     pub path: String,
 }
 
-/// A link that leads to no document.
-#[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
-pub struct BrokenLink {
-    #[serde(flatten)]
-    pub place: LinkPlace,
-}
-
 /// A wikilink that may mean several documents.
 #[derive(Debug, Clone, PartialEq, Eq, JsonSchema, Serialize)]
 pub struct AmbiguousLink {
@@ -94,12 +86,7 @@ pub struct AmbiguousLink {
 ///
 /// There is no such database, nothing was ingested into it, or it cannot be read.
 pub fn read(path: &Path, profile: &Profile) -> Result<DocumentLinks, SearchError> {
-    let _as_owner = factory::as_owner(path)?;
-    let connection = search::open(path, profile)?;
-    let say = |source| SearchError::Sqlite { path: path.display().to_string(), source };
-    // Documents and links from the same snapshot.
-    let moment = connection.unchecked_transaction().map_err(say)?;
-    read_all(&moment).map_err(say)
+    search::read(path, profile, read_all)
 }
 
 fn read_all(connection: &Connection) -> rusqlite::Result<DocumentLinks> {
@@ -176,7 +163,7 @@ impl KnownDocuments {
             if is_other_file {
                 found.other_files += 1;
             } else {
-                found.broken.push(BrokenLink { place });
+                found.broken.push(place);
             }
             return;
         };

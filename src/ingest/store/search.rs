@@ -127,12 +127,26 @@ pub fn search(
     if query.is_empty() {
         return Err(SearchError::NoWords);
     }
+    read(path, profile, |connection| find(connection, query, limit))
+}
+
+/// What `read` reads of the database at `path`, all of it from the same snapshot. The connection uses the settings of
+/// `profile`.
+///
+/// # Errors
+///
+/// There is no such database, nothing was ingested into it, or it cannot be read.
+pub(super) fn read<T>(
+    path: &Path,
+    profile: &Profile,
+    read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, SearchError> {
     let _as_owner = factory::as_owner(path)?;
     let connection = open(path, profile)?;
-    let say = |source| SearchError::Sqlite { path: path.display().to_string(), source };
-    // Documents and links from the same snapshot.
-    let moment = connection.unchecked_transaction().map_err(say)?;
-    find(&moment, query, limit).map_err(say)
+    let moment = connection.unchecked_transaction();
+    moment
+        .and_then(|moment| read(&moment))
+        .map_err(|source| SearchError::Sqlite { path: path.display().to_string(), source })
 }
 
 /// A connection to the database at `path` with the settings of `profile`, if documents were ingested into it.
