@@ -179,10 +179,7 @@ impl DocumentNames {
     /// differs in case or Unicode form alone, or else the one of that name.
     pub fn only(&self, path: &str) -> Option<i64> {
         let wanted = WikiName { path: self.relative(path)?, is_relative: true };
-        let named = || {
-            let found = wanted.keys().filter_map(|key| self.documents.get(key)).flatten();
-            found.filter(|it| !it.is_of_folder)
-        };
+        let named = || self.keyed(&wanted).filter(|it| !it.is_of_folder);
         let name = last_part(&wanted.path);
         let is_named = |it: &&LinkCandidate| last_part(&it.path) == name || last_part(it.bare()) == name;
         only_one(named().filter(|it| it.path == wanted.path || it.bare() == wanted.path))
@@ -194,8 +191,8 @@ impl DocumentNames {
     pub fn meanings(&self, from: &str, target: &str) -> Vec<i64> {
         let folder = self.folder_of(from);
         let Some(name) = WikiName::of(target, &folder) else { return Vec::new() };
-        let found = name.keys().filter_map(|key| self.documents.get(key)).flatten();
-        let mut ranked: Vec<_> = found.filter_map(|candidate| name.rank(candidate, &folder)).collect();
+        let ranked = self.keyed(&name).filter_map(|candidate| name.rank(candidate, &folder));
+        let mut ranked: Vec<_> = ranked.collect();
         ranked.sort();
         let Some(&(way, is_part, ..)) = ranked.first() else { return Vec::new() };
         ranked.retain(|rank| is_part && rank.0 == way);
@@ -206,11 +203,13 @@ impl DocumentNames {
 
     fn meant(&self, folder: &str, target: &str) -> Option<i64> {
         let name = WikiName::of(target, folder)?;
-        let candidates = name.keys().filter_map(|key| self.documents.get(key)).flatten();
-        candidates
-            .filter_map(|candidate| name.rank(candidate, folder))
-            .min()
-            .map(|(.., candidate)| candidate.id)
+        let ranked = self.keyed(&name).filter_map(|candidate| name.rank(candidate, folder));
+        ranked.min().map(|(.., candidate)| candidate.id)
+    }
+
+    /// The documents whose last part is that of `name`.
+    fn keyed<'a>(&'a self, name: &'a WikiName) -> impl Iterator<Item = &'a LinkCandidate> {
+        name.keys().filter_map(|key| self.documents.get(key)).flatten()
     }
 
     /// Whether `edge` names its target by wiki name, not by path.
