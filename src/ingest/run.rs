@@ -1,7 +1,7 @@
 //! One run: decides what to do, reads, writes in batches, and reports.
 
-mod by_name;
 mod embedding;
+mod last_rows;
 mod reporting;
 mod stamps;
 
@@ -324,33 +324,6 @@ impl<'a> IngestRun<'a> {
             self.leave_room(gap);
         }
         Ok(())
-    }
-
-    fn remove_all(
-        &mut self,
-        store: &mut DocumentStore,
-        mut gone: VecDeque<(String, i64)>,
-        neighbours: &NeighbourCheck,
-    ) -> Result<RunOutcome, IngestError> {
-        while !gone.is_empty() {
-            if self.stop.is_raised() {
-                return Ok(RunOutcome::Stopped);
-            }
-            let (files, cost) = match store.remove(&mut gone, self.sizer.next()) {
-                Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
-                other => other?,
-            };
-            self.summary.removed += files;
-            self.record(JournalEvent::Removed { files, cost: cost.into() })?;
-            self.committed(files, cost);
-            if !self.checkpoint_log(store)? {
-                return Ok(RunOutcome::Stopped);
-            }
-            if !gone.is_empty() {
-                self.leave_room(gap_after(cost, neighbours).0);
-            }
-        }
-        Ok(RunOutcome::Completed)
     }
 
     /// Checkpoints the log; `false` if the run has to stop.
