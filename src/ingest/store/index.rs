@@ -114,18 +114,24 @@ impl DocumentStore {
         if self.indexing == IndexMode::ByTriggers {
             return Ok(());
         }
-        let sql = if self.is_in_old_index(id)? {
-            "DELETE FROM nodes_fts WHERE rowid = ?1"
+        if self.is_in_old_index(id)? {
+            self.statement("DELETE FROM nodes_fts WHERE rowid = ?1", [id]).map(drop)
         } else {
-            "DELETE FROM nodes_words WHERE rowid = ?1"
-        };
-        self.statement(sql, [id]).map(drop)
+            self.unindex_words(id)
+        }
     }
 
     /// Removes row `id` from the index, before it gets another text. In the index of older readers it stays: a search
     /// passes over it there, and [`Self::clear_old_index`] removes all at once, which costs much less.
     pub(super) fn unindex_for_update(&self, id: i64) -> rusqlite::Result<()> {
-        if self.is_in_old_index(id)? { Ok(()) } else { self.unindex(id) }
+        if self.indexing == IndexMode::ByTriggers || self.is_in_old_index(id)? {
+            return Ok(());
+        }
+        self.unindex_words(id)
+    }
+
+    fn unindex_words(&self, id: i64) -> rusqlite::Result<()> {
+        self.statement("DELETE FROM nodes_words WHERE rowid = ?1", [id]).map(drop)
     }
 
     fn is_in_old_index(&self, id: i64) -> rusqlite::Result<bool> {
