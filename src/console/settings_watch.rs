@@ -1,8 +1,8 @@
 //! Notices that the settings were changed: a console reads them once, when it starts.
 
-use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{fs, mem, path::PathBuf};
 
-use crate::state::places::Places;
+use crate::{ingest::discover::FileStamp, state::places::Places};
 
 /// The most profiles that are followed.
 const MOST_PROFILES: usize = 64;
@@ -12,42 +12,40 @@ const MOST_PROFILES: usize = 64;
 pub struct SettingsWatch {
     config: PathBuf,
     profiles: PathBuf,
-    stamps: Vec<FileVersion>,
+    files: Vec<(PathBuf, FileStamp)>,
 }
-
-/// A file, with its inode, size and time of change in s and ns.
-type FileVersion = (PathBuf, u64, u64, i64, i64);
 
 impl SettingsWatch {
     /// Follows the settings at `places` from now on.
     pub fn new(places: &Places) -> Self {
         let mut watch =
-            Self { config: places.config.clone(), profiles: places.profiles(), stamps: Vec::new() };
-        watch.stamps = watch.look();
+            Self { config: places.config.clone(), profiles: places.profiles(), files: Vec::new() };
+        watch.files = watch.look();
         watch
     }
 
     /// Whether a file was added, changed or removed since the last call.
     pub fn has_changed(&mut self) -> bool {
         let now = self.look();
-        let has_changed = now != self.stamps;
-        self.stamps = now;
-        has_changed
+        let before = mem::replace(&mut self.files, now);
+        let is_same = |((path, stamp), (other, newer)): (&(PathBuf, FileStamp), &(PathBuf, FileStamp))| {
+            path == other && stamp.has_same_content(*newer)
+        };
+        before.len() != self.files.len() || !before.iter().zip(&self.files).all(is_same)
     }
 
-    fn look(&self) -> Vec<FileVersion> {
+    fn look(&self) -> Vec<(PathBuf, FileStamp)> {
         let listed = fs::read_dir(&self.profiles).into_iter().flatten().flatten().take(MOST_PROFILES);
         let profiles = listed.map(|entry| entry.path());
         let is_profile = |path: &PathBuf| path.extension().is_some_and(|it| it == "toml");
         let files = profiles.filter(is_profile).chain([self.config.clone()]);
-        let mut stamps: Vec<_> = files
-            .filter_map(|path| {
-                let file = path.metadata().ok()?;
-                Some((path, file.ino(), file.len(), file.mtime(), file.mtime_nsec()))
-            })
-            .collect();
-        stamps.sort();
-        stamps
+        let stamped = |path: PathBuf| {
+            let stamp = FileStamp::of(&path.metadata().ok()?);
+            Some((path, stamp))
+        };
+        let mut files: Vec<_> = files.filter_map(stamped).collect();
+        files.sort_by(|(path, _), (other, _)| path.cmp(other));
+        files
     }
 }
 
