@@ -186,6 +186,13 @@ impl DocumentNames {
             .or_else(|| only_one(named().filter(is_named)))
     }
 
+    /// Whether a document may have `path`, or stand for the folder of that path; false only if none does.
+    pub fn may_have(&self, path: &str) -> bool {
+        let Some(path) = self.relative(path) else { return false };
+        let wanted = WikiName { path, is_relative: true };
+        self.keyed(&wanted).any(|it| it.path == wanted.path || it.bare() == wanted.path)
+    }
+
     /// The rows of the documents that a wikilink to `target` in the document `from` may mean, the one that it means first;
     /// none if it names the whole path of one, or no document.
     pub fn meanings(&self, from: &str, target: &str) -> Vec<i64> {
@@ -355,6 +362,17 @@ mod tests {
         assert_eq!((at_top(&names, "guide"), at_top(&names, "guide/readme")), (Some(1), Some(1)));
         assert_eq!(at_top(&names, "setup"), Some(3), "a document comes first");
         assert_eq!(names.resolve("/n/guide/a.md", "../setup/"), Some(3));
+    }
+
+    #[test]
+    fn a_path_that_no_document_has_is_ruled_out() {
+        let names = names(&["/n/a/Page.md", "/n/guide/README.md"]);
+        for path in ["/n/a/Page.md", "/n/a/Page", "/n/guide", "/n/a/page"] {
+            assert!(names.may_have(path), "{path}");
+        }
+        for path in ["/n/b/Page.md", "/n/Page", "/n/a", "/elsewhere/a/Page.md"] {
+            assert!(!names.may_have(path), "{path}");
+        }
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl DocumentStore {
             let link: (i64, String) = (row.get(0)?, row.get(1)?);
             let Some(names) = self.names.iter().find(|it| link.1.starts_with(it.prefix())) else { continue };
             // A link of the first half would lead to a document of its path, if there were one.
-            let exact = if before.1 { self.by_path(&link.1)? } else { None };
+            let exact = if before.1 && names.may_have(&link.1) { self.by_path(&link.1)? } else { None };
             let node = exact.or_else(|| names.only(&link.1));
             let by_name = exact.is_none() && node.is_some();
             if before != (node, by_name) {
