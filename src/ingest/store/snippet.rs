@@ -1,7 +1,5 @@
 //! The part of a document that shows why it was found.
 
-use std::borrow::Cow;
-
 use unicode_width::UnicodeWidthChar;
 
 use super::search::MARKS;
@@ -21,6 +19,12 @@ const BEFORE: usize = 30;
 
 /// Bytes of a document that are searched for the words.
 const MOST_BYTES: usize = 1 << 20;
+
+/// Places where a snippet may start. Of a long text some will do.
+const MOST_STARTS: usize = 64;
+
+/// Places that are searched for: those of the starts, and what a snippet from the last one on can show.
+const MOST_FOUND: usize = MOST_STARTS + WIDTH;
 
 /// A place in the text where a needle was found.
 #[derive(Debug, Clone, Copy)]
@@ -62,38 +66,67 @@ pub fn beginning(text: &str) -> String {
 }
 
 fn found(text: &str, needles: &[Needle]) -> Vec<Found> {
-    let units: Vec<(TextUnit<'_>, Cow<'_, str>)> =
-        words::units(text).map(|unit| (unit, words::plain(unit.text))).collect();
+    let units: Vec<TextUnit<'_>> = words::units(text).collect();
+    let begins = FirstBytes::of(needles);
     let mut found = Vec::new();
     let mut at = 0;
-    while at < units.len() {
-        let here = needles.iter().filter_map(|it| Some((matches(&units[at..], it)?, it.term))).max();
+    while at < units.len() && found.len() < MOST_FOUND {
+        let rest = &units[at..];
+        let here = if begins.may_begin(&rest[0]) { longest_match(rest, needles) } else { None };
         if let Some((count, term)) = here {
-            let last = units[at + count - 1].0;
-            found.push(Found { start: units[at].0.at, end: last.at + last.text.len(), term });
+            let last = units[at + count - 1];
+            found.push(Found { start: units[at].at, end: last.at + last.text.len(), term });
         }
         at += here.map_or(1, |(count, _)| count);
     }
     found
 }
 
-/// How many units from the first one on are `needle`.
-fn matches(units: &[(TextUnit<'_>, Cow<'_, str>)], needle: &Needle) -> Option<usize> {
-    let (first, plain) = units.first()?;
-    let [rest @ .., last] = &needle.words[..] else { return None };
-    if let [single] = &needle.words[..]
-        && first.kind == UnitKind::Word
-        && first.text.bytes().skip(1).any(|it| it.is_ascii_uppercase())
-        && plain.contains(single.as_str())
-        && !words::camel_parts(first.text).is_empty()
-    {
-        return Some(1);
+/// The bytes with which needles begin. Most words of a text begin with another one, and are passed over by it.
+struct FirstBytes([bool; 256]);
+
+impl FirstBytes {
+    fn of(needles: &[Needle]) -> Self {
+        let mut begins = [false; 256];
+        for first in needles.iter().filter_map(|it| it.words.first()?.bytes().next()) {
+            begins[usize::from(first)] = true;
+        }
+        Self(begins)
     }
-    let is_last = |(_, word): &(TextUnit<'_>, Cow<'_, str>)| {
-        word == last.as_str() || needle.is_beginning && word.starts_with(last.as_str())
+
+    /// Whether a needle may match from `unit` on. A word with accents, or with capitals within, may match in another form.
+    fn may_begin(&self, unit: &TextUnit<'_>) -> bool {
+        let bytes = unit.text.as_bytes();
+        bytes.first().is_some_and(|it| self.0[usize::from(it.to_ascii_lowercase())])
+            || bytes.iter().skip(1).any(u8::is_ascii_uppercase)
+            || !unit.text.is_ascii()
+    }
+}
+
+/// The longest needle that matches from the first of `units` on: its units, and its term.
+fn longest_match(units: &[TextUnit<'_>], needles: &[Needle]) -> Option<(usize, usize)> {
+    let first = words::plain(units[0].text);
+    needles.iter().filter_map(|it| Some((matches(units, &first, it)?, it.term))).max()
+}
+
+/// How many units are `needle`, from the first one on, which is `plain` in small letters.
+fn matches(units: &[TextUnit<'_>], plain: &str, needle: &Needle) -> Option<usize> {
+    let first = units.first()?;
+    let is_last = |word: &str, last: &str| word == last || needle.is_beginning && word.starts_with(last);
+    let (wanted, rest) = needle.words.split_first()?;
+    let Some((last, between)) = rest.split_last() else {
+        let is_part = || {
+            first.kind == UnitKind::Word
+                && first.text.bytes().skip(1).any(|it| it.is_ascii_uppercase())
+                && plain.contains(wanted.as_str())
+                && !words::camel_parts(first.text).is_empty()
+        };
+        return (is_last(plain, wanted) || is_part()).then_some(1);
     };
-    let is_rest = rest.iter().zip(units).all(|(word, (_, plain))| plain == word.as_str());
-    (is_rest && units.get(rest.len()).is_some_and(is_last)).then_some(needle.words.len())
+    let is_all = plain == wanted
+        && between.iter().zip(&units[1..]).all(|(word, unit)| words::plain(unit.text) == word.as_str())
+        && units.get(rest.len()).is_some_and(|unit| is_last(&words::plain(unit.text), last));
+    is_all.then_some(needle.words.len())
 }
 
 /// The place from which on a snippet has the most different terms.
@@ -106,8 +139,7 @@ fn best(text: &str, found: &[Found]) -> Option<usize> {
         terms.dedup();
         terms.len()
     };
-    // Of a long text some places will do.
-    let places = 0..found.len().min(64);
+    let places = 0..found.len().min(MOST_STARTS);
     places.max_by_key(|&at| (terms_from(at), std::cmp::Reverse(at)))
 }
 
