@@ -10,12 +10,13 @@ use waltop::{
     config::profile::Profile,
     database::{factory, migrations},
     ingest::{
-        StopFlag,
+        QueryMeaning, StopFlag,
         embed::{
             nearest::ModelVectors,
             vector::{self, RankedMatch, TopMatches},
         },
         nearest,
+        query::SearchQuery,
     },
 };
 
@@ -50,7 +51,8 @@ fn main() -> Result<(), Failure> {
     let path = home.path().join("notes.db");
     fill(&path, &vectors)?;
     let from_database = median(|| {
-        let hits = nearest(&path, "made-up", &query, FOUND, &Profile::hardened())?;
+        let meaning = QueryMeaning { model: "made-up", vector: &query };
+        let hits = nearest(&path, &SearchQuery::default(), meaning, FOUND, &Profile::hardened())?;
         if hits.len() == FOUND { Ok(()) } else { Err("not found".into()) }
     })?;
     bound("the same from a database, opened each time", from_database, 20.0);

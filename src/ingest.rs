@@ -40,7 +40,11 @@ pub use self::{
     progress::RunProgress,
     reported_failures::ReportedFailures,
     stop::{StopFlag, stop_on_signals},
-    store::{StoreError, document, links, nearest::nearest, search},
+    store::{
+        StoreError, document, links,
+        nearest::{QueryMeaning, nearest},
+        search,
+    },
     summary::RunSummary,
 };
 use self::{discover::IngestFolder, journal::RunJournal, run::IngestRun};

@@ -20,7 +20,7 @@ pub struct EmbedArgs {
     /// Documents that are sent to the API at a time, at most 256.
     #[arg(long, value_name = "N", default_value_t = CALLS, value_parser = from_one, requires = "embed")]
     embed_calls: NonZeroUsize,
-    /// Embed only this many characters of each document.
+    /// Cut documents into sections of at most this many characters; each has a vector.
     #[arg(long, value_name = "N", default_value_t = CHARS, value_parser = from_one, requires = "embed")]
     embed_chars: NonZeroUsize,
     /// Delete the vectors of the model first, and make all of them again.

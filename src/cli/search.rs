@@ -13,7 +13,7 @@ use serde::Serialize;
 use crate::{
     config::Config,
     ingest::{
-        self,
+        self, QueryMeaning,
         query::{self, FilterField, SearchFilter, SearchQuery, WordMatch},
         search::{self, IncomingLink, OutgoingLink, SearchHit},
     },
@@ -114,7 +114,8 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
         }
         // Before the database is opened, because the call may take any time.
         let vector = args.meaning.vector(&query)?;
-        ingest::nearest(&database, &args.meaning.embed_model, &vector, args.limit.get(), profile)?
+        let meaning = QueryMeaning { model: &args.meaning.embed_model, vector: &vector };
+        ingest::nearest(&database, &parsed, meaning, args.limit.get(), profile)?
     } else {
         // One more than shown tells whether there are more.
         let answer = search::search(&database, &parsed, args.limit.get().saturating_add(1), profile)?;

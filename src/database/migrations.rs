@@ -69,6 +69,12 @@ const MIGRATIONS: &[Migration] = &[
         checksum: "655113191379429189",
         sql: include_str!("../../migrations/V6__words.sql"),
     },
+    Migration {
+        version: 7,
+        name: "sections",
+        checksum: "18277501083110236518",
+        sql: include_str!("../../migrations/V7__sections.sql"),
+    },
 ];
 
 /// Why a database was not migrated. Nothing in it was changed.
@@ -336,7 +342,7 @@ mod tests {
         files.sort();
         let listed = MIGRATIONS.iter().map(|it| format!("V{}__{}.sql", it.version, it.name));
         assert_eq!(files, listed.collect::<Vec<_>>());
-        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=6), "they are applied in this order");
+        assert!(MIGRATIONS.iter().map(|it| it.version).eq(1..=7), "they are applied in this order");
         for migration in MIGRATIONS {
             // SipHash-1-3 without keys; if std changes its hasher, use the crate `siphasher` here.
             let mut hasher = DefaultHasher::new();

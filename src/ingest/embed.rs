@@ -7,6 +7,7 @@
 pub(super) mod calls;
 pub mod http;
 pub mod nearest;
+pub mod sections;
 pub mod vector;
 
 use std::{fmt, num::NonZeroUsize, sync::Arc, time::Duration};
@@ -23,8 +24,9 @@ pub const MODEL: &str = "nomic-embed-text";
 /// Default number of texts at the embedder at a time.
 pub const CALLS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
-/// Default number of characters of a document that are embedded: about 2,000 tokens, which most models accept.
-pub const CHARS: NonZeroUsize = NonZeroUsize::new(8000).unwrap();
+/// Default number of characters of a section: some 250 tokens of English, which every model accepts. A vector of more text
+/// says less of each part of it.
+pub const CHARS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 
 /// Makes vectors of texts. Several threads call it at once.
 pub trait Embedder: fmt::Debug + Send + Sync {
@@ -64,7 +66,7 @@ pub struct EmbedOptions {
     pub model: String,
     /// Number of texts at the embedder at a time.
     pub calls: NonZeroUsize,
-    /// Number of characters of a document that are sent, title included; the text is cut there.
+    /// The most characters of a section, title and headings included.
     pub chars: NonZeroUsize,
     /// Smallest similarity (a cosine) at which the nearest documents become edges; `None`: edges stay as they are.
     pub neighbours: Option<f32>,
@@ -122,7 +124,8 @@ pub struct EmbeddingSummary {
 ///
 /// Why there is none.
 pub fn vector_of(options: &EmbedOptions, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
-    calls::ask(options, &StopFlag::default(), text)
+    let mut vectors = calls::ask(options, &StopFlag::default(), &[text])?;
+    Ok(vectors.remove(0))
 }
 
 impl EmbeddingSummary {

@@ -18,6 +18,7 @@ use serde_json::Value;
 
 pub use self::file::{FileOutcome, KnownContent, LARGEST, read};
 use self::front_matter::FrontMatter;
+pub(super) use self::markdown::{OPTIONS, searched};
 use super::discover::FileStamp;
 use crate::snapshot::EdgeKind;
 
@@ -75,6 +76,12 @@ pub struct DocumentPlace<'a> {
     pub prefix: &'a str,
 }
 
+/// Whether the document `name` has markup. Plain text has none: what resembles a heading or a tag there may be a comment
+/// or a number.
+pub(super) fn has_markup(name: &str) -> bool {
+    !Path::new(name).extension().is_some_and(|it| it.eq_ignore_ascii_case("txt"))
+}
+
 /// Parses `text`; fields that only the file can supply stay empty.
 pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     let mut warnings = Vec::new();
@@ -94,8 +101,7 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
         front_matter::relations(values, place, &mut edges);
     }
     let mut heading = None;
-    // Plain text has no markup: what resembles a heading or a tag there may be a comment or a number.
-    if !Path::new(place.name).extension().is_some_and(|it| it.eq_ignore_ascii_case("txt")) {
+    if has_markup(place.name) {
         let searched = markdown::searched(&body);
         if searched.len() < body.len() {
             warnings.push(format!(

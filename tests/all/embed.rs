@@ -2,6 +2,7 @@
 
 mod hostile;
 mod near;
+mod sections;
 pub mod server;
 mod watching;
 
@@ -124,25 +125,19 @@ impl Scene {
         self.waltop(&[&args, options].concat()).spawn().expect("waltop starts")
     }
 
+    /// What a search with the embedder prints as JSON.
+    fn search(&self, options: &[&str]) -> serde_json::Value {
+        let url = self.server.url();
+        let args = ["search", "--db", "notes.db", "--json", "--embed", &url, "--embed-model", MODEL];
+        let output = self.waltop(&[&args, options].concat()).output().expect("waltop starts");
+        assert!(output.status.success(), "{output:?}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+
     /// What is found by meaning, by name.
     fn found(&self, query: &str) -> Vec<String> {
-        let url = self.server.url();
-        let args = [
-            "search",
-            query,
-            "--db",
-            "notes.db",
-            "--json",
-            "--semantic",
-            "--embed",
-            &url,
-            "--embed-model",
-            MODEL,
-        ];
-        let output = self.waltop(&args).output().expect("waltop starts");
-        assert!(output.status.success(), "{output:?}");
-        let hits: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let hits = hits["hits"].as_array().expect("hits");
+        let found = self.search(&["--semantic", query]);
+        let hits = found["hits"].as_array().expect("hits");
         assert!(hits.iter().all(|hit| hit["similarity"].is_f64() && hit["snippet"].is_string()), "{hits:?}");
         hits.iter().map(|hit| hit["path"].as_str().expect("a name").to_owned()).collect()
     }

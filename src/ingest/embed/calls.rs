@@ -9,12 +9,15 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::{EmbedOptions, EmbedRefusal, Embedder, vector};
+use super::{EmbedOptions, EmbedRefusal, Embedder, sections::SectionedDocument, vector};
 use crate::{
     database::busy::jittered,
     ingest::{StopFlag, parse::ContentHash},
     threads,
 };
+
+/// The most texts of one call: a server answers it before its timeout, and one that fails repeats little.
+const TEXTS: usize = 16;
 
 /// How often a text is sent before waltop gives up on it.
 const TRIES: u32 = 5;
@@ -32,17 +35,16 @@ pub struct WantedVector {
     pub name: String,
     /// Hash of the embedded text.
     pub hash: ContentHash,
-    /// Text to embed.
-    pub text: String,
+    pub document: SectionedDocument,
 }
 
 /// Result for one document.
 #[derive(Debug)]
 pub struct EmbedAnswer {
-    /// The document, without its text.
+    /// The document; its sections have no text any more.
     pub wanted: WantedVector,
-    /// Its vector, of length 1; or why there is none, after all tries.
-    pub vector: Result<Vec<f32>, EmbedRefusal>,
+    /// A vector of length 1 for each of its sections; or why there are none, after all tries.
+    pub vectors: Result<Vec<Vec<f32>>, EmbedRefusal>,
 }
 
 /// The threads. They exit by themselves once this is dropped; no process waits for one that is in a call.
@@ -71,12 +73,12 @@ impl EmbedCalls {
                 (wanted.clone(), answer.clone(), options.clone(), stop.clone());
             let thread = threads::start(&format!("embed-{number}"), move || {
                 for mut wanted in wanted {
-                    let asked = || ask(&options, &stop, &wanted.text);
-                    let vector = panic::catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_| {
+                    let asked = || vectors_of(&options, &stop, &wanted.document);
+                    let vectors = panic::catch_unwind(AssertUnwindSafe(asked)).unwrap_or_else(|_| {
                         Err(EmbedRefusal::Never("the embedder failed inside".to_owned()))
                     });
-                    wanted.text.clear();
-                    if answer.send(EmbedAnswer { wanted, vector }).is_err() {
+                    wanted.document.sections.iter_mut().for_each(|section| section.text = String::new());
+                    if answer.send(EmbedAnswer { wanted, vectors }).is_err() {
                         return;
                     }
                 }
@@ -126,12 +128,38 @@ impl EmbedCalls {
     }
 }
 
-/// The vector of `text`, with retries where they may help.
-pub(super) fn ask(options: &EmbedOptions, stop: &StopFlag, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
+/// The vectors of the sections of `document`, by as few calls as possible.
+fn vectors_of(
+    options: &EmbedOptions,
+    stop: &StopFlag,
+    document: &SectionedDocument,
+) -> Result<Vec<Vec<f32>>, EmbedRefusal> {
+    let texts: Vec<&str> = document.sections.iter().map(|section| &*section.text).collect();
+    let mut vectors = Vec::with_capacity(texts.len());
+    for part in texts.chunks(TEXTS) {
+        match ask(options, stop, part) {
+            // A server may accept less text in one call than in several.
+            Err(EmbedRefusal::Text(_)) if part.len() > 1 => {
+                for text in part.chunks(1) {
+                    vectors.append(&mut ask(options, stop, text)?);
+                }
+            }
+            answer => vectors.append(&mut answer?),
+        }
+    }
+    Ok(vectors)
+}
+
+/// The vectors of `texts`, with retries where they may help.
+pub(super) fn ask(
+    options: &EmbedOptions,
+    stop: &StopFlag,
+    texts: &[&str],
+) -> Result<Vec<Vec<f32>>, EmbedRefusal> {
     let mut pause = options.pause;
     for tried in 1.. {
-        let refusal = match once(&*options.embedder, text) {
-            Ok(vector) => return Ok(vector),
+        let refusal = match once(&*options.embedder, texts) {
+            Ok(vectors) => return Ok(vectors),
             Err(refusal) => refusal,
         };
         let after = match &refusal {
@@ -147,14 +175,13 @@ pub(super) fn ask(options: &EmbedOptions, stop: &StopFlag, text: &str) -> Result
     unreachable!("the tries have an end")
 }
 
-fn once(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
-    let mut vectors = embedder.embed(&[text])?;
-    match (vectors.pop(), vectors.is_empty()) {
-        (Some(numbers), true) => {
-            vector::unit(numbers).ok_or_else(|| EmbedRefusal::Text("its vector is no direction".to_owned()))
-        }
-        _ => Err(EmbedRefusal::Never("the embedder did not give one vector for one text".to_owned())),
+fn once(embedder: &dyn Embedder, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedRefusal> {
+    let vectors = embedder.embed(texts)?;
+    if vectors.len() != texts.len() {
+        return Err(EmbedRefusal::Never("the embedder did not give one vector for each text".to_owned()));
     }
+    let no_direction = || EmbedRefusal::Text("its vector is no direction".to_owned());
+    vectors.into_iter().map(|numbers| vector::unit(numbers).ok_or_else(no_direction)).collect()
 }
 
 /// Whether `pause` passed before the run had to stop.

@@ -24,6 +24,19 @@ pub fn unit(mut numbers: Vec<f32>) -> Option<Vec<f32>> {
     Some(numbers)
 }
 
+/// The direction between `vectors` of length 1 and of equal lengths; that of the first one if they cancel out, `None` if
+/// there are none.
+pub fn mean(vectors: &[Vec<f32>]) -> Option<Vec<f32>> {
+    let first = vectors.first()?;
+    let mut sums = vec![0.0; first.len()];
+    for vector in vectors {
+        for (sum, number) in sums.iter_mut().zip(vector) {
+            *sum += number;
+        }
+    }
+    Some(unit(sums).unwrap_or_else(|| first.clone()))
+}
+
 /// The cosine of the angle between two vectors of length 1, from -1 to 1; ignores the end of the longer one.
 pub fn cosine(one: &[f32], other: &[f32]) -> f32 {
     let mut sums = [0.0_f32; LANES];
@@ -132,6 +145,16 @@ mod tests {
         for numbers in [&[][..], &[0.0, 0.0], &[f32::NAN, 1.0], &[f32::INFINITY], &endless] {
             assert_eq!(unit(numbers.to_vec()), None);
         }
+    }
+
+    #[test]
+    fn the_mean_is_the_direction_between_and_never_none_of_some() {
+        let (east, north, west) = (vector(&[1.0, 0.0]), vector(&[0.0, 1.0]), vector(&[-1.0, 0.0]));
+        let found = mean(&[east.clone(), north]).expect("a direction");
+        assert!((found[0] - 0.5_f32.sqrt()).abs() < 1e-6 && (found[1] - 0.5_f32.sqrt()).abs() < 1e-6);
+        assert_eq!(mean(std::slice::from_ref(&east)), Some(east.clone()));
+        assert_eq!(mean(&[east.clone(), west]), Some(east));
+        assert_eq!(mean(&[]), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{snapshot::EdgeKind, text::one_line};
 const MOST_MARKS: usize = 1 << 20;
 
 /// The start of `text` that is searched for markup: all of it, or as many lines as have at most [`MOST_MARKS`].
-pub(super) fn searched(text: &str) -> &str {
+pub(in crate::ingest) fn searched(text: &str) -> &str {
     if text.len() <= MOST_MARKS {
         return text;
     }
@@ -28,7 +28,7 @@ pub(super) fn searched(text: &str) -> &str {
 }
 
 /// Which extensions of the format are read. A formula is no prose: what resembles a link in it is none.
-pub(super) const OPTIONS: Options = Options::ENABLE_WIKILINKS
+pub(in crate::ingest) const OPTIONS: Options = Options::ENABLE_WIKILINKS
     .union(Options::ENABLE_TABLES)
     .union(Options::ENABLE_FOOTNOTES)
     .union(Options::ENABLE_STRIKETHROUGH)

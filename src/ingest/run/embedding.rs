@@ -11,6 +11,7 @@ use crate::{
         embed::{
             EmbedOptions, EmbedRefusal, EmbeddingSummary, ExistingVectors,
             calls::{EmbedAnswer, EmbedCalls, WantedVector},
+            sections::{MOST_SECTIONS, SectionedDocument},
         },
         neighbours::NeighbourCheck,
         store::{
@@ -159,24 +160,10 @@ impl IngestRun<'_> {
     fn answered(
         &mut self,
         phase: &mut EmbeddingPhase<'_>,
-        EmbedAnswer { wanted, vector }: EmbedAnswer,
+        EmbedAnswer { wanted, vectors }: EmbedAnswer,
     ) -> Result<(), IngestError> {
-        let refusal = match vector {
-            Ok(vector) => {
-                phase.strikes = 0;
-                let dimension = *phase.dimension.get_or_insert(vector.len());
-                if dimension == vector.len() {
-                    phase.ready.push_back(EmbeddedDocument { id: wanted.id, hash: wanted.hash, vector });
-                } else {
-                    phase.told.error = Some(format!(
-                        "the vectors of {} in this database have {dimension} numbers and this one has {}: name \
-                         another model, or make all of them anew with --embed-anew",
-                        phase.options.model,
-                        vector.len()
-                    ));
-                }
-                return Ok(());
-            }
+        let refusal = match vectors {
+            Ok(vectors) => return self.embedded(phase, wanted, vectors),
             Err(refusal) => refusal,
         };
         phase.strikes += match &refusal {
@@ -191,6 +178,36 @@ impl IngestRun<'_> {
             phase.told.error = Some(format!("one document after the other failed, at last: {refusal}"));
         }
         self.warned(FailedFile { path: wanted.name, reason: format!("not embedded: {refusal}") })
+    }
+
+    fn embedded(
+        &mut self,
+        phase: &mut EmbeddingPhase<'_>,
+        wanted: WantedVector,
+        vectors: Vec<Vec<f32>>,
+    ) -> Result<(), IngestError> {
+        phase.strikes = 0;
+        for vector in &vectors {
+            let dimension = *phase.dimension.get_or_insert(vector.len());
+            if dimension != vector.len() {
+                phase.told.error = Some(format!(
+                    "the vectors of {} in this database have {dimension} numbers and this one has {}: name another \
+                     model, or make all of them anew with --embed-anew",
+                    phase.options.model,
+                    vector.len()
+                ));
+                return Ok(());
+            }
+        }
+        let SectionedDocument { sections, is_cut } = wanted.document;
+        let starts = sections.iter().map(|section| section.start);
+        phase.ready.extend(EmbeddedDocument::new(wanted.id, wanted.hash, starts.zip(vectors).collect()));
+        if !is_cut {
+            return Ok(());
+        }
+        let reason =
+            format!("only its first {MOST_SECTIONS} sections were embedded: set a larger --embed-chars");
+        self.warned(FailedFile { path: wanted.name, reason })
     }
 
     /// Writes all vectors that are ready.
@@ -270,6 +287,7 @@ impl IngestRun<'_> {
 impl EmbeddingPhase<'_> {
     /// Whether the ready vectors have to be written.
     fn is_due(&self) -> bool {
-        self.ready.len() >= BATCH || !self.ready.is_empty() && self.flushed.elapsed() >= FLUSH
+        let vectors = self.ready.iter().map(EmbeddedDocument::vectors).sum::<usize>();
+        vectors >= BATCH || !self.ready.is_empty() && self.flushed.elapsed() >= FLUSH
     }
 }

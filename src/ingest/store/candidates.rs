@@ -1,5 +1,7 @@
 //! The rows that a query matches, best first, from the index and from the one of older readers.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, params_from_iter, types::Value};
 
 use super::conditions::{condition, escaped};
@@ -78,6 +80,33 @@ impl WordIndexes {
         query: &SearchQuery,
         limit: usize,
     ) -> rusqlite::Result<Vec<Candidate>> {
+        let (conditions, values) = self.conditions(query);
+        let sql = format!(
+            "SELECT nodes.id, 0.0 FROM nodes WHERE {} ORDER BY nodes.path LIMIT {}",
+            conditions.join(" AND "),
+            limited(limit)
+        );
+        rows(connection, &sql, values)
+    }
+
+    /// The rows that meet the conditions of `query`, whatever their words; `None` if it has no conditions.
+    pub(super) fn allowed(
+        self,
+        connection: &Connection,
+        query: &SearchQuery,
+    ) -> rusqlite::Result<Option<HashSet<i64>>> {
+        let (conditions, values) = self.conditions(query);
+        if conditions.is_empty() {
+            return Ok(None);
+        }
+        let sql = format!("SELECT nodes.id FROM nodes WHERE {}", conditions.join(" AND "));
+        let mut select = connection.prepare(&sql)?;
+        let rows = select.query_map(params_from_iter(values), |row| row.get(0))?;
+        rows.collect::<rusqlite::Result<_>>().map(Some)
+    }
+
+    /// What a row has to meet, and the parameters.
+    fn conditions(self, query: &SearchQuery) -> (Vec<String>, Vec<Value>) {
         let mut values = Vec::new();
         let mut conditions: Vec<String> = query.filters.iter().map(|it| condition(it, &mut values)).collect();
         if let Some(excluded) = query.excluded() {
@@ -91,12 +120,7 @@ impl WordIndexes {
                 }
             }
         }
-        let sql = format!(
-            "SELECT nodes.id, 0.0 FROM nodes WHERE {} ORDER BY nodes.path LIMIT {}",
-            conditions.join(" AND "),
-            limited(limit)
-        );
-        rows(connection, &sql, values)
+        (conditions, values)
     }
 }
 

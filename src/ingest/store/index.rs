@@ -28,7 +28,7 @@ impl IndexMode {
     pub(super) fn choose(connection: &Connection) -> rusqlite::Result<Self> {
         let sql = format!(
             "SELECT 1 FROM sqlite_schema WHERE type = 'trigger' AND name NOT IN ({OWN_TRIGGERS})
-             AND lower(tbl_name) IN ('nodes', 'edges', 'nodes_vectors', 'nodes_files')"
+             AND lower(tbl_name) IN ('nodes', 'edges', 'nodes_vectors', 'nodes_sections', 'nodes_files')"
         );
         let is_alone = !connection.prepare(&sql)?.exists([])?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, !is_alone)?;
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_trigger_of_others_on_any_table_that_a_run_writes_is_kept() {
-        for table in ["nodes", "edges", "nodes_vectors", "nodes_files"] {
+        for table in ["nodes", "edges", "nodes_vectors", "nodes_sections", "nodes_files"] {
             let mut connection = Connection::open_in_memory().expect("memory");
             migrations::migrate(&mut connection).expect("the tables");
             assert_eq!(IndexMode::choose(&connection), Ok(IndexMode::ByRun));

@@ -34,6 +34,8 @@ pub struct SearchHit {
     pub rank: f64,
     /// The cosine between its vector and the query's; `None` in a search by words.
     pub similarity: Option<f64>,
+    /// Where its most similar section begins in its text, in bytes; `None` if it was found by words alone.
+    pub section_offset: Option<u64>,
     /// Its links, by kind and target; tags are left out.
     pub links_out: Vec<OutgoingLink>,
     /// The documents that link to it, by path.
@@ -202,6 +204,7 @@ fn hit(connection: &Connection, found: Candidate, needles: &[Needle]) -> rusqlit
             snippet,
             rank,
             similarity: None,
+            section_offset: None,
             links_out: links_out(connection, id)?,
             links_in: links_in(connection, id)?,
         })

@@ -60,9 +60,15 @@ pub fn around(text: &str, needles: &[Needle]) -> Option<String> {
 
 /// The beginning of `text`, in one line.
 pub fn beginning(text: &str) -> String {
-    let end = forward(text, 0);
-    let more = if end < text.len() { "…" } else { "" };
-    format!("{}{more}", one_line(&text[..end]))
+    from(text, 0)
+}
+
+/// What begins at the byte `start` of `text`, in one line.
+pub fn from(text: &str, start: usize) -> String {
+    let start = text.floor_char_boundary(start);
+    let end = forward(text, start);
+    let (before, after) = (if start > 0 { "…" } else { "" }, if end < text.len() { "…" } else { "" });
+    format!("{before}{}{after}", one_line(&text[start..end]))
 }
 
 fn found(text: &str, needles: &[Needle]) -> Vec<Found> {
@@ -206,6 +212,8 @@ mod tests {
         let snippet = snippet("alpha omega", &text).expect("they are there");
         assert!(snippet.contains("«alpha» and «omega»"), "{snippet}");
         assert!(snippet.starts_with('…') && snippet.ends_with('…') && snippet.width() < 130, "{snippet}");
+        assert_eq!(from("alpha\nomega", 6), "…omega");
+        assert_eq!((&*from("数", 1), from("", 9)), ("数", String::new()));
         let long = "数".repeat(500);
         assert!(beginning(&long).width() <= WIDTH + 1);
     }

@@ -11,30 +11,59 @@ use super::{DocumentStore, StoreError, TransactionCost, patience::patiently, row
 use crate::ingest::{
     embed::{
         calls::WantedVector,
+        sections::{self, TextKind},
         vector::{self, LONGEST},
     },
-    parse::ContentHash,
+    parse::{ContentHash, has_markup},
 };
 
 /// Documents without a vector that are read at a time: memory use does not grow with their number.
 const PAGE: i64 = 64;
 
-/// Vectors in a transaction: about 200 KB.
+/// Vectors in a transaction, those of its last document apart: about 200 KB.
 pub const BATCH: usize = 64;
 
-/// The documents in question that have no vector of the model for their current text.
+/// The documents in question that have no vector of the model for their current text, or one that an older version made
+/// of the beginning alone.
 const MISSING: &str =
     "FROM nodes LEFT JOIN nodes_vectors ON nodes_vectors.node = nodes.id AND nodes_vectors.model = ?1
-    WHERE nodes.path > ?2 AND nodes.path < ?3 AND (nodes_vectors.node IS NULL OR nodes_vectors.hash <> nodes.hash)";
+    WHERE nodes.path > ?2 AND nodes.path < ?3 AND
+        (nodes_vectors.node IS NULL OR nodes_vectors.hash <> nodes.hash OR nodes_vectors.sections IS NULL)";
 
-/// A vector, ready to be written.
+/// The vectors of a document, ready to be written.
 #[derive(Debug)]
 pub struct EmbeddedDocument {
-    pub id: i64,
+    id: i64,
     /// Hash of the embedded text.
-    pub hash: ContentHash,
-    /// The vector, of length 1.
-    pub vector: Vec<f32>,
+    hash: ContentHash,
+    /// Numbers in a vector.
+    dimension: usize,
+    /// That of the document, as the database stores it.
+    whole: Vec<u8>,
+    /// Those of its sections with their first byte; none if it is a single one.
+    sections: Vec<(usize, Vec<u8>)>,
+}
+
+impl EmbeddedDocument {
+    /// The document in row `id`, with the first byte of each of its sections and its vector; `None` without a section.
+    pub fn new(id: i64, hash: ContentHash, sections: Vec<(usize, Vec<f32>)>) -> Option<Self> {
+        let (starts, vectors): (Vec<usize>, Vec<Vec<f32>>) = sections.into_iter().unzip();
+        let whole = vector::mean(&vectors)?;
+        let is_single = vectors.len() == 1;
+        let sections = starts.into_iter().zip(vectors.iter().map(|it| vector::to_bytes(it)));
+        Some(Self {
+            id,
+            hash,
+            dimension: whole.len(),
+            whole: vector::to_bytes(&whole),
+            sections: if is_single { Vec::new() } else { sections.collect() },
+        })
+    }
+
+    /// How many vectors it has.
+    pub fn vectors(&self) -> usize {
+        self.sections.len() + 1
+    }
 }
 
 /// How far documents have been listed.
@@ -73,8 +102,7 @@ impl DocumentStore {
         self.prefixes().into_iter().map(count).sum()
     }
 
-    /// The next of those documents from `place` on, each with the first `chars` characters of its title and text; empty
-    /// at the end.
+    /// The next of those documents from `place` on, each in sections of at most `chars` characters; empty at the end.
     ///
     /// # Errors
     ///
@@ -95,10 +123,12 @@ impl DocumentStore {
             let page = patiently(&self.patience, || {
                 let mut select = self.connection.prepare_cached(&sql)?;
                 let rows = select.query_map(params![model, after, end_of(prefix)], |row| {
-                    let (title, body): (String, String) = (row.get(3)?, row.get(4)?);
-                    let text = title.chars().chain("\n\n".chars()).chain(body.chars()).take(chars).collect();
+                    let name: String = row.get(1)?;
+                    let kind = if has_markup(&name) { TextKind::Markdown } else { TextKind::Plain };
+                    let (title, body) = (row.get_ref(3)?.as_str()?, row.get_ref(4)?.as_str()?);
                     let hash = row.get_ref(2)?.as_blob()?.try_into().unwrap_or_default();
-                    Ok(WantedVector { id: row.get(0)?, name: row.get(1)?, hash, text })
+                    let document = sections::cut(title, body, kind, chars);
+                    Ok(WantedVector { id: row.get(0)?, name, hash, document })
                 })?;
                 rows.collect::<rusqlite::Result<Vec<_>>>()
             });
@@ -126,7 +156,8 @@ impl DocumentStore {
         Ok(dimension.map(|it| it.try_into().unwrap_or(LONGEST)))
     }
 
-    /// Writes vectors from the front of `queue` in one transaction, and starts no further one after `most`.
+    /// Writes the vectors of documents from the front of `queue` in one transaction, and starts no further document after
+    /// `most`, or after [`BATCH`] vectors.
     ///
     /// # Errors
     ///
@@ -137,40 +168,51 @@ impl DocumentStore {
         queue: &mut VecDeque<EmbeddedDocument>,
         most: Duration,
     ) -> Result<StoredVectors, StoreError> {
-        // A document that has changed or was deleted meanwhile gets no vector: it is listed again, or gone.
-        let sql = "INSERT INTO nodes_vectors (node, model, dimension, hash, vector)
-             SELECT id, ?2, ?3, hash, ?4 FROM nodes WHERE id = ?1 AND hash = ?5
-             ON CONFLICT (node, model) DO UPDATE SET
-                 dimension = excluded.dimension, hash = excluded.hash, vector = excluded.vector, nearest_from = NULL";
-        let rows: Vec<(i64, ContentHash, i64, Vec<u8>)> = queue
-            .iter()
-            .take(BATCH)
-            .map(|it| {
-                let dimension = i64::try_from(it.vector.len()).unwrap_or_default();
-                (it.id, it.hash, dimension, vector::to_bytes(&it.vector))
-            })
-            .collect();
         let begun = self.begin()?;
         let under_lock = Instant::now();
         let mut stored = StoredVectors::default();
         let mut done = 0;
-        for (id, hash, dimension, bytes) in &rows {
-            match self.statement(sql, params![id, model, dimension, bytes, hash]) {
-                Ok(0) => {}
-                Ok(_) => {
+        let mut vectors = 0;
+        for document in &*queue {
+            match self.write_embedded(model, document) {
+                Ok(false) => {}
+                Ok(true) => {
                     stored.files += 1;
-                    stored.bytes += bytes.len() as u64;
+                    stored.bytes += (document.vectors() * document.whole.len()) as u64;
                 }
                 Err(error) => return Err(self.give_up(error)),
             }
             done += 1;
-            if under_lock.elapsed() >= most {
+            vectors += document.vectors();
+            if under_lock.elapsed() >= most || vectors >= BATCH {
                 break;
             }
         }
         stored.cost = self.commit(&begun)?;
         queue.drain(..done);
         Ok(stored)
+    }
+
+    /// Whether the vectors of `document` were written: those of one that has changed or was deleted meanwhile are not. It
+    /// is listed again, or gone.
+    fn write_embedded(&self, model: &str, document: &EmbeddedDocument) -> rusqlite::Result<bool> {
+        let EmbeddedDocument { id, hash, dimension, whole, sections } = document;
+        let dimension = i64::try_from(*dimension).unwrap_or_default();
+        let count = i64::try_from(sections.len().max(1)).unwrap_or_default();
+        let sql = "INSERT INTO nodes_vectors (node, model, dimension, hash, vector, sections)
+             SELECT id, ?2, ?3, hash, ?4, ?6 FROM nodes WHERE id = ?1 AND hash = ?5
+             ON CONFLICT (node, model) DO UPDATE SET dimension = excluded.dimension, hash = excluded.hash,
+                 vector = excluded.vector, sections = excluded.sections, nearest_from = NULL";
+        if self.statement(sql, params![id, model, dimension, whole, hash, count])? == 0 {
+            return Ok(false);
+        }
+        self.statement("DELETE FROM nodes_sections WHERE node = ?1 AND model = ?2", params![id, model])?;
+        let sql = "INSERT INTO nodes_sections (node, model, start, vector) VALUES (?1, ?2, ?3, ?4)";
+        for (start, vector) in sections {
+            let start = i64::try_from(*start).unwrap_or_default();
+            self.statement(sql, params![id, model, start, vector])?;
+        }
+        Ok(true)
     }
 
     /// Discards some of the vectors of `model`, in any folder; returns how many. Stops after `most`.

@@ -35,6 +35,8 @@ pub struct State {
     pub fails: AtomicUsize,
     /// So many of the next calls are answered by closing the connection.
     pub hangs_up: AtomicUsize,
+    /// The most texts of a call that it does not refuse; 0: any number.
+    pub most_texts: AtomicUsize,
     /// Numbers in a vector.
     pub dimension: AtomicUsize,
     /// What every call is answered with instead of vectors: the start of the answer and, behind it, spaces without end
@@ -188,6 +190,10 @@ fn answer(state: &State, body: &[u8]) -> Option<(&'static str, Value)> {
     let texts: Vec<&str> = question["input"].as_array()?.iter().filter_map(Value::as_str).collect();
     if texts.iter().any(|text| text.contains(UNWELCOME)) {
         return Some(("400 Bad Request", json!({ "error": "not\nthis text" })));
+    }
+    let most = state.most_texts.load(SeqCst);
+    if most > 0 && texts.len() > most {
+        return Some(("413 Payload Too Large", json!({ "error": "too many texts" })));
     }
     let dimension = state.dimension.load(SeqCst);
     let data: Vec<Value> = texts
