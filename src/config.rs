@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod daemon;
+mod embed_endpoint;
 mod foreign;
 mod permit;
 pub mod profile;
@@ -28,6 +29,7 @@ pub(crate) mod settings_file;
 mod thresholds;
 
 pub use daemon::DaemonRule;
+pub use embed_endpoint::{EMBED_MODEL, EmbedEndpoint, EndpointError};
 pub use permit::{Permit, ReadOnly};
 pub use scalar::{DurationError, SizeError, duration_of, size_of};
 pub use thresholds::Thresholds;
@@ -70,6 +72,16 @@ pub struct Config {
     pub mouse: bool,
     /// Key bindings of the console.
     pub keymap: Keymap,
+    pub search: SearchSettings,
+}
+
+/// How the query of a search gets its vector.
+#[derive(Debug, Clone)]
+pub struct SearchSettings {
+    /// The embeddings API; `None`: a search is by words.
+    pub embed: Option<EmbedEndpoint>,
+    /// The model whose vectors are searched.
+    pub embed_model: String,
 }
 
 /// The colours of the console.
@@ -175,6 +187,7 @@ impl Config {
             bell: true,
             mouse: true,
             keymap: Keymap::default(),
+            search: SearchSettings { embed: None, embed_model: EMBED_MODEL.to_owned() },
         }
     }
 

@@ -41,7 +41,7 @@ pub use self::{
     reported_failures::ReportedFailures,
     stop::{StopFlag, stop_on_signals},
     store::{
-        StoreError, document, links,
+        StoreError, document, hybrid, links,
         nearest::{QueryMeaning, nearest},
         search,
     },

@@ -7,7 +7,11 @@ use std::{
 
 use serde::Deserialize;
 
-use crate::{bounded, ingest::discover, ingest::query::WordMatch, state::folder};
+use crate::{
+    bounded,
+    ingest::{discover, hybrid::WordsAlone, query::WordMatch},
+    state::folder,
+};
 
 /// How much of a document is shown.
 const MOST_BYTES: usize = 1 << 20;
@@ -31,6 +35,18 @@ pub struct FoundTexts {
     pub hits: Vec<FoundText>,
     /// Whether all words are in each document.
     pub matched: Option<WordMatch>,
+    pub by: FoundBy,
+    /// Why it was by words alone although the settings name an embeddings API.
+    pub words_alone: Option<WordsAlone>,
+}
+
+/// What the worker searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundBy {
+    Words,
+    Meaning,
+    Both,
 }
 
 /// The answer to a search.
@@ -45,7 +61,12 @@ pub struct FoundDocuments {
 impl FoundTexts {
     /// Whether no document has all words, and these have some.
     pub fn lacks_words(&self) -> bool {
-        self.matched == Some(WordMatch::Any)
+        self.by == FoundBy::Words && self.matched == Some(WordMatch::Any)
+    }
+
+    /// Whether the embeddings API gave no vector in time.
+    pub fn lacks_meaning(&self) -> bool {
+        self.words_alone.is_some_and(|why| why != WordsAlone::NoVectors)
     }
 }
 

@@ -3,9 +3,11 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use super::from_one;
-use crate::ingest::embed::{
-    self, CALLS, CHARS, EmbedOptions, ExistingVectors, MODEL,
-    http::{EmbedEndpoint, HttpEmbedder},
+use crate::{
+    config::{EMBED_MODEL, EmbedEndpoint, SearchSettings},
+    ingest::embed::{
+        self, CALLS, CHARS, EmbedOptions, EmbedRefusal, ExistingVectors, QUERY_LIMIT, http::HttpEmbedder,
+    },
 };
 
 /// How to embed documents after they are ingested; without `--embed` they are not embedded.
@@ -15,7 +17,7 @@ pub struct EmbedArgs {
     #[arg(long, value_name = "URL")]
     embed: Option<EmbedEndpoint>,
     /// The model to request; each model has its own vectors.
-    #[arg(long, value_name = "NAME", default_value = MODEL, requires = "embed")]
+    #[arg(long, value_name = "NAME", default_value = EMBED_MODEL, requires = "embed")]
     embed_model: String,
     /// Documents that are sent to the API at a time, at most 256.
     #[arg(long, value_name = "N", default_value_t = CALLS, value_parser = from_one, requires = "embed")]
@@ -50,31 +52,84 @@ impl EmbedArgs {
     }
 }
 
-/// How a query is embedded.
+/// Whether the meaning of a query is searched, and how it gets its vector.
 #[derive(Debug, Clone, clap::Args)]
 pub struct QueryArgs {
-    /// Search by meaning, with the vectors from `waltop ingest --embed`.
-    #[arg(long, requires = "embed")]
-    pub semantic: bool,
-    /// The embeddings API for the query, as in `http://127.0.0.1:11434/v1`.
-    #[arg(long, value_name = "URL", requires = "semantic")]
+    /// Search by words alone, whatever the settings say.
+    #[arg(long, conflicts_with_all = ["semantic", "embed", "embed_model"])]
+    words: bool,
+    /// Search by meaning alone, with the vectors from `waltop ingest --embed`.
+    #[arg(long)]
+    semantic: bool,
+    /// The embeddings API for the query, as in `http://127.0.0.1:11434/v1`; default: the one in the settings. With it, a
+    /// search is by words and by meaning.
+    #[arg(long, value_name = "URL")]
     embed: Option<EmbedEndpoint>,
-    /// The model whose vectors are searched.
-    #[arg(long, value_name = "NAME", default_value = MODEL, requires = "semantic")]
-    pub embed_model: String,
+    /// The model whose vectors are searched; default: the one in the settings, else nomic-embed-text.
+    #[arg(long, value_name = "NAME")]
+    embed_model: Option<String>,
+}
+
+/// How a search finds documents.
+#[derive(Debug)]
+pub enum SearchWay {
+    Words,
+    Meaning(QueryEmbedder),
+    Both(QueryEmbedder),
+}
+
+/// The API for the vector of a query.
+#[derive(Debug)]
+pub struct QueryEmbedder {
+    endpoint: EmbedEndpoint,
+    pub model: String,
+    /// Whether the command line names it.
+    pub is_named: bool,
 }
 
 impl QueryArgs {
-    /// The vector of `query`.
+    /// # Errors
+    ///
+    /// Meaning is asked for, and there is no API.
+    pub fn way(&self, settings: &SearchSettings) -> anyhow::Result<SearchWay> {
+        let Some(endpoint) = self.embed.clone().or_else(|| settings.embed.clone()) else {
+            if self.semantic || self.embed_model.is_some() {
+                anyhow::bail!(
+                    "give the embeddings API with --embed URL, or as `embed` below [search] in the settings"
+                );
+            }
+            return Ok(SearchWay::Words);
+        };
+        let model = self.embed_model.clone().unwrap_or_else(|| settings.embed_model.clone());
+        let embedder = QueryEmbedder { endpoint, model, is_named: self.embed.is_some() };
+        Ok(match (self.words, self.semantic) {
+            (true, _) => SearchWay::Words,
+            (_, true) => SearchWay::Meaning(embedder),
+            _ => SearchWay::Both(embedder),
+        })
+    }
+}
+
+impl QueryEmbedder {
+    /// The vector of `query`, with retries.
     ///
     /// # Errors
     ///
-    /// There is no address, or the API returns no vector.
+    /// The API returns none.
     pub fn vector(&self, query: &str) -> anyhow::Result<Vec<f32>> {
-        let Some(endpoint) = self.embed.clone() else { anyhow::bail!("--semantic needs --embed URL") };
-        let embedder = Arc::new(HttpEmbedder::new(endpoint, &self.embed_model));
-        embed::vector_of(&EmbedOptions::new(embedder, &self.embed_model), query)
+        let embedder = Arc::new(HttpEmbedder::new(self.endpoint.clone(), &self.model));
+        embed::vector_of(&EmbedOptions::new(embedder, &self.model), query)
             .map_err(|refusal| anyhow::anyhow!("the query cannot be embedded: {refusal}"))
+    }
+
+    /// The vector of `query`, if the API gives it within [`QUERY_LIMIT`].
+    ///
+    /// # Errors
+    ///
+    /// It does not.
+    pub fn vector_at_once(&self, query: &str) -> Result<Vec<f32>, EmbedRefusal> {
+        let embedder = HttpEmbedder::within(QUERY_LIMIT, self.endpoint.clone(), &self.model);
+        embed::vector_at_once(&embedder, query)
     }
 }
 

@@ -11,18 +11,22 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
-    config::Config,
+    config::{Config, profile::Profile},
     ingest::{
         self, QueryMeaning,
+        hybrid::{self, HybridAnswer, WordsAlone},
         query::{self, FilterField, SearchFilter, SearchQuery, WordMatch},
-        search::{self, IncomingLink, OutgoingLink, SearchHit},
+        search::{self, IncomingLink, OutgoingLink, SearchError, SearchHit},
     },
     observe,
     snapshot::EdgeKind,
     text, units,
 };
 
-use super::{embed::QueryArgs, fit, from_one, print_json, print_line};
+use super::{
+    embed::{QueryArgs, QueryEmbedder, SearchWay},
+    fit, from_one, print_json, print_line,
+};
 
 /// How many links of a document are printed in either direction.
 const LINKS: usize = 5;
@@ -84,8 +88,39 @@ impl FilterArgs {
 pub struct SearchReport {
     /// The documents that were found, the best first.
     hits: Vec<SearchHit>,
-    /// `any` where no document has all words, and these have at least one; `null` in a search by meaning.
+    /// What the words found: all of them in each document, or, if no document has all, any; `null` if they found nothing or
+    /// were not searched.
     matched: Option<WordMatch>,
+    by: SearchMode,
+    /// Why it was by words alone although the embeddings API is known; `null` if it was not.
+    words_alone: Option<WordsAlone>,
+}
+
+/// What was searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchMode {
+    Words,
+    Meaning,
+    Both,
+}
+
+/// What a search found, and what to print of it.
+#[derive(Debug)]
+struct FoundReport {
+    report: SearchReport,
+    /// Whether there are more documents.
+    has_more: bool,
+    /// Why it was by words alone, if that is not what is usual.
+    said: Option<String>,
+}
+
+/// Where to search, and for what.
+struct SearchOrder<'a> {
+    database: &'a Path,
+    query: SearchQuery,
+    limit: usize,
+    profile: &'a Profile,
 }
 
 /// Prints the matching documents, best first; exit code 1 if there are none.
@@ -104,46 +139,88 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     } else {
         named.clone()
     };
-    let query = args.query.join(" ");
-    let profile = config.profile_of(&database);
-    let parsed = args.filters.add_to(query::parse(&query));
-    let mut matched = None;
-    let mut hits = if args.meaning.semantic {
-        if query.trim().is_empty() {
-            return Err(search::SearchError::NoWords.into());
-        }
-        // Before the database is opened, because the call may take any time.
-        let vector = args.meaning.vector(&query)?;
-        let meaning = QueryMeaning { model: &args.meaning.embed_model, vector: &vector };
-        ingest::nearest(&database, &parsed, meaning, args.limit.get(), profile)?
-    } else {
-        // One more than shown tells whether there are more.
-        let answer = search::search(&database, &parsed, args.limit.get().saturating_add(1), profile)?;
-        matched = Some(answer.matched);
-        answer.hits
+    let text = args.query.join(" ");
+    let order = SearchOrder {
+        profile: config.profile_of(&database),
+        database: &database,
+        query: args.filters.add_to(query::parse(&text)),
+        limit: args.limit.get(),
     };
-    let has_more = hits.len() > args.limit.get();
-    hits.truncate(args.limit.get());
-    let exit = u8::from(hits.is_empty());
+    let FoundReport { report, has_more, said } = order.search(args.meaning.way(&config.search)?)?;
+    let exit = u8::from(report.hits.is_empty());
+    if let Some(said) = said {
+        // The documents are there all the same.
+        let _ = writeln!(io::stderr(), "searched by words alone: {}", text::clean(&said));
+    }
     if args.json {
-        print_json(&SearchReport { hits, matched })?;
-    } else {
-        if matched == Some(WordMatch::Any) {
-            print_line(ANY_WORD)?;
-        }
-        for hit in &hits {
-            print_line(&shown(hit))?;
-        }
-        if has_more {
-            let shown = units::count(args.limit.get() as u64);
-            print_line(&format!("These are the best {shown}; there are more: --limit N shows them."))?;
-        }
-        if hits.is_empty() {
-            // The exit code reports it too.
-            let _ = writeln!(io::stderr(), "nothing found for {}", text::clean(&query));
-        }
+        print_json(&report)?;
+        return Ok(exit);
+    }
+    if report.by == SearchMode::Words && report.matched == Some(WordMatch::Any) {
+        print_line(ANY_WORD)?;
+    }
+    for hit in &report.hits {
+        print_line(&shown(hit))?;
+    }
+    if has_more {
+        let shown = units::count(args.limit.get() as u64);
+        print_line(&format!("These are the best {shown}; there are more: --limit N shows them."))?;
+    }
+    if report.hits.is_empty() {
+        // The exit code reports it too.
+        let _ = writeln!(io::stderr(), "nothing found for {}", text::clean(&text));
     }
     Ok(exit)
+}
+
+impl SearchOrder<'_> {
+    fn search(&self, way: SearchWay) -> anyhow::Result<FoundReport> {
+        match way {
+            SearchWay::Words => self.by_words(None),
+            SearchWay::Meaning(embedder) => self.by_meaning(&embedder),
+            SearchWay::Both(embedder) => self.by_both(&embedder),
+        }
+    }
+
+    fn by_words(&self, instead: Option<(WordsAlone, String)>) -> anyhow::Result<FoundReport> {
+        // One more than shown tells whether there are more.
+        let answer = search::search(self.database, &self.query, self.limit.saturating_add(1), self.profile)?;
+        let mut hits = answer.hits;
+        let has_more = hits.len() > self.limit;
+        hits.truncate(self.limit);
+        let matched = (!hits.is_empty()).then_some(answer.matched);
+        let (words_alone, said) = instead.unzip();
+        let report = SearchReport { hits, matched, by: SearchMode::Words, words_alone };
+        Ok(FoundReport { report, has_more, said })
+    }
+
+    fn by_meaning(&self, embedder: &QueryEmbedder) -> anyhow::Result<FoundReport> {
+        let text = self.query.meaning().ok_or(SearchError::NoWords)?;
+        // Before the database is opened, because the call may take any time.
+        let vector = embedder.vector(&text)?;
+        let meaning = QueryMeaning { model: &embedder.model, vector: &vector };
+        let hits = ingest::nearest(self.database, &self.query, meaning, self.limit, self.profile)?;
+        let report = SearchReport { hits, matched: None, by: SearchMode::Meaning, words_alone: None };
+        Ok(FoundReport { report, has_more: false, said: None })
+    }
+
+    fn by_both(&self, embedder: &QueryEmbedder) -> anyhow::Result<FoundReport> {
+        let Some(text) = self.query.meaning() else { return self.by_words(None) };
+        let vector = match embedder.vector_at_once(&text) {
+            Ok(vector) => vector,
+            Err(refusal) => return self.by_words(Some(((&refusal).into(), refusal.to_string()))),
+        };
+        let meaning = QueryMeaning { model: &embedder.model, vector: &vector };
+        let answer = hybrid::hybrid(self.database, &self.query, meaning, self.limit, self.profile)?;
+        let HybridAnswer { hits, matched, words_alone } = answer;
+        let by = if words_alone.is_some() { SearchMode::Words } else { SearchMode::Both };
+        let (words_alone, error) = words_alone.unzip();
+        // Of an API in the settings it is usual that a database has no vectors.
+        let is_usual = words_alone == Some(WordsAlone::NoVectors) && !embedder.is_named;
+        let said = error.filter(|_| !is_usual).map(|error| error.to_string());
+        let report = SearchReport { hits, matched, by, words_alone };
+        Ok(FoundReport { report, has_more: false, said })
+    }
 }
 
 /// Fails if a word of the query is a database in this folder: the user probably wanted to search that.

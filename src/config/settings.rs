@@ -6,7 +6,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Config, DaemonRule, Palette, Thresholds, TraceMode,
+    Config, DaemonRule, EmbedEndpoint, Palette, Thresholds, TraceMode,
     profile::{Profile, ProfileError},
     scalar::{BaseFolders, OneOrMany, Scalar, ScalarError, Written, WrittenPath, optional},
     settings_file::{SettingsError, SettingsFile, unknown_key, unknown_value},
@@ -36,7 +36,18 @@ struct Settings {
     thresholds: Thresholds,
     database: Vec<DatabaseEntry>,
     daemon: Vec<Spanned<DaemonRule>>,
+    search: SearchEntry,
     keys: BTreeMap<Spanned<String>, Spanned<OneOrMany<NamedKey>>>,
+}
+
+/// `[search]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, expecting = "a table, written [search]")]
+struct SearchEntry {
+    #[serde(deserialize_with = "optional")]
+    embed: Option<EmbedEndpoint>,
+    #[serde(deserialize_with = "optional")]
+    embed_model: Option<String>,
 }
 
 /// One `[[database]]`.
@@ -83,6 +94,10 @@ pub fn apply(file: &SettingsFile, config: &mut Config, base: &BaseFolders) -> Re
     config.thresholds = settings.thresholds;
     if let Some(RefreshInterval(interval)) = settings.refresh {
         config.refresh = interval;
+    }
+    config.search.embed = settings.search.embed;
+    if let Some(model) = settings.search.embed_model {
+        config.search.embed_model = model;
     }
     if let Some(path) = &settings.log_file {
         config.log_file = Some(absolute(file, "log_file", path, base)?);
@@ -269,6 +284,10 @@ mod tests {
         assert_eq!(config.profile_of(database).name, "queue");
         assert_eq!(config.profile_of(Path::new("/home/me/notes.db")).name, "hardened");
         assert_eq!(config.daemons[0].name, "watcher");
+        assert_eq!(
+            config.search.embed.map(|it| it.to_string()).as_deref(),
+            Some("http://127.0.0.1:11434/v1")
+        );
         assert_eq!(config.log_file.as_deref(), Some(Path::new("/home/me/waltop.log")));
     }
 

@@ -18,15 +18,15 @@ use serde::{Deserialize, Serialize};
 use super::StopFlag;
 use crate::units;
 
-/// Default model.
-pub const MODEL: &str = "nomic-embed-text";
-
 /// Default number of texts at the embedder at a time.
 pub const CALLS: NonZeroUsize = NonZeroUsize::new(8).unwrap();
 
 /// Default number of characters of a section: some 250 tokens of English, which every model accepts. A vector of more text
 /// says less of each part of it.
 pub const CHARS: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+
+/// The longest that a search by words waits for the vector of its query, to search by meaning too.
+pub const QUERY_LIMIT: Duration = Duration::from_millis(300);
 
 /// Makes vectors of texts. Several threads call it at once.
 pub trait Embedder: fmt::Debug + Send + Sync {
@@ -51,6 +51,9 @@ pub enum EmbedRefusal {
         /// How long it asks callers to wait.
         after: Option<Duration>,
     },
+    /// It did not answer in time; it may do so later.
+    #[error("{0}")]
+    Late(String),
     /// It is unreachable; it may start later.
     #[error("{0}")]
     Unreachable(String),
@@ -126,6 +129,15 @@ pub struct EmbeddingSummary {
 pub fn vector_of(options: &EmbedOptions, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
     let mut vectors = calls::ask(options, &StopFlag::default(), &[text])?;
     Ok(vectors.remove(0))
+}
+
+/// The vector of `text`, of length 1, by one call without a retry.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn vector_at_once(embedder: &dyn Embedder, text: &str) -> Result<Vec<f32>, EmbedRefusal> {
+    calls::once(embedder, &[text]).map(|mut vectors| vectors.remove(0))
 }
 
 impl EmbeddingSummary {

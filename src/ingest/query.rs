@@ -54,6 +54,18 @@ impl SearchQuery {
         self.groups.is_empty() && self.without.is_empty() && self.filters.is_empty()
     }
 
+    /// How many words a document must have.
+    pub fn count_words(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The text whose meaning is searched: the words without conditions, and without what must not be there. `None` if there
+    /// are no words.
+    pub fn meaning(&self) -> Option<String> {
+        let words: Vec<&str> = self.groups.iter().flatten().map(|term| &*term.text).collect();
+        (!words.is_empty()).then(|| words.join(" "))
+    }
+
     /// Whether there are several words, of which a document may have some.
     pub fn has_several_words(&self) -> bool {
         self.groups.len() > 1

@@ -5,6 +5,8 @@ mod candidates;
 mod conditions;
 pub mod document;
 mod error;
+mod fusion;
+pub mod hybrid;
 mod index;
 pub mod links;
 pub mod nearest;

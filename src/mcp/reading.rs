@@ -57,11 +57,22 @@ impl ToolCall for Explain {
     }
 }
 
+/// What is searched.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum SearchBy {
+    Words,
+    Meaning,
+}
+
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Search {
-    /// The words. `wor*` matches a prefix; `"two words"` is a phrase.
+    /// What to find: words, or a question. `wor*` matches a prefix, `"two words"` is a phrase, `-word` must not be there,
+    /// `a OR b`; conditions are `tag:x`, `path:x` and `kind:x`, or with `-` before them their opposite.
     query: String,
+    /// By what to search; default: by words, and by meaning too if an embeddings API is set and the database has vectors.
+    by: Option<SearchBy>,
     /// How many documents at most (1 to 100).
     #[serde(default = "usually_listed")]
     limit: u64,
@@ -71,7 +82,9 @@ impl ToolCall for Search {
     const ABOUT: About = About {
         name: "search",
         title: "Search the documents",
-        does: "Find ingested documents by words, the best first, with a snippet and links. `read` gives the text.",
+        does: "Find ingested documents, the best first, with a snippet and links: by words, and by meaning where the database \
+               has vectors. `tag:`, `path:`, `kind:`, \"phrases\", -word and OR narrow it down. `read` gives the text, from \
+               `section_offset` on the part that is meant.",
         output: &["search"],
         origin: TextOrigin::Documents,
         takes_database: true,
@@ -81,7 +94,11 @@ impl ToolCall for Search {
     fn order(self, database: &NamedDatabase<'_>) -> Ordered {
         let limit = format!("--limit={}", within("limit", self.limit, 1, MOST_LISTED)?);
         let options = ["--db".into(), database.path()?.into(), "--".into(), self.query.into()];
-        let words = words(["search", "--json", &limit]).chain(options).collect();
+        let by = self.by.map(|by| match by {
+            SearchBy::Words => "--words".into(),
+            SearchBy::Meaning => "--semantic".into(),
+        });
+        let words = words(["search", "--json", &limit]).chain(by).chain(options).collect();
         Ok(WorkerOrder::reading(words, SQL_DEADLINE))
     }
 }

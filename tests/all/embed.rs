@@ -1,6 +1,7 @@
 //! Embedding: a real server on the loopback, real documents, and what is found by meaning.
 
 mod hostile;
+mod hybrid;
 mod near;
 mod sections;
 pub mod server;

@@ -87,7 +87,12 @@ fn state(open: &DocumentSearch, room: usize, theme: &Theme) -> Line<'static> {
 }
 
 fn lacking(found: &FoundTexts) -> &'static str {
-    if found.lacks_words() { "; none has all of the words" } else { "" }
+    match (found.lacks_words(), found.lacks_meaning()) {
+        (true, true) => "; none has all of the words; no answer from the embeddings API",
+        (true, false) => "; none has all of the words",
+        (false, true) => "; by words alone: no answer from the embeddings API",
+        (false, false) => "",
+    }
 }
 
 fn read(frame: &mut Frame, area: Rect, app: &App, theme: &Theme, open: &OpenDocument) -> TextExtent {

@@ -1,16 +1,10 @@
 use super::{Lines, cause, examples, text};
 use crate::{
+    config::{EmbedEndpoint, EndpointError},
     database::{self, factory::OpenError, holder::BlockingProcess},
     ingest::{
-        IngestError, StoreError,
-        batch::BatchSizeError,
-        discover::DiscoverError,
-        embed::{
-            EmbedRefusal,
-            http::{EmbedEndpoint, EndpointError},
-        },
-        search::SearchError,
-        store::PinnedLog,
+        IngestError, StoreError, batch::BatchSizeError, discover::DiscoverError, embed::EmbedRefusal,
+        search::SearchError, store::PinnedLog,
     },
 };
 
@@ -66,6 +60,7 @@ pub fn add(lines: &mut Lines) {
     examples!(*lines, EmbedRefusal {
         EmbedRefusal::Text(_) => [EmbedRefusal::Text(reason())],
         EmbedRefusal::Later { .. } => [EmbedRefusal::Later { reason: reason(), after: None }],
+        EmbedRefusal::Late(_) => [EmbedRefusal::Late(reason())],
         EmbedRefusal::Unreachable(_) => [EmbedRefusal::Unreachable(reason())],
         EmbedRefusal::Never(_) => [EmbedRefusal::Never(reason())],
     });

@@ -164,7 +164,7 @@ pub(super) fn ask(
         };
         let after = match &refusal {
             EmbedRefusal::Later { after, .. } => after.unwrap_or_default(),
-            EmbedRefusal::Unreachable(_) => Duration::ZERO,
+            EmbedRefusal::Late(_) | EmbedRefusal::Unreachable(_) => Duration::ZERO,
             EmbedRefusal::Text(_) | EmbedRefusal::Never(_) => return Err(refusal),
         };
         if tried >= TRIES || !slept(after.max(jittered(pause)).min(LONGEST_PAUSE), stop) {
@@ -175,7 +175,7 @@ pub(super) fn ask(
     unreachable!("the tries have an end")
 }
 
-fn once(embedder: &dyn Embedder, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedRefusal> {
+pub(super) fn once(embedder: &dyn Embedder, texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedRefusal> {
     let vectors = embedder.embed(texts)?;
     if vectors.len() != texts.len() {
         return Err(EmbedRefusal::Never("the embedder did not give one vector for each text".to_owned()));

@@ -4,8 +4,6 @@
 use std::{
     env, fmt,
     io::{self, Read},
-    net::IpAddr,
-    str::FromStr,
     time::Duration,
 };
 
@@ -13,13 +11,17 @@ use serde::{Deserialize, Serialize};
 use ureq::{
     Agent, Body, Proxy, Timeout,
     http::{
-        HeaderMap, Response, Uri,
+        HeaderMap, Response,
         header::{LOCATION, RETRY_AFTER},
     },
 };
 
 use super::{EmbedRefusal, Embedder, vector::LONGEST};
-use crate::{text, threads};
+use crate::{
+    config::EmbedEndpoint,
+    text, threads,
+    units::{self, milliseconds},
+};
 
 /// Timeout of a connection attempt.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -46,66 +48,14 @@ const KEY: &str = "WALTOP_EMBED_KEY";
 /// Environment variable with the key that is sent only to its issuer, and only over an encrypted connection.
 const OPENAI_KEY: &str = "OPENAI_API_KEY";
 
-/// URL of the API, as in `http://127.0.0.1:11434/v1`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EmbedEndpoint {
-    url: String,
-    host: String,
-    is_secret: bool,
-}
-
-/// Why a text is not an [`EmbedEndpoint`].
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address of an embeddings API: give one like http://127.0.0.1:11434/v1")]
-pub struct EndpointError(pub String);
-
-impl FromStr for EmbedEndpoint {
-    type Err = EndpointError;
-
-    fn from_str(text: &str) -> Result<Self, EndpointError> {
-        let no = || EndpointError(text::clean(text).clone());
-        let uri: Uri = text.parse().map_err(|_| no())?;
-        let is_secret = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(no()),
-        };
-        let authority = uri.authority().ok_or_else(no)?;
-        let host = authority.host().trim_matches(['[', ']']).to_lowercase();
-        // A password would have to be kept out of every message; keys belong in the environment.
-        if host.is_empty() || authority.as_str().contains('@') || uri.query().is_some() {
-            return Err(no());
-        }
-        Ok(Self { url: text.trim_end_matches('/').to_owned(), host, is_secret })
-    }
-}
-
-impl fmt::Display for EmbedEndpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.url)
-    }
-}
-
-impl EmbedEndpoint {
-    fn is_of_this_machine(&self) -> bool {
-        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-    }
-
-    fn needs_lookup(&self) -> bool {
-        self.host.parse::<IpAddr>().is_err()
-    }
-
-    fn may_have_key_of_openai(&self) -> bool {
-        self.is_secret && (self.host == "openai.com" || self.host.ends_with(".openai.com"))
-    }
-}
-
 /// The server, and the model to request.
 pub struct HttpEmbedder {
     agent: Agent,
     endpoint: EmbedEndpoint,
     model: String,
     key: Option<String>,
+    /// Timeout of a call.
+    limit: Duration,
 }
 
 // Omits the key.
@@ -139,6 +89,15 @@ impl HttpEmbedder {
     /// Requests vectors of `model` from the server at `endpoint`. The key comes from the environment, if it is set:
     /// `WALTOP_EMBED_KEY`, or `OPENAI_API_KEY` if the server is `OpenAI`'s and the connection is encrypted.
     pub fn new(endpoint: EmbedEndpoint, model: &str) -> Self {
+        Self::with(endpoint, model, Some(CONNECT), CALL)
+    }
+
+    /// The same, where each call has at most `limit`, from the look-up of the name to the last byte of the answer.
+    pub fn within(limit: Duration, endpoint: EmbedEndpoint, model: &str) -> Self {
+        Self::with(endpoint, model, None, limit)
+    }
+
+    fn with(endpoint: EmbedEndpoint, model: &str, connect: Option<Duration>, call: Duration) -> Self {
         let named = |name: &str| env::var(name).ok().filter(|key| !key.is_empty());
         let key = named(KEY).or_else(|| named(OPENAI_KEY).filter(|_| endpoint.may_have_key_of_openai()));
         let proxy = if endpoint.is_of_this_machine() { None } else { Proxy::try_from_env() };
@@ -146,15 +105,15 @@ impl HttpEmbedder {
             .http_status_as_error(false)
             // A client that follows 301, 302 or 303 sends GET without the texts, so the answer is not about them.
             .max_redirects(0)
-            .timeout_connect(Some(CONNECT))
-            .timeout_global(Some(CALL))
+            .timeout_connect(connect)
+            .timeout_global(Some(call))
             .max_idle_connections(64)
             .max_idle_connections_per_host(64)
             .proxy(proxy)
             .user_agent(concat!("waltop/", env!("CARGO_PKG_VERSION")))
             .build()
             .new_agent();
-        Self { agent, endpoint, model: model.to_owned(), key }
+        Self { agent, endpoint, model: model.to_owned(), key, limit: call }
     }
 
     fn unreachable(&self, why: impl fmt::Display) -> EmbedRefusal {
@@ -171,7 +130,12 @@ impl HttpEmbedder {
                 self.unreachable("nobody answers")
             }
             ureq::Error::Io(error) if is_unreachable(error) => self.unreachable(error),
-            ureq::Error::Io(_) | ureq::Error::Timeout(_) | ureq::Error::Protocol(_) => EmbedRefusal::Later {
+            ureq::Error::Timeout(_) => EmbedRefusal::Late(format!(
+                "{} did not answer within {}",
+                self.endpoint,
+                units::duration(milliseconds(self.limit))
+            )),
+            ureq::Error::Io(_) | ureq::Error::Protocol(_) => EmbedRefusal::Later {
                 reason: format!("{} did not answer: {error}", self.endpoint),
                 after: None,
             },
@@ -329,49 +293,6 @@ mod tests {
                 Ok(())
             })
         });
-    }
-
-    #[test]
-    fn an_address_has_a_scheme_and_a_host_and_no_password() {
-        for (text, url) in [
-            ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),
-            ("https://api.example.org/v1/", "https://api.example.org/v1"),
-            ("http://[::1]:8080", "http://[::1]:8080"),
-        ] {
-            assert_eq!(text.parse::<EmbedEndpoint>().map(|it| it.to_string()).as_deref(), Ok(url));
-        }
-        for text in
-            ["", "127.0.0.1:11434", "ftp://x/", "http://", "/v1", "http://me:secret@host/v1", "http://h/?q=1"]
-        {
-            let error = text.parse::<EmbedEndpoint>().expect_err(text).to_string();
-            assert!(error.contains("give one like http://") && !error.contains('\n'), "{error}");
-        }
-    }
-
-    #[test]
-    fn who_is_on_this_machine_is_asked_without_a_proxy() {
-        let is_own = |text: &str| text.parse::<EmbedEndpoint>().expect(text).is_of_this_machine();
-        assert!(
-            ["http://localhost/v1", "http://127.1.2.3:1/v1", "http://[::1]:1/v1"]
-                .map(is_own)
-                .iter()
-                .all(|it| *it)
-        );
-        assert!(!is_own("http://10.0.0.1/v1") && !is_own("http://localhost.example.org/v1"));
-    }
-
-    #[test]
-    fn the_key_of_openai_is_for_openai_alone() {
-        let may = |text: &str| text.parse::<EmbedEndpoint>().expect(text).may_have_key_of_openai();
-        assert!(may("https://api.openai.com/v1") && may("https://EU.api.OpenAI.com/v1"));
-        for text in [
-            "http://api.openai.com/v1",
-            "https://api.openai.com.example.org/v1",
-            "https://notopenai.com/v1",
-            "https://127.0.0.1:1/v1",
-        ] {
-            assert!(!may(text), "{text}");
-        }
     }
 
     #[test]

@@ -168,7 +168,7 @@ impl IngestRun<'_> {
         };
         phase.strikes += match &refusal {
             EmbedRefusal::Text(_) => 1,
-            EmbedRefusal::Later { .. } => FAILED,
+            EmbedRefusal::Later { .. } | EmbedRefusal::Late(_) => FAILED,
             EmbedRefusal::Unreachable(reason) | EmbedRefusal::Never(reason) => {
                 phase.told.error = Some(reason.clone());
                 return Ok(());

@@ -30,7 +30,8 @@ pub struct SearchHit {
     pub title: String,
     /// The text around the matched words, which are between [`MARKS`], in one line.
     pub snippet: String,
-    /// Smaller is better: the bm25 rank, less for a document whose name is the query, or the negated cosine in a search by vector.
+    /// Smaller is better. By words it is the bm25 rank, less for a document whose name is the query; by meaning the negated
+    /// cosine; by both the negated sum of the reciprocal ranks.
     pub rank: f64,
     /// The cosine between its vector and the query's; `None` in a search by words.
     pub similarity: Option<f64>,
@@ -172,7 +173,25 @@ fn but_of(others: &[String]) -> String {
     if others.is_empty() { String::new() } else { format!(" (but of {})", others.join(", ")) }
 }
 
-fn find(connection: &Connection, query: &SearchQuery, limit: usize) -> rusqlite::Result<WordAnswer> {
+pub(super) fn find(
+    connection: &Connection,
+    query: &SearchQuery,
+    limit: usize,
+) -> rusqlite::Result<WordAnswer> {
+    let (found, matched) = candidates(connection, query, limit)?;
+    let needles = query.needles();
+    let hits = found.into_iter().map(|it| hit(connection, it, &needles));
+    let mut hits = hits.collect::<rusqlite::Result<Vec<_>>>()?;
+    hits.sort_by(|a, b| a.rank.total_cmp(&b.rank).then_with(|| a.path.cmp(&b.path)));
+    Ok(WordAnswer { hits, matched })
+}
+
+/// The documents with all words, else those with any of them, best first.
+pub(super) fn candidates(
+    connection: &Connection,
+    query: &SearchQuery,
+    limit: usize,
+) -> rusqlite::Result<(Vec<Candidate>, WordMatch)> {
     let indexes = WordIndexes::of(connection)?;
     let mut matched = WordMatch::All;
     let mut found = indexes.find(connection, query, matched, limit)?;
@@ -182,14 +201,14 @@ fn find(connection: &Connection, query: &SearchQuery, limit: usize) -> rusqlite:
             matched = WordMatch::Any;
         }
     }
-    let needles = query.needles();
-    let hits = found.into_iter().map(|it| hit(connection, it, &needles));
-    let mut hits = hits.collect::<rusqlite::Result<Vec<_>>>()?;
-    hits.sort_by(|a, b| a.rank.total_cmp(&b.rank).then_with(|| a.path.cmp(&b.path)));
-    Ok(WordAnswer { hits, matched })
+    Ok((found, matched))
 }
 
-fn hit(connection: &Connection, found: Candidate, needles: &[Needle]) -> rusqlite::Result<SearchHit> {
+pub(super) fn hit(
+    connection: &Connection,
+    found: Candidate,
+    needles: &[Needle],
+) -> rusqlite::Result<SearchHit> {
     let Candidate { id, rank } = found;
     let sql = "SELECT path, title, body, front_matter FROM nodes WHERE id = ?1";
     connection.prepare_cached(sql)?.query_row([id], |row| {

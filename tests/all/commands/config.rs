@@ -36,6 +36,12 @@ const MISTAKES: &[(&str, usize, &str)] = &[
     ("[thresholds]\nidel = '1m'", 2, "unknown key `idel` in `thresholds`; did you mean `idle`?"),
     ("[[database]]\npaht = 'a.db'", 2, "unknown key `paht` in `database`; did you mean `path`?"),
     ("[[daemon]]\nnaem = 'a'", 2, "unknown key `naem` in `daemon`; did you mean `name`?"),
+    (
+        "[search]\nembed = 'ftp://x'",
+        2,
+        "`search.embed`: `ftp://x` is no address of an embeddings API: give one like http://",
+    ),
+    ("[search]\nembd = 'x'", 2, "unknown key `embd` in `search`; did you mean `embed`?"),
     ("[keys]\nsotp = 'x'", 2, "unknown key `sotp` in `keys`; did you mean `stop`?"),
     ("databases = 'a.db'", 1, "`databases`: invalid type: string \"a.db\", expected a list"),
     ("databases = [\n'a.db',\n7]", 3, "`databases`: invalid value: integer `7`, expected a path in quotes"),

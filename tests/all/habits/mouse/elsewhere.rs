@@ -9,7 +9,7 @@ use crossterm::event::MouseEventKind;
 use waltop::{
     act::{
         Effect, EffectReport,
-        document_search::{FoundDocuments, FoundText, FoundTexts},
+        document_search::{FoundBy, FoundDocuments, FoundText, FoundTexts},
     },
     console::{
         app::{Message, Notice, Overlay, TimelineView},
@@ -79,7 +79,12 @@ fn a_document_is_selected_and_then_opened() {
         title: format!("Note {number}"),
         snippet: "a «zebra»".to_owned(),
     };
-    let found = Ok(FoundTexts { hits: (1..=9).map(hit).collect(), matched: Some(WordMatch::All) });
+    let found = Ok(FoundTexts {
+        hits: (1..=9).map(hit).collect(),
+        matched: Some(WordMatch::All),
+        by: FoundBy::Words,
+        words_alone: None,
+    });
     let found = FoundDocuments { database: "/home/me/notes.db".into(), query: "zebra".to_owned(), found };
     stage.update(Message::Report(EffectReport::DocumentsFound(found)));
     let fifth = ScreenTarget::Row(RowList::Documents, 4);
