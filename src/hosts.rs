@@ -9,8 +9,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 
 mod failure;
+mod missed;
 
 pub use failure::LinkFailure;
+pub use missed::{FoundTime, MissedTimeReport};
 
 /// The hosts behind a sample.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! minute. `docs/recording.md` describes the format. Nothing here opens a SQLite connection.
 
 mod changes;
+mod excerpt;
 mod frame;
 mod html;
 mod line;
@@ -27,6 +28,7 @@ mod who;
 mod who_text;
 mod writer;
 
+pub use excerpt::{ExcerptError, RecordingExcerpt};
 pub use html::SummaryPage;
 pub use line::{
     FormatVersion, GapReason, LineHead, LogLine, RecordedProcess, RecordingEvent, RecordingHeader,

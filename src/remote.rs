@@ -4,7 +4,9 @@
 mod failure;
 mod link;
 mod merge;
+mod missed;
 mod ssh;
+mod ssh_process;
 
 use std::{
     ffi::OsString,
@@ -30,10 +32,13 @@ use crate::{
 pub use failure::{of_command, of_start};
 use link::HostLink;
 use merge::HostMerger;
+use missed::MissedTimeReader;
 pub use ssh::{HostError, SshHost};
 
 /// Events that wait for the thread that merges them.
 const AHEAD: usize = 64;
+/// Times without a link to one host that wait to be asked for there.
+const MISSED_AHEAD: usize = 8;
 /// How long an end waits for the links.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -89,11 +94,21 @@ impl RemoteHosts {
         let (publish, samples) = watch::channel(None);
         let (answered, answers) = crossbeam_channel::bounded(hosts.len());
         let names: Vec<Arc<str>> = hosts.iter().map(|host| host.name().into()).collect();
-        let merger = HostMerger::new(&names, publish, answered);
+        let (asks, requests): (Vec<_>, Vec<_>) =
+            hosts.iter().map(|_| crossbeam_channel::bounded(MISSED_AHEAD)).unzip();
+        let merger = HostMerger::new(&names, asks, publish, answered);
         let pasts = merger.pasts();
         let mut done = vec![threads::start_watched("waltop-hosts", move || merger.run(&inbox))?];
-        for (number, host) in hosts.iter().cloned().enumerate() {
+        for ((number, host), requests) in hosts.iter().cloned().enumerate().zip(requests) {
             let (outbox, ending) = (outbox.clone(), ended.clone());
+            let reader = MissedTimeReader {
+                host: host.clone(),
+                requests,
+                outbox: outbox.clone(),
+                number,
+                ending: ending.clone(),
+            };
+            done.push(threads::start_watched(&format!("waltop-past-{number}"), move || reader.run())?);
             let link = HostLink { host, words: request.words(), outbox, number, ending };
             done.push(threads::start_watched(&format!("waltop-ssh-{number}"), move || link.run())?);
         }

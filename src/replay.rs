@@ -23,7 +23,7 @@ use crate::{
 };
 
 use cursor::RecordingCursor;
-pub use line_past::LinePast;
+pub use line_past::{LinePast, MissedTime, RecordedTime, RecordedTimeReader};
 use player::Player;
 pub use recorded_findings::{RecordedFinding, recorded_findings};
 pub use recorded_past::RecordedPast;

@@ -168,8 +168,13 @@ pub const COMMANDS: &[CommandHelp] = &[
     },
     CommandHelp {
         command: "stream",
-        exit_codes: "0 when its reader has gone or after SIGTERM, 130 after SIGINT, 129 after SIGHUP, 2 if it cannot start.",
-        examples: &["waltop stream notes.db --json", "waltop stream -r /srv --json --every 250ms"],
+        exit_codes: "0 when its reader has gone or after SIGTERM, 130 after SIGINT, 129 after SIGHUP, 2 if it cannot start. \
+                     With `--since`: 0 written, 1 nothing was recorded then, 2 error.",
+        examples: &[
+            "waltop stream notes.db --json",
+            "waltop stream -r /srv --json --every 250ms",
+            "waltop stream notes.db --json --since 10m --until now",
+        ],
     },
     CommandHelp {
         command: "mcp",

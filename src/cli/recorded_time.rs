@@ -17,6 +17,10 @@ pub struct RecordedTimeArgs {
 }
 
 impl RecordedTimeArgs {
+    pub fn new(since: String, until: String) -> Self {
+        Self { since, until }
+    }
+
     /// The beginning and the end.
     pub fn span(&self, now: &Zoned) -> anyhow::Result<(Timestamp, Timestamp)> {
         let (from, to) = (moment(&self.since, now)?, moment(&self.until, now)?);

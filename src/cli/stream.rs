@@ -10,6 +10,7 @@ use std::{
 use rustix::process::Signal;
 use tokio::sync::mpsc;
 
+use self::recorded::RecordedArgs;
 use super::{databases, sample_args::databases_to_sample};
 use crate::{
     config::{Config, TraceMode, duration_of},
@@ -19,6 +20,8 @@ use crate::{
     sampler::{Monitor, Sampler},
     threads, units,
 };
+
+mod recorded;
 
 /// What to sample, and how often.
 #[derive(Debug, clap::Args)]
@@ -41,6 +44,8 @@ pub struct StreamArgs {
     /// Read every lock request from the kernel's trace, which needs root [default: the setting `trace`, else auto].
     #[arg(long, value_name = "WHEN")]
     trace: Option<TraceMode>,
+    #[command(flatten)]
+    recorded: RecordedArgs,
 }
 
 /// Why a stream ends.
@@ -51,12 +56,20 @@ enum StreamEnd {
     Failed(io::Error),
 }
 
-/// Writes a line for the start and lines for each sample until the reader has gone or a signal ends it.
+/// Writes a line for the start and lines for each sample until the reader has gone or a signal ends it; or what was
+/// recorded, if that is asked for.
 ///
 /// # Errors
 ///
 /// A database cannot be sampled, or stdout fails for another reason than a closed pipe.
 pub fn run(args: &StreamArgs, config: Config) -> anyhow::Result<u8> {
+    match args.recorded.time() {
+        Some(time) => args.recorded.write(&time, &args.databases, &config),
+        None => sample(args, config),
+    }
+}
+
+fn sample(args: &StreamArgs, config: Config) -> anyhow::Result<u8> {
     if args.every > LONGEST_INTERVAL {
         let longest = units::duration(units::milliseconds(LONGEST_INTERVAL));
         anyhow::bail!("--every is longer than {longest}: give at most that");

@@ -58,3 +58,17 @@ pub enum LinkFailure {
     #[error("the connection to {host} has ended")]
     Ended { host: String },
 }
+
+impl LinkFailure {
+    /// Whether another attempt may succeed without a change by the user.
+    pub fn is_of_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. }
+                | Self::NoAnswer { .. }
+                | Self::Silent(..)
+                | Self::Ended { .. }
+                | Self::Ssh { .. }
+        )
+    }
+}

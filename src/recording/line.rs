@@ -47,6 +47,13 @@ pub struct SnapshotEvent<'a> {
     pub snapshot: &'a Snapshot,
 }
 
+/// The same with nothing but the sizes of the logs.
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename = "snapshot")]
+pub struct LogSizesEvent {
+    pub snapshot: LogSizes,
+}
+
 /// What finding a line takes, so that the rest of it need not be parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
 pub struct LineHead {
@@ -72,30 +79,30 @@ pub struct LogLine {
     pub snapshot: LogSizes,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LogSizes {
     pub databases: Vec<LogSize>,
 }
 
 /// The log of a database, by the names of a snapshot.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LogSize {
     pub path: PathBuf,
     pub files: LogFile,
     pub wal: Option<LogFrames>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LogFile {
     pub wal: Option<LogBytes>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LogBytes {
     pub bytes: u64,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LogFrames {
     /// Frames that are not checkpointed.
     pub pending: Option<u32>,

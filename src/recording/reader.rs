@@ -117,6 +117,12 @@ impl RecordedFrame {
         })
     }
 
+    /// The text of all its lines, each with whether it is a snapshot that [`Self::events`] leaves out.
+    pub(super) fn raw_lines(&self) -> impl Iterator<Item = (&[u8], bool)> {
+        let mut repeated = RepeatedSnapshots::default();
+        line_text::split(&self.text).map(move |line| (line, repeated.has(line)))
+    }
+
     /// The lines about findings and gaps, with the snapshots that [`Self::events`] has.
     pub fn judgements(&self) -> impl Iterator<Item = RecordingLine> {
         const KINDS: [&[u8]; 4] = [SNAPSHOT, b"finding-on", b"finding-off", b"gap"];

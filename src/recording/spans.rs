@@ -158,6 +158,11 @@ impl SpanReader {
         }
     }
 
+    /// What goes on.
+    pub fn open(&self) -> &[Span] {
+        &self.open
+    }
+
     /// The hold of the write lock of the database at `path` that goes on.
     pub fn open_write_hold(&self, path: &str) -> Option<&Span> {
         self.open.iter().find(|span| span.is_write_hold() && span.database.as_deref() == Some(path))

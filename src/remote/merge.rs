@@ -12,9 +12,12 @@ use tokio::sync::watch;
 use super::link::LinkEvent;
 use crate::{
     history::DatabaseTrend,
-    hosts::{HostPath, HostTime, LinkFailure, LinkState, LostLink, WatchedHost, WatchedHosts},
+    hosts::{
+        FoundTime, HostPath, HostTime, LinkFailure, LinkState, LostLink, MissedTimeReport, WatchedHost,
+        WatchedHosts,
+    },
     recording::{RecordingEvent, RecordingLine},
-    replay::LinePast,
+    replay::{LinePast, MissedTime, RecordedTime},
     sampler::Sample,
     snapshot::{Database, Snapshot},
     threads,
@@ -41,6 +44,8 @@ struct MergedHost {
     /// Its newest sample, without the databases.
     newest: Option<(Snapshot, HostTime)>,
     past: Arc<Mutex<LinePast>>,
+    /// Takes the times without a link, to ask for them there.
+    missed: Sender<MissedTime>,
 }
 
 /// A database of a host, as last seen.
@@ -55,10 +60,11 @@ struct DatabasePlace {
 impl HostMerger {
     pub fn new(
         names: &[Arc<str>],
+        asks: Vec<Sender<MissedTime>>,
         publish: watch::Sender<Option<Arc<Sample>>>,
         answered: Sender<Result<(), LinkFailure>>,
     ) -> Self {
-        let host = |name: &Arc<str>| MergedHost {
+        let host = |(name, missed): (&Arc<str>, Sender<MissedTime>)| MergedHost {
             name: Arc::clone(name),
             link: LinkState::Connecting,
             connection: 0,
@@ -66,8 +72,9 @@ impl HostMerger {
             heard_at: Timestamp::now(),
             newest: None,
             past: Arc::default(),
+            missed,
         };
-        Self { hosts: names.iter().map(host).collect(), places: Vec::new(), publish, answered }
+        Self { hosts: names.iter().zip(asks).map(host).collect(), places: Vec::new(), publish, answered }
     }
 
     /// The past of each host.
@@ -109,6 +116,15 @@ impl HostMerger {
                 host.link = LinkState::Lost(LostLink { since, why: why.clone(), retry_at: Some(retry_at) });
                 (Some(Err(why)), true)
             }
+            LinkEvent::Recorded(recorded) => {
+                host.take_recorded(*recorded);
+                // The next sample shows it.
+                (None, false)
+            }
+            LinkEvent::StaysMissed(missed, found) => {
+                host.report(&missed, found);
+                (None, false)
+            }
         };
         let host = &mut self.hosts[number];
         if let Some(answer) = answer
@@ -126,7 +142,9 @@ impl HostMerger {
             RecordingEvent::Snapshot { snapshot } => Some((**snapshot).clone()),
             _ => None,
         };
-        threads::lock(&host.past).add(line);
+        let missed = threads::lock(&host.past).add(line);
+        // Of a link that is lost again and again, some times stay missed.
+        missed.map(|missed| host.missed.try_send(missed));
         let Some(mut snapshot) = snapshot else { return false };
         if host.link != LinkState::Live {
             host.connection += 1;
@@ -176,6 +194,18 @@ impl HostMerger {
 }
 
 impl MergedHost {
+    fn take_recorded(&mut self, recorded: RecordedTime) {
+        let (missed, unwatched) = (recorded.missed.clone(), recorded.unwatched);
+        let found = if recorded.is_known() { FoundTime::Recorded { unwatched } } else { FoundTime::Nothing };
+        threads::lock(&self.past).fill(recorded);
+        self.report(&missed, found);
+    }
+
+    fn report(&self, missed: &MissedTime, found: FoundTime) {
+        let report = MissedTimeReport { host: self.name.to_string(), missed: missed.length(), found };
+        log::info!("{report}");
+    }
+
     fn watched(&self) -> WatchedHost {
         let newest = self.newest.as_ref().map(|(_, time)| *time);
         WatchedHost {

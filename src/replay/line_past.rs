@@ -12,6 +12,12 @@ use crate::{
 };
 
 use super::past::{FINE, STRIP, TimelineReader, minute_of, note_silence};
+use fill::CarriedHold;
+
+mod fill;
+mod recorded_time;
+
+pub use recorded_time::{MissedTime, RecordedTime, RecordedTimeReader};
 
 /// The period of one frame.
 const FRAME: SignedDuration = SignedDuration::from_mins(1);
@@ -35,6 +41,8 @@ pub struct LinePast {
     is_new: bool,
     /// The lines before it: what they say may have begun earlier.
     early: Vec<RecordingLine>,
+    /// Holds of this connection that began before it.
+    carried: Vec<CarriedHold>,
 }
 
 /// About a minute: its header, what happened, and one whole snapshot.
@@ -47,15 +55,34 @@ struct LineFrame {
     last_at: Timestamp,
 }
 
+impl LineFrame {
+    // Whether its lines are about the database at `path`, among others. A recorder may watch other ones.
+    fn has(&self, path: &str) -> bool {
+        self.lines.first().is_none_or(|line| match &line.event {
+            RecordingEvent::Header(header) => header.databases.iter().any(|known| known == path),
+            _ => true,
+        })
+    }
+
+    // What it is for a database that it does not have.
+    fn as_gap(&self) -> RecordingLine {
+        let stamp = Stamp { at: self.last_at, boot_ms: 0.0 };
+        let event = RecordingEvent::Gap { from: self.first_at, to: self.last_at, reason: GapReason::Link };
+        RecordingLine { seq: 0, stamp, exact: false, db: None, event }
+    }
+}
+
 impl LinePast {
     /// A connection begins whose lines are those of `header`. The time before it was not watched.
     pub fn begin(&mut self, header: RecordingHeader) {
         (self.header, self.is_new) = (Some(header), true);
         self.early.clear();
+        self.carried.clear();
     }
 
-    /// Takes the next line, which came just now.
-    pub fn add(&mut self, line: RecordingLine) {
+    /// Takes the next line, which came just now. Returns the time without a link that has ended with it.
+    pub fn add(&mut self, mut line: RecordingLine) -> Option<MissedTime> {
+        self.carried.iter().for_each(|hold| hold.extend(&mut line));
         let at = line.stamp.at;
         self.base.get_or_insert_with(|| TimeBase { instant: Instant::now(), at });
         let is_snapshot = matches!(line.event, RecordingEvent::Snapshot { .. });
@@ -63,22 +90,23 @@ impl LinePast {
             if self.early.len() < FRAME_LINES {
                 self.early.push(line);
             }
-            return;
+            return None;
         }
         let early = std::mem::take(&mut self.early);
         let is_over = |frame: &LineFrame| {
             let is_long = at.duration_since(frame.first_at) >= FRAME || frame.lines.len() >= FRAME_LINES;
             is_snapshot && is_long
         };
+        let mut missed = None;
         if self.is_new || self.frames.back().is_none_or(is_over) {
-            self.open_frame(line.stamp);
+            missed = self.open_frame(line.stamp);
         }
-        let Some(frame) = self.frames.back_mut() else { return };
+        let frame = self.frames.back_mut()?;
         frame.last_at = frame.last_at.max(at);
         if let RecordingEvent::Snapshot { snapshot } = &line.event {
             frame.logs.push(LogLine::of(at, snapshot));
             if std::mem::replace(&mut frame.has_snapshot, true) {
-                return;
+                return missed;
             }
         }
         // A sample with more events than this is not kept whole.
@@ -86,9 +114,11 @@ impl LinePast {
             frame.lines.push(line);
             frame.lines.extend(early);
         }
+        missed
     }
 
-    fn open_frame(&mut self, stamp: Stamp) {
+    // Returns the time without a link before it.
+    fn open_frame(&mut self, stamp: Stamp) -> Option<MissedTime> {
         let is_new = std::mem::take(&mut self.is_new);
         let last = self.last().filter(|last| is_new && *last < stamp.at);
         let line = |event| RecordingLine { seq: 0, stamp, exact: false, db: None, event };
@@ -98,6 +128,12 @@ impl LinePast {
         let (first_at, last_at) = (stamp.at, stamp.at);
         let frame = LineFrame { lines, has_snapshot: false, logs: Vec::new(), first_at, last_at };
         self.frames.push_back(frame);
+        self.remove_oldest();
+        let databases = self.header.as_ref().map(|header| header.databases.clone()).unwrap_or_default();
+        last.map(|from| MissedTime { from, to: stamp.at, databases })
+    }
+
+    fn remove_oldest(&mut self) {
         let is_full = |frames: &VecDeque<LineFrame>| {
             frames.len() > FRAMES || frames.iter().map(|it| it.lines.len()).sum::<usize>() > LINES
         };
@@ -124,7 +160,11 @@ impl LinePast {
         let mut watched_until = None;
         for frame in self.frames.iter().filter(|frame| frame.last_at >= from && frame.first_at <= to) {
             note_silence(&mut reader, watched_until, frame.first_at);
-            frame.lines.iter().for_each(|line| reader.add(line));
+            if frame.has(path) {
+                frame.lines.iter().for_each(|line| reader.add(line));
+            } else {
+                reader.add(&frame.as_gap());
+            }
             if is_fine {
                 frame.logs.iter().for_each(|line| reader.add_sizes(line));
             }
@@ -173,36 +213,36 @@ mod tests {
         recording::{RecordedProcess, RecorderHost},
     };
 
-    fn at(second: i64) -> Timestamp {
+    pub(super) fn at(second: i64) -> Timestamp {
         Timestamp::from_second(1_800_000_000 + second).expect("a time")
     }
 
-    fn line(second: i64, db: Option<usize>, event: RecordingEvent) -> RecordingLine {
+    pub(super) fn line(second: i64, db: Option<usize>, event: RecordingEvent) -> RecordingLine {
         #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
         let stamp = Stamp { at: at(second), boot_ms: second as f64 * 1e3 };
         RecordingLine { seq: 1, stamp, exact: false, db, event }
     }
 
-    fn snapshot(second: i64) -> RecordingLine {
+    pub(super) fn snapshot(second: i64) -> RecordingLine {
         let mut snapshot = Snapshot { taken_at: at(second), ..fixture::snapshot(vec![fixture::live()]) };
         snapshot.databases[0].locks.writer = None;
         line(second, None, RecordingEvent::Snapshot { snapshot: Box::new(snapshot) })
     }
 
-    fn begun() -> LinePast {
+    pub(super) fn begun() -> LinePast {
         let path = fixture::live().path.to_string_lossy().into_owned();
         let mut past = LinePast::default();
         past.begin(RecorderHost::default().header("web1", vec![path]));
         past
     }
 
-    fn minute(past: &LinePast, now: i64) -> Timeline {
+    pub(super) fn minute(past: &LinePast, now: i64) -> Timeline {
         let window = TimeWindow { end: None, span: Duration::from_mins(1) };
         let path = fixture::live().path;
         past.timeline(&path.to_string_lossy(), window, at(now)).expect("lines have come")
     }
 
-    fn hold(from: i64, to: i64) -> RecordingLine {
+    pub(super) fn hold(from: i64, to: i64) -> RecordingLine {
         let who = RecordedProcess { pid: Some(7), start: Some(1), name: "writer".to_owned() };
         #[expect(clippy::cast_precision_loss, reason = "a few seconds")]
         let held_ms = (to - from) as f64 * 1e3;

@@ -18,7 +18,7 @@ mod health;
 mod help;
 mod ingest;
 mod links;
-mod long_run;
+pub mod long_run;
 mod matrix;
 mod metrics;
 mod neighbours;

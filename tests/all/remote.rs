@@ -5,6 +5,7 @@ use std::{
     fs,
     os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +16,7 @@ use crate::{
     terminal::{Terminal, database, home},
 };
 
+mod missed;
 mod screen;
 mod sshd;
 
@@ -32,7 +34,10 @@ case $2 in
     unknown) echo 'Host key verification failed.' >&2; exit 255 ;;
     newer) printf '%s\n' '{"seq":1,"at":"2026-01-15T14:00:00Z","boot_ms":1.0,"event":"header","format":{"major":9,"minor":0},"waltop":"9.0.0","host":"newer","boot_id":"","pid_namespace":null,"every_ms":1000,"lock_interval_ms":null,"databases":[]}'; exit 0 ;;
 esac
-case $3 in *' stream '*) echo $$ >"$here/$2.pid" ;; esac
+if [ -e "$here/old" ]; then
+    case $3 in *--since*) echo "error: unexpected argument '--since' found" >&2; exit 2 ;; esac
+fi
+case $3 in *' --every '*) echo $$ >"$here/$2.pid" ;; esac
 PATH=$here:$PATH exec sh -c "exec $3"
 "#;
 

@@ -1,5 +1,10 @@
 use super::{Lines, SECONDS, examples};
-use crate::{hosts::LinkFailure, remote::HostError};
+use jiff::SignedDuration;
+
+use crate::{
+    hosts::{FoundTime, LinkFailure, MissedTimeReport},
+    remote::HostError,
+};
 
 pub fn add(lines: &mut Lines) {
     let host = || "web1".to_owned();
@@ -33,5 +38,14 @@ pub fn add(lines: &mut Lines) {
         LinkFailure::NoStream { .. } => [LinkFailure::NoStream { host: host(), command: command() }],
         LinkFailure::Silent(..) => [LinkFailure::Silent(SECONDS, host())],
         LinkFailure::Ended { .. } => [LinkFailure::Ended { host: host() }],
+    });
+    let report = |found| MissedTimeReport { host: host(), missed: SignedDuration::from_secs(38), found };
+    let recorded = |seconds| FoundTime::Recorded { unwatched: SignedDuration::from_secs(seconds) };
+    examples!(*lines, MissedTimeReport {
+        MissedTimeReport { found: FoundTime::Recorded { .. }, .. } => [report(recorded(0)), report(recorded(12))],
+        MissedTimeReport { found: FoundTime::Nothing, .. } => [report(FoundTime::Nothing)],
+        MissedTimeReport { found: FoundTime::Unknown(_), .. } => [
+            report(FoundTime::Unknown(LinkFailure::Refused { host: host() })),
+        ],
     });
 }

@@ -5,9 +5,11 @@ use std::{
     process::{Child, ChildStdout},
 };
 
+use jiff::Timestamp;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::*;
+use super::{long_run::LongRun, *};
+use crate::support::eventually;
 
 /// A running stream of `notes.db`.
 struct Stream {
@@ -117,4 +119,38 @@ fn the_option_for_another_host_belongs_to_the_console() {
     }
     assert!(home.run(&["--ssh", "ssh", "notes.db"]).refusal().contains("--host"));
     assert!(home.run(&["--host", "-x"]).refusal().contains("-x"));
+}
+
+#[test]
+fn what_was_recorded_is_written_without_secrets_and_ends() {
+    let home = Home::with_wal();
+    let mut command = home.command(Path::new(WALTOP));
+    command.args(["record", "notes.db", "--every", "100ms", "--trace", "off", "--min-free", "1B"]);
+    let mut recorder = LongRun::start(command);
+    recorder.notice_with("records 1 database");
+    let before = Timestamp::now().to_string();
+    let mut holder = Actor::open_as(&home.db(), "password=hunter2");
+    let streamed = |since: &str, until: &str| {
+        let args = ["stream", "notes.db", "--json", "--since", since, "--until", until];
+        let output = home.command(Path::new(WALTOP)).args(args).output().expect("it runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let lines = eventually("a hold and some samples are recorded", || {
+        holder.sql("BEGIN IMMEDIATE").sql("COMMIT");
+        let (_, out) = streamed(&before, "now");
+        assert!(!out.contains("hunter2"), "{out}");
+        let lines: Vec<Value> = out.lines().map(|it| serde_json::from_str(it).expect("JSON")).collect();
+        let count = |event: &str| lines.iter().filter(|line| line["event"] == event).count();
+        (count("hold-ended") > 0 && count("snapshot") > 2).then_some(lines)
+    });
+    assert_eq!(lines[0]["event"], "header");
+    let snapshots: Vec<&Value> = lines.iter().filter(|line| line["event"] == "snapshot").collect();
+    let repeated = &snapshots[2]["snapshot"]["databases"][0];
+    assert!(repeated["files"]["wal"]["bytes"].is_u64() && repeated["processes"].is_null(), "{repeated}");
+    assert!(lines.iter().all(|line| line["event"] != "process-seen"), "it has a command line");
+    let on_disk = fs::read_to_string(home.root().join("state/waltop/recordings/open.jsonl"));
+    assert!(on_disk.expect("the open minute").contains("hunter2"), "the recording itself has it");
+    assert_eq!(streamed("2 days ago", "1 day ago"), (Some(1), String::new()), "nothing was recorded then");
+    assert_eq!(streamed("now", "1 day ago"), (Some(2), String::new()));
+    assert!(home.run(&["stream", "notes.db", "--json", "--since", "1h"]).refusal().contains("--until"));
 }
