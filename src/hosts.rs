@@ -125,7 +125,8 @@ impl HostPath {
             let path = text.strip_prefix(host)?.strip_prefix(':')?;
             Some(Self { host: host.to_owned(), path: path.into() })
         });
-        found.filter(|it| it.path.is_absolute())
+        // A path there, or `CONTAINER:/path`.
+        found.filter(|it| it.path.is_absolute() || it.path.to_string_lossy().contains(":/"))
     }
 }
 
@@ -162,6 +163,8 @@ mod tests {
         let name = HostPath::name("me@web1", Path::new("/srv/a b:c.db"));
         let back = HostPath::of(&name, ["web1", "me@web1"]).expect("a host");
         assert_eq!((back.host.as_str(), back.path.as_path()), ("me@web1", Path::new("/srv/a b:c.db")));
+        let inside = HostPath::of(Path::new("web1:shop:/data/app.db"), ["web1"]).expect("a host");
+        assert_eq!(inside.path, Path::new("shop:/data/app.db"));
         assert_eq!(HostPath::of(Path::new("/srv/notes.db"), ["web1"]), None);
         assert_eq!(HostPath::of(Path::new("web1:notes.db"), ["web1"]), None, "a name of waltop is absolute");
     }

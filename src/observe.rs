@@ -72,13 +72,14 @@ mod watchers;
 mod write_rates;
 
 pub use arguments::{
-    ContainerPathError, FolderDepth, NamedDatabases, database_path, is_container_path, named_databases,
+    ContainerPathError, FolderDepth, NamedDatabases, PROC, database_path, is_container_path, named_databases,
+    path_of_process,
 };
 pub use deleted_holders::{DeletedHolders, holders_of_deleted};
 pub use files::{sidecar, with_sidecars};
 pub use machine::machine;
 pub use open_databases::{OpenDatabase, OpenDatabases};
-pub use preflight::{UnfitPath, inspect, inspect_from_outside};
+pub use preflight::{UnfitPath, inspect, inspect_from_outside, inspect_to_sample};
 pub use proc::{
     boot_id, command as process_command, directory as process_directory, is_own_proc, pid_namespace,
     process_ancestors, process_name, process_owner, process_start,
@@ -206,6 +207,7 @@ impl Observer {
     pub fn sample(&mut self) -> Snapshot {
         let now = SampleTime { timestamp: Timestamp::now(), instant: Instant::now() };
         let mut unseen = Vec::new();
+        self.follow_containers(now);
         let mut views = self.views(now, &mut unseen);
         let targets: Vec<OpenerTarget> = views.iter().map(DatabaseView::target).collect();
         let openers = self.processes.find(&targets, now.instant);
@@ -321,6 +323,17 @@ impl Observer {
                 let who = LockOwner { pid: Some(pid), start_ticks, name, program };
                 watched.history().waited(end, milliseconds(wait_ms), Arc::new(who));
             }
+        }
+    }
+
+    // Databases in containers that were started again are watched there.
+    fn follow_containers(&mut self, now: SampleTime) {
+        let mut has_moved = false;
+        for watched in &mut self.watched {
+            has_moved |= watched.follow_container(&self.proc, now);
+        }
+        if has_moved {
+            self.lock_watch.set_databases(&self.proc, &self.watched, self.describer.label_rules());
         }
     }
 

@@ -95,7 +95,7 @@ pub use process::{HandleCounts, LockHold, Process, ProcessId, ProcessIdleness, P
 pub use process_group::{GroupKind, ProcessGroup};
 pub use process_limits::{ProcessLimit, ProcessLimits, TemporaryFolder};
 pub use protection::StaleProtection;
-pub use reach::{OverlayMount, PathReach};
+pub use reach::{OverlayMount, PathReach, ReachChange};
 pub use refusals::{RefusalReason, RefusedWriter, WriterRefusals};
 pub use restarts::RestartedProcess;
 pub use sampling::SamplingFacts;

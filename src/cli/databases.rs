@@ -51,8 +51,7 @@ pub fn print_notes(notes: &[String]) {
 /// are not named on the command line need not exist yet.
 pub fn console_databases(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     if !named.is_empty() {
-        return inspected(named, observe::inspect_from_outside)
-            .map_err(|error| perhaps_a_command(named, error));
+        return inspected(named, observe::inspect_to_sample).map_err(|error| perhaps_a_command(named, error));
     }
     let listed = unnamed(config);
     listed

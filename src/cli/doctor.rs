@@ -35,7 +35,8 @@ pub fn run(args: &DoctorArgs, config: impl FnOnce() -> anyhow::Result<Config>) -
     } else {
         let named = databases::named(&args.databases, false)?;
         databases::print_notes(&named.notes);
-        databases_to_sample(&named.paths, &config)?
+        let sampled = databases_to_sample(&named.paths, &config)?;
+        sampled.iter().map(|path| databases::named_path(path)).collect::<anyhow::Result<_>>()?
     };
     let mut facts = observe::machine(&config.places, databases);
     let path = config.places.config.clone();

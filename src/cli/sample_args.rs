@@ -126,7 +126,7 @@ async fn wait(time: Duration, endings: Option<&mut EndSignals>) -> Option<Signal
 /// list by their absolute paths.
 pub fn databases_to_sample(named: &[PathBuf], config: &Config) -> anyhow::Result<Vec<PathBuf>> {
     let meant = if named.is_empty() { unnamed(config) } else { named };
-    let first = match databases_by(named, config, observe::inspect_from_outside) {
+    let first = match databases_by(named, config, observe::inspect_to_sample) {
         Ok(all) => return Ok(all),
         Err(error) => error,
     };
@@ -142,8 +142,7 @@ pub fn databases_to_sample(named: &[PathBuf], config: &Config) -> anyhow::Result
         bail!("{first}; not seen: {what}: {why}");
     }
     let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let one =
-        |path| observe::inspect_from_outside(path).ok().or_else(|| paths::canonical_or_future(path).ok());
+    let one = |path| observe::inspect_to_sample(path).ok().or_else(|| paths::canonical_or_future(path).ok());
     Ok(meant.iter().map(|path| one(path).unwrap_or_else(|| absolute(path))).collect())
 }
 

@@ -1,6 +1,6 @@
 //! What a daemon that only samples does until a signal ends it.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
 use rustix::process::Signal;
 use tokio::sync::watch;
@@ -10,6 +10,7 @@ use crate::{
     config::Config,
     endings::{self, EndSignals},
     sampler::{Sample, Sampler, SamplerCommand},
+    snapshot::PathReach,
 };
 
 /// Where the settings and the databases of a daemon come from.
@@ -32,6 +33,7 @@ impl SamplingLoop<'_> {
         newest: &mut watch::Receiver<Option<Arc<Sample>>>,
         mut on_sample: impl FnMut(&Sample),
     ) -> anyhow::Result<u8> {
+        let mut reaches = HashMap::new();
         loop {
             tokio::select! {
                 signal = endings.next() => match signal {
@@ -45,6 +47,7 @@ impl SamplingLoop<'_> {
                     }
                     let sample = newest.borrow_and_update().clone();
                     if let Some(sample) = sample {
+                        note_reaches(&sample, &mut reaches);
                         on_sample(&sample);
                     }
                 }
@@ -60,6 +63,16 @@ impl SamplingLoop<'_> {
                 notice("has read its settings again");
             }
             Err(error) => notice(&format!("keeps its settings: {error}")),
+        }
+    }
+}
+
+// A line for each database whose container is gone, or is there again.
+fn note_reaches(sample: &Sample, reaches: &mut HashMap<PathBuf, PathReach>) {
+    for database in &sample.snapshot.databases {
+        let before = reaches.insert(database.path.clone(), database.reach).unwrap_or(database.reach);
+        if let Some(change) = database.reach.change_from(before) {
+            notice(&format!("{} {change}", database.path.display()));
         }
     }
 }

@@ -77,7 +77,7 @@ fn of_finding(finding: &Finding) -> GuardRefusal {
 
 // SQLite follows links by their text (`unixFullPathname`). It would open the file of that name in this mount namespace.
 fn reach(database: &Database) -> Option<GuardRefusal> {
-    let PathReach::ThroughProcess { pid, has_ended } = database.reach else { return None };
+    let PathReach::ThroughProcess { pid, has_ended, .. } = database.reach else { return None };
     let what = if has_ended {
         format!("process {pid}, through which the path leads, has ended; name the database by another path")
     } else {

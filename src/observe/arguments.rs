@@ -18,7 +18,7 @@ use crate::{
 
 pub mod container_path;
 
-pub use container_path::{ContainerPathError, is_container_path};
+pub use container_path::{ContainerPathError, is_container_path, names_container, path_of_process};
 
 /// Where the processes of an argument are.
 pub const PROC: &str = "/proc";
@@ -80,6 +80,8 @@ pub fn named_databases(named: &[PathBuf], depth: FolderDepth) -> Result<NamedDat
     let mut found = NamedDatabases::default();
     for argument in named {
         let path = database_path(argument, &mut found.notes)?;
+        // The name of a container outlives the process through which its files are reached.
+        let path = if names_container(argument) { argument.clone() } else { path };
         if path.is_dir() {
             add_folder(&path, depth, &mut found)?;
         } else {

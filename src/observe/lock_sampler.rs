@@ -240,7 +240,11 @@ fn retarget(mut sampled: Vec<PacedDatabase>, targets: Vec<SampledDatabase>) -> V
     for target in targets {
         let known = sampled.iter().position(|one| one.sampled.is_of(&target));
         next.push(match known {
-            Some(index) => sampled.swap_remove(index),
+            Some(index) => {
+                let mut known = sampled.swap_remove(index);
+                known.sampled.move_to(target);
+                known
+            }
             None => PacedDatabase::new(target),
         });
     }

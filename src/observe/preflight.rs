@@ -146,6 +146,18 @@ pub fn inspect_from_outside(path: &Path) -> Result<PathBuf, UnfitPath> {
     }
 }
 
+/// The same for a database that is sampled for a while: one in a container that is named by its id or its name keeps that
+/// name, since a path through a process ends with it.
+///
+/// # Errors
+///
+/// As [`inspect_from_outside`].
+pub fn inspect_to_sample(path: &Path) -> Result<PathBuf, UnfitPath> {
+    let inspected = inspect_from_outside(path)?;
+    let is_named = container_path::names_container(path) && inspected.starts_with(PROC);
+    Ok(if is_named { path.to_owned() } else { inspected })
+}
+
 fn advice(nearest: Option<&str>) -> String {
     nearest
         .map_or_else(|| "name a SQLite database that exists".to_owned(), |it| format!("did you mean {it}?"))

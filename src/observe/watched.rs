@@ -10,8 +10,9 @@ use std::{
     time::Instant,
 };
 
+use jiff::Timestamp;
+
 use crate::{
-    file_format::WRITE_BYTE,
     history::{LockHistory, LogSight},
     observe::{
         commit_rate::{CommitCounters, CommitTracker},
@@ -34,16 +35,19 @@ use crate::{
     paths::FileId,
     snapshot::{
         CommitRate, ContentEvidence, HandleGrowth, JournalMode, PathReach, Process, RestartedProcess, Unseen,
-        WalSource, WalState,
+        WalSource,
     },
     threads,
 };
 
+mod container;
+mod log_state;
 mod restarts;
 mod view;
 
 pub use view::DatabaseView;
 
+use container::ContainerWatch;
 use restarts::RestartTracker;
 
 /// A watched database, with the state that is kept between samples.
@@ -51,8 +55,12 @@ use restarts::RestartTracker;
 pub struct DatabaseWatch {
     // The path as the user named it.
     named: PathBuf,
+    // The container that its name has.
+    container: Option<ContainerWatch>,
     // Its place in the files of another process.
     inside: Option<InsidePath>,
+    // Since when no process has these files any more.
+    ended_at: Option<Timestamp>,
     // Main file, `-wal` and `-shm`, by paths that reach them.
     paths: [PathBuf; 3],
     counter: wal::FrameCounter,
@@ -70,16 +78,29 @@ pub struct DatabaseWatch {
 }
 
 impl DatabaseWatch {
-    /// Watches the database at `path`, which may lead through the `/proc` at `proc`.
+    /// Watches the database at `path`, which may lead through the `/proc` at `proc`, or name a container.
     pub fn new(path: PathBuf, proc: &Path) -> Self {
-        let inside = InsidePath::of(&path, proc);
+        let (container, located) = ContainerWatch::of(&path, proc).unzip();
+        let located = located.flatten();
+        let inside = InsidePath::of(located.as_ref().unwrap_or(&path), proc);
+        Self::reached(path, container, inside, Arc::default())
+    }
+
+    fn reached(
+        named: PathBuf,
+        container: Option<ContainerWatch>,
+        inside: Option<InsidePath>,
+        history: Arc<Mutex<LockHistory>>,
+    ) -> Self {
         Self {
-            paths: files::with_sidecars(inside.as_ref().map_or(&path, |inside| &inside.access)),
+            paths: files::with_sidecars(inside.as_ref().map_or(&named, |inside| &inside.access)),
+            container,
             inside,
-            named: path,
+            ended_at: None,
+            named,
             counter: wal::FrameCounter::default(),
             content: ContentReader::default(),
-            history: Arc::default(),
+            history,
             handle_growths: HandleGrowths::default(),
             restarts: RestartTracker::default(),
             commits: CommitTracker::default(),
@@ -157,12 +178,11 @@ impl DatabaseWatch {
         now: Instant,
         unseen: &mut Vec<Unseen>,
     ) -> DatabaseView {
-        let reach = self.inside.as_mut().map_or(PathReach::Direct, |inside| inside.follow(proc, now));
+        let mut reach = self.inside.as_mut().map_or(PathReach::Direct, |inside| inside.follow(proc, now));
         let theirs = self.inside.as_ref().map(|inside| inside.mounts(proc));
-        if let PathReach::ThroughProcess { pid, has_ended: true } = reach {
-            let what = format!("what process {pid} now has at {}", self.named.display());
-            unseen
-                .push(Unseen { what, why: "it has ended; the directory opened before is shown".to_owned() });
+        if let PathReach::ThroughProcess { pid, has_ended: true, ended_at } = &mut reach {
+            *ended_at = self.ended_at;
+            unseen.push(self.unreached(*pid));
         }
         let main = self.inside.as_ref().map_or(&self.paths[0], |inside| &inside.inner).clone();
         let texts = files::with_sidecars(&main);
@@ -338,53 +358,6 @@ impl DatabaseWatch {
         {
             self.commits.frames_are(now, frames);
         }
-    }
-
-    fn wal(&mut self, view: &DatabaseView, unseen: &mut Vec<Unseen>) -> Option<WalState> {
-        let sight = view.sights[1].as_ref()?;
-        let path = &self.paths[1];
-        let mut tell = |error: &io::Error| note(unseen, "the log", path, error);
-        let file = files::open(path).map_err(|error| tell(&error)).ok()?;
-        let header = LogHeader::read(&file).map_err(|error| tell(&error)).unwrap_or_default();
-        let is_vouched_for = view.is_index_in_use();
-        if header.is_none() && view.index.is_none() {
-            return None;
-        }
-        let mut wal = WalState {
-            frames: view.index.map(|index| index.frames),
-            backfilled: view.index.map(|index| index.backfilled),
-            pending: view.index.map(|index| index.frames.saturating_sub(index.backfilled)),
-            checkpoint_sequence: header.map(|header| header.checkpoint_sequence),
-            source: if is_vouched_for { WalSource::Index } else { WalSource::Log },
-            page_count: view.index.map(|index| index.page_count),
-            slots: header.map(|header| header.slots(sight.facts.bytes)),
-            commits: view.index.map(|index| index.commits),
-            read_marks: view.index.map(|index| index.read_marks),
-            growth_bytes_per_second: self.history().wal_bytes_per_second(),
-            progress: None,
-            uncommitted_frames: header
-                .zip(view.index)
-                // The first writer of an empty log gives it salts of its own, which the index has after its commit.
-                .filter(|(header, index)| header.salts() == index.salts || index.frames == 0)
-                .filter(|_| view.index_rows.iter().any(|row| row.is_write && row.covers(WRITE_BYTE)))
-                .and_then(|(header, index)| header.frames_after(&file, index.frames, sight.facts.bytes).ok())
-                .filter(|frames| *frames > 0),
-        };
-        if let Some(header) = header.filter(|_| !is_vouched_for) {
-            match self.counter.count(&file, header) {
-                Ok(committed) if committed.is_complete => {
-                    wal.frames = Some(committed.frames);
-                    wal.page_count = committed.page_count;
-                }
-                Ok(committed) => {
-                    let why =
-                        format!("it is large; {} counted so far, more in the next sample", committed.frames);
-                    note(unseen, "the number of frames in", path, &io::Error::other(why));
-                }
-                Err(error) => note(unseen, "the frames of", path, &error),
-            }
-        }
-        Some(wal)
     }
 }
 

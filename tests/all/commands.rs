@@ -26,6 +26,7 @@ mod optimize;
 mod reap;
 mod record;
 mod rescue;
+mod restarted;
 mod runs;
 mod safe;
 mod search;

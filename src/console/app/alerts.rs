@@ -10,7 +10,7 @@ use crate::{
     act::Effect,
     recording::RecorderState,
     sampler::Sample,
-    snapshot::{Finding, Severity},
+    snapshot::{Finding, ReachChange, Severity},
     text, units,
 };
 
@@ -30,6 +30,13 @@ impl App {
         let is_one = look.snapshot.databases.len() == 1;
         for (index, (state, database)) in self.states.iter_mut().zip(&look.snapshot.databases).enumerate() {
             state.was_there |= database.files.db.is_some();
+            let before = std::mem::replace(&mut state.reach, database.reach);
+            if let Some(change) = database.reach.change_from(before) {
+                let level =
+                    if matches!(change, ReachChange::Gone { .. }) { Level::Warn } else { Level::Info };
+                let line = format!("{} {change}", database.path.display());
+                effects.push(Effect::Note(level, text::fit(&line, LINE)));
+            }
             let changes = state.findings.follow(&database.findings, look.taken_at(index));
             let is_first = !std::mem::replace(&mut state.was_sampled, true);
             rings |= !is_first && changes.iter().any(rings_bell);

@@ -8,7 +8,7 @@ use crate::{
     act::Effect,
     config::profile::Profile,
     sampler::Sample,
-    snapshot::{Database, FileHeader, Presence, ProcessId, Severity},
+    snapshot::{Database, FileHeader, PathReach, Presence, ProcessId, Severity},
 };
 
 use super::{App, PanelCursors, findings::FindingHistory, prompt::RowFilters};
@@ -38,6 +38,8 @@ pub(super) struct DatabaseState {
     pub(super) followed_since: Option<Timestamp>,
     /// Whether a sample has shown it.
     pub(super) was_sampled: bool,
+    /// How the path led there in the newest sample.
+    pub(super) reach: PathReach,
     /// Whether any sample found a file at the path.
     pub(super) was_there: bool,
     asked: PragmaRequest,

@@ -189,8 +189,9 @@ fn about(database: &Database, process: &Process) -> LabelledRows {
 
 fn files(app: &App, database: &Database) -> LabelledRows {
     let mut rows = vec![row("path", database.path.display().to_string())];
-    if let PathReach::ThroughProcess { pid, has_ended } = database.reach {
-        let ended = if has_ended { ", which has ended" } else { "" };
+    if let PathReach::ThroughProcess { pid, has_ended, ended_at } = database.reach {
+        let at = ended_at.map(|at| format!(" at {}", labelled::clock(app, at))).unwrap_or_default();
+        let ended = if has_ended { format!(", which has ended{at}") } else { String::new() };
         rows.push(row("reached", format!("through the files of process {pid}{ended}")));
     }
     let files = &database.files;

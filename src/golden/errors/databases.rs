@@ -20,7 +20,7 @@ use crate::{
     diagnose::guard::{self, GuardRefusal},
     observe::{ContainerPathError, UnfitPath},
     rescue::RescueError,
-    snapshot::{Database, PathReach, Suspicion, SuspicionKind},
+    snapshot::{Database, PathReach, ReachChange, Suspicion, SuspicionKind},
 };
 
 pub fn add(lines: &mut Lines) {
@@ -134,7 +134,14 @@ fn no_container(known: Vec<String>) -> ContainerPathError {
 }
 
 fn add_refusals(lines: &mut Lines) {
-    let through = |has_ended| Database { reach: PathReach::ThroughProcess { pid: 77, has_ended }, ..quiet() };
+    examples!(*lines, ReachChange {
+        ReachChange::Gone { .. } => [ReachChange::Gone { since: at(0) }],
+        ReachChange::Back { .. } => [ReachChange::Back { pid: 77, gone_since: at(0) }],
+    });
+    let through = |has_ended| Database {
+        reach: PathReach::ThroughProcess { pid: 77, has_ended, ended_at: None },
+        ..quiet()
+    };
     let suspected = |kind, process| {
         let mut database = live();
         let process = database.processes.iter().find(|it| Some(it.pid) == process);

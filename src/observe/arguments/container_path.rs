@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use crossbeam_channel::Receiver;
+
 use crate::{
     observe::proc::{self, ProcessFolder, ProcessGroups},
     snapshot::{GroupKind, ProcessGroup},
@@ -71,6 +73,52 @@ pub fn is_container_path(argument: &Path) -> bool {
     parts(argument).is_some() && argument.symlink_metadata().is_err()
 }
 
+/// Whether `argument` names a container by its id or its name, so that the name outlives its processes; a PID does not.
+pub fn names_container(argument: &Path) -> bool {
+    let is_lasting = parts(argument).is_some_and(|(word, _)| word.parse::<i32>().is_err());
+    is_lasting && is_container_path(argument)
+}
+
+/// The path that `argument` had if it is of the form `PID:/path`, whether or not that process lives.
+pub fn path_of_process(argument: &Path, proc: &Path) -> Option<PathBuf> {
+    let (word, inner) = parts(argument).filter(|_| is_container_path(argument))?;
+    let pid: i32 = word.parse().ok()?;
+    Some(ProcessFolder::of(proc, pid).seen_from_inside(inner))
+}
+
+/// What stays the same of a container when it is started again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerIdentity {
+    /// The user gave the beginning of its id: a container with another id is another one.
+    Id(GroupKind, Option<String>),
+    /// The user gave its name, which the next container may have.
+    Name(String),
+}
+
+impl ContainerIdentity {
+    // What identifies `group`, which `word` means.
+    fn of(group: &ProcessGroup, word: &str) -> Self {
+        let is_name = group.name.as_deref() == Some(word);
+        let is_id = group.id.as_deref().is_some_and(|id| id.starts_with(word));
+        if is_name && !is_id { Self::Name(word.to_owned()) } else { Self::Id(group.kind, group.id.clone()) }
+    }
+
+    fn is_of(&self, group: &ProcessGroup) -> bool {
+        match self {
+            Self::Id(kind, id) => (group.kind, &group.id) == (*kind, id),
+            Self::Name(name) => group.kind.is_container() && group.name.as_ref() == Some(name),
+        }
+    }
+}
+
+/// Where a database in a container is.
+#[derive(Debug)]
+pub struct LocatedContainer {
+    /// Through the `/proc` of one of its processes.
+    pub path: PathBuf,
+    pub identity: ContainerIdentity,
+}
+
 /// The path that `argument` means: itself, or for `CONTAINER:/path` one through the `/proc` at `proc`. Links in it lead
 /// where they lead in the container, and only a regular file is found.
 ///
@@ -78,20 +126,42 @@ pub fn is_container_path(argument: &Path) -> bool {
 ///
 /// There is no such container, or no such file in it.
 pub fn located<'a>(argument: &'a Path, proc: &Path) -> Result<Cow<'a, Path>, ContainerPathError> {
-    let Some((word, inner)) = parts(argument).filter(|_| is_container_path(argument)) else {
+    if parts(argument).is_none() || !is_container_path(argument) {
         return Ok(Cow::Borrowed(argument));
-    };
-    let shown = || text::clean(&argument.to_string_lossy());
-    let (outbox, inbox) = crossbeam_channel::bounded(1);
-    let (proc, word, inner) = (proc.to_owned(), word.to_owned(), inner.to_owned());
-    let thread = threads::start_watched("waltop-container", move || {
-        // The receiver is gone once it is late.
-        let _ = outbox.send(find(&proc, &word, &inner));
-    });
-    match thread.map(|_| inbox.recv_timeout(PATIENCE)) {
-        Ok(Ok(found)) => found.map(Cow::Owned),
-        Ok(Err(_)) | Err(_) => Err(ContainerPathError::Late { argument: shown() }),
     }
+    located_now(argument, proc).map(|it| Cow::Owned(it.path))
+}
+
+/// Where the database is that `argument` of the form `CONTAINER:/path` means.
+///
+/// # Errors
+///
+/// As [`located`].
+pub fn located_now(argument: &Path, proc: &Path) -> Result<LocatedContainer, ContainerPathError> {
+    let late = || ContainerPathError::Late { argument: text::clean(&argument.to_string_lossy()) };
+    let found = search(argument, None, proc).map_err(|_| late())?;
+    found.recv_timeout(PATIENCE).map_err(|_| late())?
+}
+
+/// The answer of a thread that searches for the database that `argument` means, in the container of `identity` if that
+/// is known.
+///
+/// # Errors
+///
+/// The system refuses a thread.
+pub fn search(
+    argument: &Path,
+    identity: Option<ContainerIdentity>,
+    proc: &Path,
+) -> io::Result<Receiver<Result<LocatedContainer, ContainerPathError>>> {
+    let (outbox, inbox) = crossbeam_channel::bounded(1);
+    let (proc, argument) = (proc.to_owned(), argument.to_owned());
+    threads::start("waltop-container", move || {
+        let Some((word, inner)) = parts(&argument) else { return };
+        // The receiver is gone once it is late.
+        let _ = outbox.send(find(&proc, word, identity.as_ref(), inner));
+    })?;
+    Ok(inbox)
 }
 
 // The word before the path, and the absolute path.
@@ -106,15 +176,21 @@ fn parts(argument: &Path) -> Option<(&str, &Path)> {
 struct Candidate {
     shown: String,
     pids: Vec<i32>,
+    identity: ContainerIdentity,
 }
 
-fn find(proc: &Path, word: &str, inner: &Path) -> Result<PathBuf, ContainerPathError> {
-    let (candidates, known) = candidates(proc, word);
+fn find(
+    proc: &Path,
+    word: &str,
+    identity: Option<&ContainerIdentity>,
+    inner: &Path,
+) -> Result<LocatedContainer, ContainerPathError> {
+    let (candidates, known) = candidates(proc, word, identity);
     let mut found = Vec::new();
     let mut failures = Vec::new();
     for candidate in &candidates {
         match inside(proc, candidate, inner) {
-            Ok(path) => found.push((&candidate.shown, path)),
+            Ok(path) => found.push((candidate, path)),
             Err(error) => failures.push(error),
         }
     }
@@ -123,21 +199,29 @@ fn find(proc: &Path, word: &str, inner: &Path) -> Result<PathBuf, ContainerPathE
         candidates: shown.into_iter().take(MOST_NAMED).cloned().collect(),
     };
     match (found.len(), failures.len()) {
-        (1, _) => Ok(found.remove(0).1),
+        (1, _) => {
+            let (candidate, path) = found.remove(0);
+            Ok(LocatedContainer { path, identity: candidate.identity.clone() })
+        }
         (0, 0) => Err(ContainerPathError::Unknown { word: text::clean(word), known }),
         (0, 1) => Err(failures.remove(0)),
         (0, _) => Err(several(candidates.iter().map(|it| &it.shown).collect())),
-        _ => Err(several(found.into_iter().map(|(shown, _)| shown).collect())),
+        _ => Err(several(found.into_iter().map(|(candidate, _)| &candidate.shown).collect())),
     }
 }
 
 // What `word` may mean, and some of the containers that there are.
-fn candidates(proc: &Path, word: &str) -> (Vec<Candidate>, Vec<String>) {
+fn candidates(
+    proc: &Path,
+    word: &str,
+    identity: Option<&ContainerIdentity>,
+) -> (Vec<Candidate>, Vec<String>) {
     let mut pids: Vec<i32> = proc::pids(proc).into_iter().flatten().collect();
     pids.sort_unstable();
     let mut candidates = Vec::new();
-    if let Some(pid) = word.parse().ok().filter(|pid| pids.contains(pid)) {
-        candidates.push(Candidate { shown: format!("process {pid}"), pids: vec![pid] });
+    if let Some(pid) = word.parse().ok().filter(|pid| identity.is_none() && pids.contains(pid)) {
+        let (shown, identity) = (format!("process {pid}"), ContainerIdentity::Id(GroupKind::Host, None));
+        candidates.push(Candidate { shown, pids: vec![pid], identity });
     }
     let mut groups = ProcessGroups::new(proc);
     let mut meant: BTreeMap<(GroupKind, Option<String>), Candidate> = BTreeMap::new();
@@ -151,9 +235,10 @@ fn candidates(proc: &Path, word: &str) -> (Vec<Candidate>, Vec<String>) {
         if known.len() < MOST_NAMED && !known.contains(&shown) && group.kind != GroupKind::Namespace {
             known.push(shown.clone());
         }
-        if group.is_meant_by(word) {
+        if identity.map_or_else(|| group.is_meant_by(word), |identity| identity.is_of(&group)) {
+            let identity = ContainerIdentity::of(&group, word);
             let candidate = meant.entry((group.kind, group.id.clone()));
-            let candidate = candidate.or_insert_with(|| Candidate { shown, pids: Vec::new() });
+            let candidate = candidate.or_insert_with(|| Candidate { shown, pids: Vec::new(), identity });
             candidate.pids.push(pid);
         }
     }
@@ -238,6 +323,39 @@ mod tests {
             Err(ContainerPathError::Unknown { known, .. }) => assert_eq!(known.len(), 2, "{known:?}"),
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn a_container_named_by_its_id_is_no_other_one_later_and_a_name_may_be_that_of_the_next() {
+        let (proc, roots) = containers();
+        let name = |root: &TempDir, name: &str| {
+            fs::create_dir_all(root.path().join("etc")).expect("a folder");
+            fs::write(root.path().join("etc/hostname"), name).expect("written");
+        };
+        name(&roots[0], "web");
+        let identity =
+            |argument: &str| located_now(Path::new(argument), proc.path()).expect(argument).identity;
+        let id = ContainerIdentity::Id(GroupKind::Docker, Some(IDS[0].to_owned()));
+        let web = ContainerIdentity::Name("web".to_owned());
+        assert_eq!(identity("aaaa1111:/data/app.db"), id);
+        assert_eq!(identity("web:/data/app.db"), web);
+        let again = |argument: &str, identity: &ContainerIdentity| {
+            let found = search(Path::new(argument), Some(identity.clone()), proc.path()).expect("a thread");
+            let found = found.recv().expect("an answer");
+            found.map(|it| it.path.strip_prefix(proc.path()).expect("below").to_owned())
+        };
+        assert_eq!(again("aaaa1111:/data/app.db", &id).expect("it runs"), Path::new("70/root/data/app.db"));
+        // Another container that the word means as well, and that has the name.
+        proc.write("70/cgroup", "0::/docker/aaaa11119999\n");
+        assert!(matches!(again("aaaa1111:/data/app.db", &id), Err(ContainerPathError::Unknown { .. })));
+        assert_eq!(again("web:/data/app.db", &web).expect("its name"), Path::new("70/root/data/app.db"));
+        name(&roots[1], "web");
+        assert!(matches!(again("web:/data/app.db", &web), Err(ContainerPathError::Ambiguous { .. })));
+        for (argument, is_lasting) in [("web:/a.db", true), ("aaaa1111:/a.db", true), ("70:/a.db", false)] {
+            assert_eq!(names_container(Path::new(argument)), is_lasting, "{argument}");
+        }
+        let former = path_of_process(Path::new("77:/a.db"), Path::new("/proc"));
+        assert_eq!(former.as_deref(), Some(Path::new("/proc/77/root/a.db")), "whether or not it lives");
     }
 
     #[test]

@@ -86,6 +86,14 @@ impl LockSamples {
         Arc::ptr_eq(&self.target.history, &target.history)
     }
 
+    /// Samples the files of `target` from now on, which may have other paths: its container was started again.
+    pub fn move_to(&mut self, target: SampledDatabase) {
+        if (&self.target.main, &self.target.index) != (&target.main, &target.index) {
+            (self.file, self.in_wal_mode, self.commits) = (None, None, 0);
+        }
+        self.target = target;
+    }
+
     /// Queries the current holders of the locks and records them in the history; returns the activity.
     pub fn sample(&mut self, names: &mut HolderNames, ear: Option<&CommitWatcher>) -> LockActivity {
         let now = Instant::now();

@@ -111,7 +111,8 @@ impl InsidePath {
     fn reach(&self, proc: &Path) -> PathReach {
         // A zombie has no files any more.
         let now = stat(proc, self.owner).and_then(|it| it.living_start());
-        PathReach::ThroughProcess { pid: self.owner, has_ended: now.is_none() || now != self.start_ticks }
+        let has_ended = now.is_none() || now != self.start_ticks;
+        PathReach::ThroughProcess { pid: self.owner, has_ended, ended_at: None }
     }
 
     /// The mounts of that process; none after it has exited.

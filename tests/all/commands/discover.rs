@@ -153,7 +153,8 @@ fn a_signal_reaches_the_process_of_its_container_and_another_process_takes_its_p
     let reach = |monitor: &mut Monitor| monitor.sample().snapshot.databases[0].reach;
     eventually("another process takes its place", || {
         let now = reach(&mut monitor);
-        matches!(now, PathReach::ThroughProcess { pid: now, has_ended: false } if now != pid).then_some(())
+        matches!(now, PathReach::ThroughProcess { pid: now, has_ended: false, .. } if now != pid)
+            .then_some(())
     });
     let database = monitor.sample().snapshot.databases[0].clone();
     assert_eq!(database.processes.iter().map(|it| it.pid).collect::<Vec<_>>(), [heir]);
