@@ -1,11 +1,11 @@
 //! Which recording a command reads: `--dir`, the paths of databases in it, and whether it may show secrets.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::databases;
 use crate::{
     config::Config,
-    paths,
+    observe, paths,
     recording::{Recording, RecordingError, Redaction},
 };
 
@@ -41,11 +41,33 @@ impl RedactionArgs {
     }
 }
 
-/// `named` as a recording names databases. They need not exist any more.
-pub fn recorded_paths(named: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
-    let absolute = |path: &PathBuf| {
-        let path = databases::named_path(path)?;
-        Ok(paths::canonical_or_future(&path).unwrap_or(path))
-    };
-    named.iter().map(absolute).collect()
+/// `named` as `recording` names databases. They need not exist any more; a container need not run, nor the process
+/// through which its files were reached.
+///
+/// # Errors
+///
+/// An argument names no database, or a container that neither runs nor may have been recorded.
+pub fn recorded_paths(named: &[PathBuf], recording: Option<&Recording>) -> anyhow::Result<Vec<PathBuf>> {
+    named.iter().map(|path| recorded_path(path, recording)).collect()
+}
+
+fn recorded_path(named: &Path, recording: Option<&Recording>) -> anyhow::Result<PathBuf> {
+    if let Some(path) = observe::path_of_process(named, Path::new(observe::PROC)) {
+        return Ok(paths::canonical_or_future(&path).unwrap_or(path));
+    }
+    let has =
+        |path: &Path| recording.is_some_and(|it| it.databases().iter().any(|known| Path::new(known) == path));
+    if observe::is_container_path(named) && has(named) {
+        return Ok(named.to_owned());
+    }
+    match databases::named_path(named) {
+        Ok(path) => {
+            let path = paths::canonical_or_future(&path).unwrap_or(path);
+            // Recorded by the name of the container, unless it was by the process.
+            let is_by_name = observe::is_container_path(named) && !has(&path) && recording.is_some();
+            Ok(if is_by_name { named.to_owned() } else { path })
+        }
+        Err(_) if observe::is_container_path(named) && recording.is_some() => Ok(named.to_owned()),
+        Err(error) => Err(error),
+    }
 }

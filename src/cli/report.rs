@@ -41,8 +41,9 @@ pub struct ReportArgs {
 
 pub fn run(args: &ReportArgs, config: &Config) -> anyhow::Result<u8> {
     let (from, to) = args.time.span(&Zoned::now())?;
-    let databases = recorded_paths(&args.databases)?;
-    let recording = args.dir.open(config)?;
+    let recording = args.dir.open(config);
+    let databases = recorded_paths(&args.databases, recording.as_ref().ok())?;
+    let recording = recording?;
     let databases: Vec<&Path> = databases.iter().map(PathBuf::as_path).collect();
     let summary = RecordingSummary::new(&recording, from, to, &databases, args.redaction.redaction())?;
     if summary.databases.is_empty() {

@@ -39,8 +39,9 @@ pub struct WhoArgs {
 
 pub fn run(args: &WhoArgs, config: &Config) -> anyhow::Result<u8> {
     let at = time_of(&args.at, &Zoned::now())?;
-    let databases = recorded_paths(&args.databases)?;
-    let recording = args.dir.open(config)?;
+    let recording = args.dir.open(config);
+    let databases = recorded_paths(&args.databases, recording.as_ref().ok())?;
+    let recording = recording?;
     let databases: Vec<&Path> = databases.iter().map(PathBuf::as_path).collect();
     let around = SignedDuration::try_from(args.around)?;
     let report = WhoReport::new(&recording, at, around, &databases, args.redaction.redaction())?;

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::bail;
-use jiff::Zoned;
+use jiff::{Timestamp, Zoned};
 
 use crate::{
     cli::{recorded_time::RecordedTimeArgs, recording_dir::recorded_paths},
@@ -54,38 +54,40 @@ impl RecordedArgs {
     /// The recording cannot be read, or stdout fails for another reason than a closed pipe.
     pub fn write(&self, time: &RecordedTimeArgs, named: &[PathBuf], config: &Config) -> anyhow::Result<u8> {
         let (from, to) = time.span(&Zoned::now())?;
-        let databases = recorded_paths(named)?;
-        if databases.is_empty() {
+        if named.is_empty() {
             bail!("--since is about databases: name them");
         }
-        let excerpt = RecordingExcerpt { from, to, databases: &databases };
         for folder in self.folders(config) {
-            match lines_of(&excerpt, &folder) {
+            match lines_of((from, to), named, &folder) {
                 Ok(0) => {}
                 Ok(_) => return Ok(0),
-                Err(ExcerptError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-                    return Ok(0);
-                }
+                Err(error) if is_closed_pipe(&error) => return Ok(0),
                 Err(error) if is_missing(&error) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         Ok(1)
     }
 }
 
-fn lines_of(excerpt: &RecordingExcerpt<'_>, folder: &Path) -> Result<u64, ExcerptError> {
+fn lines_of((from, to): (Timestamp, Timestamp), named: &[PathBuf], folder: &Path) -> anyhow::Result<u64> {
     let recording = Recording::open(folder)?;
-    excerpt.write(&recording, &mut io::BufWriter::new(io::stdout().lock()))
+    let databases = recorded_paths(named, Some(&recording))?;
+    let excerpt = RecordingExcerpt { from, to, databases: &databases };
+    Ok(excerpt.write(&recording, &mut io::BufWriter::new(io::stdout().lock()))?)
+}
+
+// Whether its reader at the other end has gone.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<ExcerptError>();
+    matches!(error, Some(ExcerptError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 // Whether there is no recording that this user may read.
-fn is_missing(error: &ExcerptError) -> bool {
-    match error {
-        ExcerptError::Recording(RecordingError::Empty(_)) => true,
-        ExcerptError::Recording(RecordingError::Io { error, .. }) => {
-            error.kind() == io::ErrorKind::PermissionDenied
-        }
+fn is_missing(error: &anyhow::Error) -> bool {
+    match error.downcast_ref::<RecordingError>() {
+        Some(RecordingError::Empty(_)) => true,
+        Some(RecordingError::Io { error, .. }) => error.kind() == io::ErrorKind::PermissionDenied,
         _ => false,
     }
 }

@@ -9,6 +9,7 @@ use super::{long_run::LongRun, *};
 use crate::{support::eventually, terminal::Terminal};
 
 mod committed;
+mod container;
 mod disk;
 mod units;
 
