@@ -70,6 +70,45 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     }
 }
 
+/// The drop-in of docs/monitoring.md.
+fn drop_in() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/monitoring.md");
+    let text = fs::read_to_string(path).expect("there");
+    let (_, rest) = text.split_once("```ini\n").expect("a block");
+    rest.split_once("```").expect("its end").0.to_owned()
+}
+
+#[test]
+fn the_drop_in_for_a_listener_is_one_that_systemd_accepts() {
+    let unix = "RestrictAddressFamilies";
+    assert_eq!(
+        (values(&unit(UNITS[0].0), unix), values(&drop_in(), unix)),
+        (vec!["AF_UNIX".to_owned()], vec!["AF_INET".to_owned()])
+    );
+    let own = values(&unit(UNITS[0].0), "ExecStart").remove(0);
+    let expected = vec![String::new(), format!("{own} --listen 127.0.0.1:9464")];
+    assert_eq!(values(&drop_in(), "ExecStart"), expected, "the command of the unit, and the option");
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        eprintln!("not tested: there is no systemd-analyze");
+        return;
+    }
+    let home = Home::new();
+    let program = own.split(' ').next().expect("a program");
+    let path = home.at("waltop-record.service");
+    fs::write(&path, unit(UNITS[0].0).replace(program, WALTOP)).expect("written");
+    fs::create_dir(home.at("waltop-record.service.d")).expect("a folder");
+    let verified = |text: &str| {
+        let drop_in = home.at("waltop-record.service.d/listen.conf");
+        fs::write(drop_in, text.replace(program, WALTOP)).expect("written");
+        let mut command = home.command(Path::new("systemd-analyze"));
+        let output = command.args(["--system", "verify"]).arg(&path).output().expect("it runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let wrong = drop_in().replace("AF_INET", "AF_NONE_OF_THESE");
+    assert!(verified(&wrong).contains("AF_NONE_OF_THESE"), "drop-ins are read");
+    assert_eq!(verified(&drop_in()), "");
+}
+
 /// The PIDs of the processes in the newest sample, and whether it saw all there is.
 fn seen(folder: &Path) -> Option<(Vec<i64>, bool)> {
     let line = lines_in(folder).into_iter().rfind(|line| line["event"] == "snapshot")?;
