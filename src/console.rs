@@ -171,7 +171,7 @@ pub fn watch_hosts(
 ) -> Result<u8, ConsoleError> {
     let theme = prepare(config, &[])?;
     let count = hosts.len();
-    let links = RemoteHosts::start(hosts, request)?;
+    let (links, timelines) = RemoteHosts::start(hosts, request)?;
     let mut failures = links.first_failures();
     if failures.len() == count
         && let Some(last) = failures.pop()
@@ -184,7 +184,7 @@ pub fn watch_hosts(
     }
     let setup = AppSetup { kind: ConsoleKind::Remote, bell: config.bell, ..setup(config, Vec::new()) };
     let app = App::new(setup, request.every, Timestamp::now());
-    show(app, theme, SampleSource::hosts(links), &config.places)
+    show(app, theme, SampleSource::hosts(links, timelines), &config.places)
 }
 
 // Refuses without a terminal; begins the log, and chooses the colours.

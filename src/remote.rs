@@ -7,25 +7,15 @@ mod merge;
 mod missed;
 mod ssh;
 mod ssh_process;
+mod timelines;
 
-use std::{
-    ffi::OsString,
-    io,
-    path::PathBuf,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{ffi::OsString, io, path::PathBuf, sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender};
-use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
-    config::TraceMode,
-    history::{TimeWindow, Timeline},
-    hosts::{HostPath, LinkFailure},
-    replay::LinePast,
-    sampler::Sample,
+    config::TraceMode, history::TimeWindow, hosts::LinkFailure, replay::ReplayedTimeline, sampler::Sample,
     threads,
 };
 
@@ -34,6 +24,7 @@ use link::HostLink;
 use merge::HostMerger;
 use missed::MissedTimeReader;
 pub use ssh::{HostError, SshHost};
+use timelines::{HostTimelines, TimelineRequest};
 
 /// Events that wait for the thread that merges them.
 const AHEAD: usize = 64;
@@ -72,7 +63,7 @@ impl StreamRequest {
 pub struct RemoteHosts {
     hosts: Vec<SshHost>,
     names: Vec<Arc<str>>,
-    pasts: Vec<Arc<Mutex<LinePast>>>,
+    timelines: Sender<TimelineRequest>,
     samples: watch::Receiver<Option<Arc<Sample>>>,
     // Dropping it ends the links.
     ending: Option<Sender<()>>,
@@ -83,23 +74,36 @@ pub struct RemoteHosts {
 }
 
 impl RemoteHosts {
-    /// Begins to connect to `hosts`, which are different ones.
+    /// Begins to connect to `hosts`, which are different ones. What is returned beside it gets the timelines that are asked
+    /// for.
     ///
     /// # Errors
     ///
     /// The operating system refuses a thread.
-    pub fn start(hosts: Vec<SshHost>, request: &StreamRequest) -> io::Result<Self> {
+    pub fn start(
+        hosts: Vec<SshHost>,
+        request: &StreamRequest,
+    ) -> io::Result<(Self, mpsc::UnboundedReceiver<ReplayedTimeline>)> {
         let (outbox, inbox) = crossbeam_channel::bounded(AHEAD);
         let (ending, ended) = crossbeam_channel::bounded(0);
         let (publish, samples) = watch::channel(None);
         let (answered, answers) = crossbeam_channel::bounded(hosts.len());
         let names: Vec<Arc<str>> = hosts.iter().map(|host| host.name().into()).collect();
-        let (asks, requests): (Vec<_>, Vec<_>) =
+        let (asks, missed): (Vec<_>, Vec<_>) =
             hosts.iter().map(|_| crossbeam_channel::bounded(MISSED_AHEAD)).unzip();
         let merger = HostMerger::new(&names, asks, publish, answered);
-        let pasts = merger.pasts();
+        let (timelines, requests) = crossbeam_channel::unbounded();
+        let (answers_to, shown) = mpsc::unbounded_channel();
+        let maker = HostTimelines {
+            names: names.clone(),
+            pasts: merger.pasts(),
+            samples: samples.clone(),
+            requests,
+            outbox: answers_to,
+        };
+        threads::start("waltop-timelines", move || maker.run())?;
         let mut done = vec![threads::start_watched("waltop-hosts", move || merger.run(&inbox))?];
-        for ((number, host), requests) in hosts.iter().cloned().enumerate().zip(requests) {
+        for ((number, host), requests) in hosts.iter().cloned().enumerate().zip(missed) {
             let (outbox, ending) = (outbox.clone(), ended.clone());
             let reader = MissedTimeReader {
                 host: host.clone(),
@@ -112,7 +116,8 @@ impl RemoteHosts {
             let link = HostLink { host, words: request.words(), outbox, number, ending };
             done.push(threads::start_watched(&format!("waltop-ssh-{number}"), move || link.run())?);
         }
-        Ok(Self { hosts, names, pasts, samples, ending: Some(ending), done, answers })
+        let links = Self { hosts, names, timelines, samples, ending: Some(ending), done, answers };
+        Ok((links, shown))
     }
 
     /// Waits until each host has sent its first line or failed. Returns the failures.
@@ -129,14 +134,11 @@ impl RemoteHosts {
         self.samples.clone()
     }
 
-    /// The part `window` of the past of the database at `index` of the newest sample, as far as it was seen here.
-    pub fn timeline(&self, index: usize, window: TimeWindow) -> Option<Timeline> {
-        let sample = self.samples.borrow().clone()?;
-        let host = sample.hosts.as_ref()?.of(index)?;
-        let number = self.names.iter().position(|name| *name == host.name)?;
-        let place = HostPath::of(&sample.snapshot.databases.get(index)?.path, [&*host.name])?;
-        let past = threads::lock(self.pasts.get(number)?);
-        past.timeline(&place.path.to_string_lossy(), window, host.time(Timestamp::now()))
+    /// Asks for the part `window` of the past of the database at `index` of the newest sample. It comes through the
+    /// channel of [`Self::start`].
+    pub fn ask_timeline(&self, index: usize, window: TimeWindow) {
+        // A thread that has ended answers nothing.
+        let _ = self.timelines.send((index, window));
     }
 }
 

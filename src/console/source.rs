@@ -25,7 +25,7 @@ pub struct SampleSource {
     pub origin: SampleOrigin,
     /// The newest sample.
     pub samples: watch::Receiver<Option<Arc<Sample>>>,
-    /// The parts of the past that a recording sends.
+    /// The parts of the past that a recording or the lines of hosts give.
     pub timelines: mpsc::UnboundedReceiver<ReplayedTimeline>,
 }
 
@@ -77,9 +77,7 @@ impl SampleSource {
         Self { origin: SampleOrigin::Recording(replay), samples, timelines }
     }
 
-    pub fn hosts(hosts: RemoteHosts) -> Self {
-        // What is asked for is answered at once.
-        let (_, timelines) = mpsc::unbounded_channel();
+    pub fn hosts(hosts: RemoteHosts, timelines: mpsc::UnboundedReceiver<ReplayedTimeline>) -> Self {
         let samples = hosts.samples();
         Self { origin: SampleOrigin::Hosts(hosts), samples, timelines }
     }
@@ -164,7 +162,10 @@ impl SampleOrigin {
                 replay.order(ReplayCommand::Timeline { index, window });
                 TimelineAnswer::Later
             }
-            Self::Hosts(hosts) => TimelineAnswer::Now(hosts.timeline(index, window).map(Arc::new)),
+            Self::Hosts(hosts) => {
+                hosts.ask_timeline(index, window);
+                TimelineAnswer::Later
+            }
         }
     }
 }
