@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn sections_of_prose_overlap_and_begin_with_a_word_or_line() {
-        let body: String = (0..200).map(|it| format!("word{it} ")).collect();
+        let body = (0..200).map(|it| format!("word{it} ")).collect::<Vec<_>>().concat();
         let found = cut("T", &body, TextKind::Markdown, 200);
         assert!(found.sections.len() > 6);
         for pair in found.sections.windows(2) {
