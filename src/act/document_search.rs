@@ -9,7 +9,8 @@ use serde::Deserialize;
 
 use crate::{
     bounded,
-    ingest::{discover, hybrid::WordsAlone, query::WordMatch},
+    ingest::discover,
+    ingest::query::{WordMatch, WordsAlone},
     state::folder,
 };
 

@@ -14,8 +14,8 @@ use crate::{
     config::{Config, profile::Profile},
     ingest::{
         self, QueryMeaning,
-        hybrid::{self, HybridAnswer, WordsAlone},
-        query::{self, FilterField, SearchFilter, SearchQuery, WordMatch},
+        hybrid::{self, HybridAnswer},
+        query::{self, FilterField, SearchFilter, SearchQuery, WordMatch, WordsAlone},
         search::{self, IncomingLink, OutgoingLink, SearchError, SearchHit},
     },
     observe,

@@ -48,6 +48,22 @@ pub enum WordMatch {
     Any,
 }
 
+/// Why a search that could have been by meaning too was by words alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WordsAlone {
+    /// The embeddings API did not answer in time.
+    Late,
+    /// No embeddings API is at its address.
+    Unreachable,
+    /// The embeddings API gave no vector.
+    Refused,
+    /// The database has no vectors of the model.
+    NoVectors,
+    /// The vectors of the database have another length.
+    OtherLength,
+}
+
 impl SearchQuery {
     /// Whether it asks for nothing.
     pub fn is_empty(&self) -> bool {

@@ -156,7 +156,16 @@ const MUST_NOT_NAME: &[(&[&str], &[&str], &str)] = &[
     (&["observe", "observe.rs"], &["diagnose::", "ingest::"], "data flows one way"),
     (
         &["console", "console.rs", "sampler.rs", "report.rs", "demo", "demo.rs", "act", "act.rs"],
-        &["ingest::run", "ingest::search", "ingest::{", "ingest::*", "DocumentStore", "cli::"],
+        &[
+            "ingest::run",
+            "ingest::search",
+            "ingest::hybrid",
+            "ingest::nearest",
+            "ingest::{",
+            "ingest::*",
+            "DocumentStore",
+            "cli::",
+        ],
         "whatever works on a database, or answers a command, is a process of its own",
     ),
 ];

@@ -3,8 +3,6 @@
 use std::path::Path;
 
 use rusqlite::Connection;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 
 use super::{
     fusion::{self, FusedMatch, FusionWeights},
@@ -15,28 +13,12 @@ use crate::{
     config::profile::Profile,
     ingest::{
         embed::EmbedRefusal,
-        query::{Needle, SearchQuery, WordMatch},
+        query::{Needle, SearchQuery, WordMatch, WordsAlone},
     },
 };
 
 /// How many documents of each list are merged, if no more are asked for.
 const DEPTH: usize = 200;
-
-/// Why a search that could have been by meaning too was by words alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum WordsAlone {
-    /// The embeddings API did not answer in time.
-    Late,
-    /// No embeddings API is at its address.
-    Unreachable,
-    /// The embeddings API gave no vector.
-    Refused,
-    /// The database has no vectors of the model.
-    NoVectors,
-    /// The vectors of the database have another length.
-    OtherLength,
-}
 
 impl From<&EmbedRefusal> for WordsAlone {
     fn from(refusal: &EmbedRefusal) -> Self {
