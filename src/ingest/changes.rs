@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     discover::{Discovery, FoundDocument, IngestFolder},
-    parse::KnownContent,
+    parse::{DocumentTree, KnownContent},
     readers::ReadJob,
     store::KnownDocument,
 };
@@ -16,16 +16,15 @@ use super::{
 pub(super) fn jobs<'a>(
     found: &'a [FoundDocument],
     known: &'a HashMap<String, KnownDocument>,
-    prefixes: &'a [String],
+    trees: &'a [DocumentTree],
     largest: u64,
 ) -> Vec<ReadJob<'a>> {
     let job = |found: &'a FoundDocument| {
         let known = known.get(&found.name).filter(|known| known.is_current);
         let changed = known.is_none_or(|known| known.stamp != found.stamp);
-        let prefix = prefixes[found.folder].as_str();
         changed.then(|| ReadJob {
             found,
-            prefix,
+            tree: &trees[found.folder],
             known: known.map(|it| KnownContent { hash: it.hash, stamp: it.stamp }),
             largest,
         })
@@ -75,6 +74,7 @@ mod tests {
 
     use super::*;
     use crate::ingest::discover::FileStamp;
+    use crate::ingest::parse::WikilinkForm;
 
     const STAMP: FileStamp =
         FileStamp { bytes: 4, modified_ns: 1_700_000_000_000_000_000, changed_ns: 8, inode: 9 };
@@ -125,8 +125,8 @@ mod tests {
         let rows: Vec<_> = names.iter().zip(1..).map(|(name, id)| (name.as_str(), id, "a")).collect();
         let mut known = known(&rows);
         known.get_mut("a/outdated.md").expect("it is known").is_current = false;
-        let prefixes = ["a/".to_owned()];
-        let jobs = jobs(&all, &known, &prefixes, 9);
+        let trees = [DocumentTree { prefix: "a/".to_owned(), wikilinks: WikilinkForm::NameFirst }];
+        let jobs = jobs(&all, &known, &trees, 9);
         let read: Vec<_> = jobs.iter().map(|job| (&*job.found.name, job.known.is_some())).collect();
         let expected = [
             ("a/renamed.md", true),
@@ -137,7 +137,7 @@ mod tests {
             ("a/new.md", false),
         ];
         assert_eq!(read, expected);
-        assert!(jobs.iter().all(|job| (job.prefix, job.largest) == ("a/", 9)));
+        assert!(jobs.iter().all(|job| (&*job.tree.prefix, job.largest) == ("a/", 9)));
     }
 
     #[test]

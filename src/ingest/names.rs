@@ -4,7 +4,7 @@
 //! several it means, in this order: the one that has the name's own extension; the one whose whole path it is; one below
 //! the folder of the document with the link; the one with the shortest path; the first by path. A name that begins with
 //! `./` or `../` is a path from the document's folder. If no document has the name but a folder does, it means that
-//! folder's `index`, `README` or `_index`. So the answer depends only on which documents exist, not on the order in which
+//! folder's `index`, `README` or `_index`. A document `a___b` also has the name `a/b`, as in Logseq. So the answer depends only on which documents exist, not on the order in which
 //! they were ingested.
 
 use std::{
@@ -246,6 +246,13 @@ impl DocumentNames {
         let own = last_part(without_extension(&path));
         let folder = last_part(parent_of(&path));
         let mut found = vec![(own.to_owned(), candidate(false))];
+        // Logseq keeps the page `a/b` in `a___b.md`.
+        if own.contains("___") {
+            let path = path.replace("___", "/");
+            let own = last_part(without_extension(&path)).to_owned();
+            let length = path.chars().count();
+            found.push((own, LinkCandidate { is_of_folder: false, length, path, id }));
+        }
         if OF_FOLDER.contains(&own) && !folder.is_empty() {
             found.push((folder.to_owned(), candidate(true)));
         }
@@ -362,6 +369,16 @@ mod tests {
         assert_eq!((at_top(&names, "guide"), at_top(&names, "guide/readme")), (Some(1), Some(1)));
         assert_eq!(at_top(&names, "setup"), Some(3), "a document comes first");
         assert_eq!(names.resolve("/n/guide/a.md", "../setup/"), Some(3));
+    }
+
+    #[test]
+    fn a_page_of_logseq_has_the_name_that_its_file_stands_for() {
+        let mut names = names(&["/n/pages/db___wal___index.md", "/n/pages/b.md"]);
+        for target in ["db/wal/index", "DB/WAL/Index", "db___wal___index", "index"] {
+            assert_eq!(at_top(&names, target), Some(1), "{target}");
+        }
+        names.remove("/n/pages/db___wal___index.md", 1);
+        assert_eq!(at_top(&names, "db/wal/index"), None);
     }
 
     #[test]

@@ -19,14 +19,14 @@ use serde_json::Value;
 pub use self::file::{FileOutcome, KnownContent, LARGEST, read};
 use self::front_matter::FrontMatter;
 pub(super) use self::markdown::{OPTIONS, searched};
-use super::discover::FileStamp;
+use super::discover::{FileStamp, IngestFolder};
 use crate::snapshot::EdgeKind;
 
 /// The most links and tags that are stored for one document: more would hold the write lock for too long.
 pub const MOST_EDGES: usize = 10_000;
 
 /// The version of what is read of a document. A run reads the documents again that an older version has read.
-pub const READER_VERSION: i64 = 4;
+pub const READER_VERSION: i64 = 5;
 
 /// BLAKE3 of a file's bytes.
 pub type ContentHash = [u8; 32];
@@ -74,6 +74,37 @@ pub struct DocumentPlace<'a> {
     pub name: &'a str,
     /// Prefix of the names of its folder's documents.
     pub prefix: &'a str,
+    pub wikilinks: WikilinkForm,
+}
+
+/// What stands first in a wikilink with a `|`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WikilinkForm {
+    /// The name of the document, as in most programs.
+    NameFirst,
+    /// The text to show, as in Dendron.
+    LabelFirst,
+}
+
+impl WikilinkForm {
+    /// The form in the documents of `folder`, by the files of the program that keeps them.
+    pub fn of(folder: &Path) -> Self {
+        if folder.join("dendron.yml").is_file() { Self::LabelFirst } else { Self::NameFirst }
+    }
+}
+
+/// What the documents of a folder have in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DocumentTree {
+    /// Prefix of their names.
+    pub prefix: String,
+    pub wikilinks: WikilinkForm,
+}
+
+impl DocumentTree {
+    pub fn of(folder: &IngestFolder) -> Self {
+        Self { prefix: folder.prefix(), wikilinks: WikilinkForm::of(&folder.path) }
+    }
 }
 
 /// Whether the document `name` has markup. Plain text has none: what resembles a heading or a tag there may be a comment

@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::{
     discover::FoundDocument,
-    parse::{self, FileOutcome, KnownContent},
+    parse::{self, DocumentTree, FileOutcome, KnownContent},
 };
 use crate::{database::identity, threads};
 
@@ -27,8 +27,7 @@ const MOST_THREADS: usize = 4;
 #[derive(Debug, Clone, Copy)]
 pub struct ReadJob<'a> {
     pub found: &'a FoundDocument,
-    /// Prefix of the names of its folder's documents.
-    pub prefix: &'a str,
+    pub tree: &'a DocumentTree,
     /// What the database has of it.
     pub known: Option<KnownContent>,
     /// Its size limit in bytes.
@@ -43,7 +42,7 @@ impl ReadJob<'_> {
     }
 
     fn run(&self) -> FileOutcome {
-        parse::read(self.found, self.prefix, self.known, self.largest)
+        parse::read(self.found, self.tree, self.known, self.largest)
     }
 }
 
@@ -169,7 +168,9 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::ingest::discover::FileStamp;
+    use crate::ingest::{discover::FileStamp, parse::WikilinkForm};
+
+    static TREE: DocumentTree = DocumentTree { prefix: String::new(), wikilinks: WikilinkForm::NameFirst };
 
     fn files(dir: &TempDir, count: usize, bytes: usize) -> Vec<FoundDocument> {
         (0..count)
@@ -177,7 +178,7 @@ mod tests {
                 let file = dir.path().join(format!("{number}.md"));
                 fs::write(&file, "x".repeat(bytes)).expect("a file");
                 let stamp = FileStamp::of(&fs::metadata(&file).expect("its metadata"));
-                FoundDocument { file, name: format!("r/{number}.md"), folder: 0, stamp }
+                FoundDocument { file, name: format!("{number}.md"), folder: 0, stamp }
             })
             .collect()
     }
@@ -185,7 +186,7 @@ mod tests {
     fn jobs(found: &[FoundDocument]) -> Vec<ReadJob<'_>> {
         found
             .iter()
-            .map(|found| ReadJob { found, prefix: "r/", known: None, largest: parse::LARGEST })
+            .map(|found| ReadJob { found, tree: &TREE, known: None, largest: parse::LARGEST })
             .collect()
     }
 

@@ -22,7 +22,7 @@ use super::{
     journal::RunJournal,
     journal_error,
     neighbours::NeighbourCheck,
-    parse::{FileOutcome as Read, ParsedDocument},
+    parse::{DocumentTree, FileOutcome as Read, ParsedDocument},
     progress::{CommittedBatch, RunProgress},
     readers::{self, NextResult, ReadResults},
     store::{
@@ -148,8 +148,8 @@ impl<'a> IngestRun<'a> {
             Err(store::StoreError::Stopped) => return Ok(RunOutcome::Stopped),
             other => other?,
         };
-        let prefixes: Vec<String> = folders.iter().map(IngestFolder::prefix).collect();
-        let jobs = jobs(&discovery.found, &known, &prefixes, self.request.max_file_size);
+        let trees: Vec<DocumentTree> = folders.iter().map(DocumentTree::of).collect();
+        let jobs = jobs(&discovery.found, &known, &trees, self.request.max_file_size);
         self.discovered(discovery, jobs.len())?;
         // If nothing has to be read, nothing can vanish meanwhile.
         let gone_already = jobs.is_empty().then(|| removed(folders, discovery, &known, &self.vanished));

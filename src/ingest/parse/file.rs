@@ -14,7 +14,7 @@ use rustix::{fs::OFlags, io::Errno};
 
 use super::{
     super::discover::{FileStamp, FoundDocument},
-    ContentHash, DocumentPlace, ParsedDocument, parse,
+    ContentHash, DocumentPlace, DocumentTree, ParsedDocument, parse,
 };
 
 /// The default size limit of a file, in bytes: 16 MiB. Larger files are data or logs, not documents.
@@ -46,7 +46,12 @@ pub enum FileOutcome {
 }
 
 /// Reads and parses `found` if it has at most `largest` bytes; `known` is what the database has of it. Never panics.
-pub fn read(found: &FoundDocument, prefix: &str, known: Option<KnownContent>, largest: u64) -> FileOutcome {
+pub fn read(
+    found: &FoundDocument,
+    tree: &DocumentTree,
+    known: Option<KnownContent>,
+    largest: u64,
+) -> FileOutcome {
     let (bytes, stamp) = match read_whole(&found.file, largest) {
         Ok(read) => read,
         Err(ReadFailure::Gone) => return FileOutcome::Gone,
@@ -67,7 +72,7 @@ pub fn read(found: &FoundDocument, prefix: &str, known: Option<KnownContent>, la
             return FileOutcome::Failed(format!("it is not UTF-8: byte {at} is out of place"));
         }
     };
-    let place = DocumentPlace { name: &found.name, prefix };
+    let place = DocumentPlace { name: &found.name, prefix: &tree.prefix, wikilinks: tree.wikilinks };
     // The parsers are third-party code that reads arbitrary text. If one panics, that file has failed.
     match panic::catch_unwind(|| parse(place, text)) {
         Ok(document) => {
@@ -148,7 +153,11 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::*;
+    use super::{super::WikilinkForm, *};
+
+    fn tree() -> DocumentTree {
+        DocumentTree { prefix: "r/".to_owned(), wikilinks: WikilinkForm::NameFirst }
+    }
 
     fn found(dir: &TempDir, bytes: &[u8]) -> FoundDocument {
         let file = dir.path().join("a.md");
@@ -161,18 +170,23 @@ mod tests {
     fn a_file_is_read_with_its_stamp_and_hash() {
         let dir = TempDir::new().expect("a folder");
         let found = found(&dir, b"# Hi");
-        let FileOutcome::Parsed(document) = read(&found, "r/", None, LARGEST) else { panic!("it is sound") };
+        let FileOutcome::Parsed(document) = read(&found, &tree(), None, LARGEST) else {
+            panic!("it is sound")
+        };
         assert_eq!((document.title.as_str(), document.folder, document.stamp), ("Hi", 3, found.stamp));
         let known = |hash| Some(KnownContent { hash, stamp: FileStamp::default() });
-        let again = read(&found, "r/", known(document.hash), LARGEST);
+        let again = read(&found, &tree(), known(document.hash), LARGEST);
         assert!(matches!(again, FileOutcome::Unchanged(stamp) if stamp == found.stamp));
-        assert!(matches!(read(&found, "r/", known(ContentHash::default()), LARGEST), FileOutcome::Parsed(_)));
+        assert!(matches!(
+            read(&found, &tree(), known(ContentHash::default()), LARGEST),
+            FileOutcome::Parsed(_)
+        ));
     }
 
     #[test]
     fn what_cannot_be_read_says_why() {
         let dir = TempDir::new().expect("a folder");
-        let failed = |found: &FoundDocument| match read(found, "r/", None, LARGEST) {
+        let failed = |found: &FoundDocument| match read(found, &tree(), None, LARGEST) {
             FileOutcome::Failed(reason) => reason,
             other => panic!("{other:?}"),
         };
@@ -184,7 +198,7 @@ mod tests {
             .and_then(|it| it.set_len(LARGEST + 1))
             .expect("a large file");
         assert_eq!(failed(&large), "it is larger than 16 MiB (--max-file-size)");
-        assert!(matches!(read(&large, "r/", None, LARGEST + 1), FileOutcome::Parsed(_)));
+        assert!(matches!(read(&large, &tree(), None, LARGEST + 1), FileOutcome::Parsed(_)));
         fs::remove_file(&large.file).expect("it was there");
         rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -201,7 +215,8 @@ mod tests {
     fn what_went_since_the_walk_is_gone_and_no_failure() {
         let dir = TempDir::new().expect("a folder");
         let mut gone = found(&dir, b"text");
-        let is_gone = |found: &FoundDocument| matches!(read(found, "r/", None, LARGEST), FileOutcome::Gone);
+        let is_gone =
+            |found: &FoundDocument| matches!(read(found, &tree(), None, LARGEST), FileOutcome::Gone);
         assert!(!is_gone(&gone));
         fs::rename(&gone.file, dir.path().join("elsewhere")).expect("it was there");
         assert!(is_gone(&gone));

@@ -141,19 +141,20 @@ fn tags(value: &Value, edges: &mut EdgeSet) {
 }
 
 fn relation(kind: &EdgeKind, value: &Value, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
+    let of_wikilink = |text| target::of_wikilink(text, place.wikilinks);
     let text = match value {
         Value::String(text) => text.trim(),
         // To YAML, an unquoted [[Page]] is a list in a list.
         Value::Array(values) => {
-            let names = values.iter().filter_map(Value::as_str).filter_map(target::of_wikilink);
-            return names.for_each(|name| edges.add(kind.clone(), name));
+            let names = values.iter().filter_map(Value::as_str);
+            return names.filter_map(of_wikilink).for_each(|name| edges.add(kind.clone(), name));
         }
         _ => return,
     };
     if text.starts_with("[[") && text.ends_with("]]") {
         // Several may stand in one value.
         let names = text.split("[[").filter_map(|it| it.split_once("]]")).map(|(inner, _)| inner);
-        return names.filter_map(target::of_wikilink).for_each(|name| edges.add(kind.clone(), name));
+        return names.filter_map(of_wikilink).for_each(|name| edges.add(kind.clone(), name));
     }
     let destination = match text.strip_prefix('[').and_then(|it| it.strip_suffix(')')) {
         Some(link) => link.split_once("](").map(|(_, destination)| destination),

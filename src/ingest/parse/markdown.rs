@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path};
 use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
 use super::{
-    DocumentPlace, EdgeSet, autolink, comments, newlines,
+    DocumentPlace, EdgeSet, WikilinkForm, autolink, comments, newlines,
     target::{self, LinkTarget},
 };
 use crate::{snapshot::EdgeKind, text::one_line};
@@ -165,7 +165,12 @@ impl MarkdownScan<'_, '_> {
                 }
             }
             LinkType::WikiLink { .. } => {
-                if let Some(name) = target::of_wikilink(destination) {
+                // The destination is what stands before the `|`.
+                let inner = match self.place.wikilinks {
+                    WikilinkForm::NameFirst => destination,
+                    WikilinkForm::LabelFirst => within_brackets(&self.text[range]),
+                };
+                if let Some(name) = target::of_wikilink(inner, self.place.wikilinks) {
                     self.edges.add(EdgeKind::Wikilink, name);
                 }
             }
@@ -181,6 +186,12 @@ impl MarkdownScan<'_, '_> {
             None => {}
         }
     }
+}
+
+/// What is between the brackets of a wikilink.
+fn within_brackets(link: &str) -> &str {
+    let link = link.strip_prefix('!').unwrap_or(link);
+    link.strip_prefix("[[").and_then(|it| it.strip_suffix("]]")).unwrap_or_default()
 }
 
 /// The parts of `range` that are in none of the `comments`, which are in order.

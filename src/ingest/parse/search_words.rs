@@ -62,7 +62,7 @@ fn collect(value: &Value, said: &mut String) {
 mod tests {
     use serde_json::json;
 
-    use super::*;
+    use super::{super::WikilinkForm, *};
 
     #[test]
     fn the_name_comes_with_the_words_that_the_tokenizer_does_not_find() {
@@ -75,10 +75,15 @@ mod tests {
     fn the_rest_is_front_matter_folders_and_made_words() {
         let values =
             json!({"title": "left out", "aliases": ["WAL index", "shm"], "year": 2026, "draft": true});
-        let place = DocumentPlace { name: "/home/me/notes/sqlite/wal/a.md", prefix: "/home/me/notes/" };
+        let place = DocumentPlace {
+            name: "/home/me/notes/sqlite/wal/a.md",
+            prefix: "/home/me/notes/",
+            wikilinks: WikilinkForm::NameFirst,
+        };
         let words = of_rest(place, values.as_object(), "See camelCase.");
         assert_eq!(words, "WAL index shm 2026\nsqlite/wal\ncamel Case");
-        let place = DocumentPlace { name: "notes/a.md", prefix: "notes/" };
+        let place =
+            DocumentPlace { name: "notes/a.md", prefix: "notes/", wikilinks: WikilinkForm::NameFirst };
         assert_eq!(of_rest(place, None, "plain"), "\n\n");
     }
 }
