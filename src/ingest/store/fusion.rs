@@ -2,7 +2,7 @@
 //!
 //! By reciprocal rank fusion a document has the sum of 1 / ([`K`] + its rank) over both lists, each with a weight. The
 //! weights follow from what the words found. Few words that a document has all of are what it was searched for; of a
-//! question, whose words no document has all of, the meaning says more.
+//! question, whose words no document has all of, the meaning says more. docs/benchmarks.md has what they find.
 
 use std::collections::HashMap;
 
@@ -26,9 +26,9 @@ impl FusionWeights {
     /// Those for `query`, whose words were `matched` so.
     pub(super) fn of(query: &SearchQuery, matched: WordMatch) -> Self {
         match matched {
-            WordMatch::All if query.count_words() < QUESTION => Self { words: 3.0, meaning: 1.0 },
+            WordMatch::All if query.count_words() < QUESTION => Self { words: 30.0, meaning: 1.0 },
             WordMatch::All => Self { words: 1.0, meaning: 1.0 },
-            WordMatch::Any => Self { words: 1.0, meaning: 2.0 },
+            WordMatch::Any => Self { words: 1.0, meaning: 3.0 },
         }
     }
 }
