@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::{
     bounded,
     ingest::discover,
-    ingest::query::{WordMatch, WordsAlone},
+    ingest::query::{SearchMode, WordMatch, WordsAlone},
     state::folder,
 };
 
@@ -36,18 +36,9 @@ pub struct FoundTexts {
     pub hits: Vec<FoundText>,
     /// Whether all words are in each document.
     pub matched: Option<WordMatch>,
-    pub by: FoundBy,
+    pub by: SearchMode,
     /// Why it was by words alone although the settings name an embeddings API.
     pub words_alone: Option<WordsAlone>,
-}
-
-/// What the worker searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FoundBy {
-    Words,
-    Meaning,
-    Both,
 }
 
 /// The answer to a search.
@@ -62,7 +53,7 @@ pub struct FoundDocuments {
 impl FoundTexts {
     /// Whether no document has all words, and these have some.
     pub fn lacks_words(&self) -> bool {
-        self.by == FoundBy::Words && self.matched == Some(WordMatch::Any)
+        self.by == SearchMode::Words && self.matched == Some(WordMatch::Any)
     }
 
     /// Whether the embeddings API gave no vector in time.

@@ -57,17 +57,14 @@ fn recorded_path(named: &Path, recording: Option<&Recording>) -> anyhow::Result<
     }
     let has =
         |path: &Path| recording.is_some_and(|it| it.databases().iter().any(|known| Path::new(known) == path));
-    if observe::is_container_path(named) && has(named) {
+    // Recorded by the name of the container, unless it was by the process.
+    let may_be_by_name = recording.is_some() && observe::is_container_path(named);
+    if may_be_by_name && has(named) {
         return Ok(named.to_owned());
     }
-    match databases::named_path(named) {
-        Ok(path) => {
-            let path = paths::canonical_or_future(&path).unwrap_or(path);
-            // Recorded by the name of the container, unless it was by the process.
-            let is_by_name = observe::is_container_path(named) && !has(&path) && recording.is_some();
-            Ok(if is_by_name { named.to_owned() } else { path })
-        }
-        Err(_) if observe::is_container_path(named) && recording.is_some() => Ok(named.to_owned()),
-        Err(error) => Err(error),
+    match databases::named_path(named).map(|path| paths::canonical_or_future(&path).unwrap_or(path)) {
+        Ok(path) if !may_be_by_name || has(&path) => Ok(path),
+        Err(error) if !may_be_by_name => Err(error),
+        Ok(_) | Err(_) => Ok(named.to_owned()),
     }
 }

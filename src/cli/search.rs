@@ -15,7 +15,7 @@ use crate::{
     ingest::{
         self, QueryMeaning,
         hybrid::{self, HybridAnswer},
-        query::{self, FilterField, SearchFilter, SearchQuery, WordMatch, WordsAlone},
+        query::{self, FilterField, SearchFilter, SearchMode, SearchQuery, WordMatch, WordsAlone},
         search::{self, IncomingLink, OutgoingLink, SearchError, SearchHit},
     },
     observe,
@@ -94,15 +94,6 @@ pub struct SearchReport {
     by: SearchMode,
     /// Why it was by words alone although the embeddings API is known; `null` if it was not.
     words_alone: Option<WordsAlone>,
-}
-
-/// What was searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SearchMode {
-    Words,
-    Meaning,
-    Both,
 }
 
 /// What a search found, and what to print of it.

@@ -237,24 +237,22 @@ impl DocumentNames {
     /// The document under its own name, and under that of its folder if it stands for that.
     fn candidates(&self, name: &str, id: i64) -> Vec<(String, LinkCandidate)> {
         let Some(path) = self.relative(name) else { return Vec::new() };
-        let candidate = |is_of_folder| LinkCandidate {
+        let candidate = |path: &str, is_of_folder| LinkCandidate {
             is_of_folder,
             length: path.chars().count(),
-            path: path.clone(),
+            path: path.to_owned(),
             id,
         };
         let own = last_part(without_extension(&path));
         let folder = last_part(parent_of(&path));
-        let mut found = vec![(own.to_owned(), candidate(false))];
+        let mut found = vec![(own.to_owned(), candidate(&path, false))];
         // Logseq keeps the page `a/b` in `a___b.md`.
         if own.contains("___") {
-            let path = path.replace("___", "/");
-            let own = last_part(without_extension(&path)).to_owned();
-            let length = path.chars().count();
-            found.push((own, LinkCandidate { is_of_folder: false, length, path, id }));
+            let page = path.replace("___", "/");
+            found.push((last_part(without_extension(&page)).to_owned(), candidate(&page, false)));
         }
         if OF_FOLDER.contains(&own) && !folder.is_empty() {
-            found.push((folder.to_owned(), candidate(true)));
+            found.push((folder.to_owned(), candidate(&path, true)));
         }
         found
     }

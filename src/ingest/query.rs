@@ -48,6 +48,15 @@ pub enum WordMatch {
     Any,
 }
 
+/// What was searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SearchMode {
+    Words,
+    Meaning,
+    Both,
+}
+
 /// Why a search that could have been by meaning too was by words alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -68,14 +68,14 @@ impl MissedTimeReader {
     }
 
     fn answer(&self, missed: &MissedTime) -> Result<LinkEvent, Ending> {
-        let mut pause = WRITTEN;
+        let mut answer = self.attempt(missed, WRITTEN)?;
         for _ in 1..ATTEMPTS {
-            match self.attempt(missed, pause)? {
-                Err(why) if why.is_of_connection() => pause = AGAIN,
-                answer => return Ok(event_of(missed, answer)),
+            if !answer.as_ref().is_err_and(LinkFailure::is_of_connection) {
+                break;
             }
+            answer = self.attempt(missed, AGAIN)?;
         }
-        Ok(event_of(missed, self.attempt(missed, pause)?))
+        Ok(event_of(missed, answer))
     }
 
     fn attempt(

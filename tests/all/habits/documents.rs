@@ -5,10 +5,10 @@ use std::{fs, process::Command};
 use waltop::{
     act::{
         Effect, EffectReport,
-        document_search::{DocumentText, FoundBy, FoundDocuments, FoundText, FoundTexts, MOST_FOUND},
+        document_search::{DocumentText, FoundDocuments, FoundText, FoundTexts, MOST_FOUND},
     },
     console::app::Message,
-    ingest::query::WordMatch,
+    ingest::query::{SearchMode, WordMatch},
 };
 
 use super::{USUAL, acts, quits, stage};
@@ -32,7 +32,7 @@ fn answer(stage: &mut Stage, query: &str, hits: Result<Vec<FoundText>, String>) 
     let found = hits.map(|hits| FoundTexts {
         hits,
         matched: Some(WordMatch::All),
-        by: FoundBy::Words,
+        by: SearchMode::Words,
         words_alone: None,
     });
     let found = FoundDocuments { database, query: query.to_owned(), found };
@@ -120,7 +120,7 @@ fn documents_that_lack_words_are_shown_as_such() {
     stage.keys("Szebra lion<Enter>");
     let database = stage.app.database().expect("a database").path.clone();
     let found =
-        FoundTexts { hits: found(), matched: Some(WordMatch::Any), by: FoundBy::Words, words_alone: None };
+        FoundTexts { hits: found(), matched: Some(WordMatch::Any), by: SearchMode::Words, words_alone: None };
     let found = FoundDocuments { database, query: "zebra lion".to_owned(), found: Ok(found) };
     stage.update(Message::Report(EffectReport::DocumentsFound(found)));
     assert!(stage.screen().contains("none has all of the words"), "{}", stage.screen());

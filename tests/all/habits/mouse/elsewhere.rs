@@ -9,14 +9,14 @@ use crossterm::event::MouseEventKind;
 use waltop::{
     act::{
         Effect, EffectReport,
-        document_search::{FoundBy, FoundDocuments, FoundText, FoundTexts},
+        document_search::{FoundDocuments, FoundText, FoundTexts},
     },
     console::{
         app::{Message, Notice, Overlay, TimelineView},
         screen_map::{RowList, ScreenTarget},
     },
     history::{LockHistory, LockOwner, SampledLock, Timeline},
-    ingest::query::WordMatch,
+    ingest::query::{SearchMode, WordMatch},
     keymap::{Action, Panel},
 };
 
@@ -82,7 +82,7 @@ fn a_document_is_selected_and_then_opened() {
     let found = Ok(FoundTexts {
         hits: (1..=9).map(hit).collect(),
         matched: Some(WordMatch::All),
-        by: FoundBy::Words,
+        by: SearchMode::Words,
         words_alone: None,
     });
     let found = FoundDocuments { database: "/home/me/notes.db".into(), query: "zebra".to_owned(), found };
