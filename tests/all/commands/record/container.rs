@@ -12,7 +12,6 @@ fn recorded(home: &Home, argument: &str) -> Timestamp {
         let said = home.run(&["who", "--at", &now.to_string(), "--json"]);
         (said.code == Some(0) && said.json()["databases"][0]["holds"][0].is_object()).then_some(now)
     });
-    thread::sleep(Duration::from_millis(300));
     assert_eq!(recorder.end_by(Signal::TERM), Some(0));
     middle
 }
