@@ -16,6 +16,11 @@ pub(super) struct Scene {
     none: BTreeSet<i32>,
 }
 
+// Finds all openers in `proc`: the number of this process, which is low in a PID namespace, may be that of one of them.
+fn finder_in(proc: &FakeProc) -> OpenerFinder {
+    OpenerFinder { own: 0, ..OpenerFinder::new(proc.path()) }
+}
+
 impl Scene {
     pub fn new() -> Self {
         let folder = tempfile::TempDir::new().expect("a folder");
@@ -59,7 +64,7 @@ fn every_descriptor_on_one_of_the_three_files_counts() {
     }
     proc.descriptor(71, 3, log, READS).descriptor(71, 4, log, READS).descriptor(71, 5, main, READS);
     proc.descriptor(72, 3, "/etc/passwd".as_ref(), READS);
-    let mut finder = OpenerFinder::new(proc.path());
+    let mut finder = finder_in(&proc);
     let found = finder.find(&[scene.target()], Instant::now()).remove(0);
     let found: BTreeMap<i32, _> =
         found.iter().map(|(&pid, opener)| (pid, (opener.handles, opener.read_only()))).collect();
@@ -71,7 +76,7 @@ fn every_descriptor_on_one_of_the_three_files_counts() {
 #[test]
 fn only_a_process_that_has_files_to_hide_is_reported_as_unseen() {
     let proc = FakeProc::new();
-    let mut finder = OpenerFinder::new(proc.path());
+    let mut finder = finder_in(&proc);
     let mut unseen_after = |pid: i32, kind: io::ErrorKind| {
         finder.refused(pid, &kind.into());
         finder.unseen().map(|it| it.what).collect::<Vec<_>>().join("; ")
@@ -121,7 +126,7 @@ fn pids(found: &BTreeMap<i32, DatabaseOpener>) -> Vec<i32> {
 fn all_processes_are_read_every_ten_seconds_and_new_ones_at_once() {
     let (scene, proc, start) = (Scene::new(), FakeProc::new(), Instant::now());
     let main = &scene.paths[0];
-    let mut finder = OpenerFinder::new(proc.path());
+    let mut finder = finder_in(&proc);
     let mut found = |newest: &str, ms: u64| {
         proc.write("loadavg", &format!("0.00 0.00 0.00 1/1 {newest}\n"));
         pids(&finder.find(&[scene.target()], start + Duration::from_millis(ms)).remove(0))
@@ -161,7 +166,7 @@ fn another_main_file_at_the_path_is_searched_in_all_processes_at_once() {
     let (one, other, proc) = (Scene::new(), Scene::new(), FakeProc::new());
     proc.process(70).process(71).write("loadavg", "0 0 0 1/1 71\n");
     proc.descriptor(70, 3, &one.paths[0], WRITES).descriptor(71, 3, &other.paths[0], WRITES);
-    let mut finder = OpenerFinder::new(proc.path());
+    let mut finder = finder_in(&proc);
     let now = Instant::now();
     assert_eq!(pids(&finder.find(&[one.target()], now).remove(0)), [70]);
     assert_eq!(pids(&finder.find(&[other.target()], now).remove(0)), [71]);
@@ -175,7 +180,7 @@ fn a_lock_that_no_known_process_took_is_searched_after_two_seconds() {
     proc.process(70).write("loadavg", "0 0 0 1/1 70\n");
     let row = |owner: &str| format!("1: OFDLCK ADVISORY  READ  {owner} 00:01:5 128 128\n");
     let rows = crate::observe::lock_table::parse(&row("-1"));
-    let mut finder = OpenerFinder::new(proc.path());
+    let mut finder = finder_in(&proc);
     let mut found = |rows: &[LockRow], ms: u64| {
         let target = OpenerTarget { ofd_rows: rows.iter().collect(), ..scene.target() };
         pids(&finder.find(&[target], start + Duration::from_millis(ms)).remove(0))
@@ -207,9 +212,7 @@ fn another_waltop_is_listed_only_while_it_holds_a_lock() {
     let (scene, proc) = (Scene::new(), FakeProc::new());
     proc.process(70).descriptor(70, 3, &scene.paths[2], "flags:\t0104000\n");
     let holders = BTreeSet::from([70]);
-    let found = |target: OpenerTarget| {
-        pids(&OpenerFinder::new(proc.path()).find(&[target], Instant::now()).remove(0))
-    };
+    let found = |target: OpenerTarget| pids(&finder_in(&proc).find(&[target], Instant::now()).remove(0));
     assert_eq!(found(scene.target()), [0; 0]);
     assert_eq!(found(OpenerTarget { holders: &holders, ..scene.target() }), [70]);
 }
@@ -224,7 +227,7 @@ fn the_descriptors_of_a_process_whose_first_thread_has_ended_are_those_of_anothe
     std::fs::remove_dir_all(proc.path().join("71")).expect("removed");
     std::os::unix::fs::symlink(&scene.paths[0], thread.join("fd/3")).expect("linked");
     proc.write("70/task/71/fdinfo/3", WRITES);
-    let found = OpenerFinder::new(proc.path()).find(&[scene.target()], Instant::now()).remove(0);
+    let found = finder_in(&proc).find(&[scene.target()], Instant::now()).remove(0);
     assert_eq!(pids(&found), [70]);
 }
 
@@ -237,11 +240,11 @@ fn a_file_under_another_name_is_found_in_a_process_that_is_known() {
     proc.descriptor(70, 5, "/tmp/etilqs_1 (deleted)".as_ref(), "");
     let holders = BTreeSet::from([70]);
     let target = OpenerTarget { holders: &holders, ..scene.target() };
-    let found = OpenerFinder::new(proc.path()).find(&[target], Instant::now()).remove(0);
+    let found = finder_in(&proc).find(&[target], Instant::now()).remove(0);
     let opener = found.get(&70).expect("it is known by its lock");
     assert_eq!(opener.handles, Some(HandleCounts { db: 1, wal: 0, shm: 0 }));
     assert_eq!(opener.temporary.confirmed_count(), Some(1));
     std::fs::remove_file(link).expect("removed");
-    let unknown = OpenerFinder::new(proc.path()).find(&[scene.target()], Instant::now()).remove(0);
+    let unknown = finder_in(&proc).find(&[scene.target()], Instant::now()).remove(0);
     assert_eq!(pids(&unknown), [0; 0]);
 }
