@@ -1,6 +1,6 @@
 //! `/proc/PID/task`: the threads of a process.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use super::{ProcessFolder, stat::has_ended};
 use crate::bounded;
@@ -17,12 +17,19 @@ impl ProcessFolder {
     /// files nor memory in the folder of the process itself.
     pub fn living_thread(proc: &Path, pid: i32) -> Option<Self> {
         let process = Self::of(proc, pid);
-        if !process.stat()?.is_headless {
+        if process.has_one_thread() || !process.stat()?.is_headless {
             return None;
         }
         let tasks = fs::read_dir(process.0.join("task")).ok()?;
         let mut threads = tasks.flatten().map(|task| Self(task.path())).take(MOST_SEARCHED);
         threads.find(|thread| thread.stat().is_some_and(|stat| !has_ended(stat.state)))
+    }
+
+    /// Whether it has its first thread alone, as far as the kernel's count of links says: one for each thread beside the two
+    /// of any folder (`proc_task_getattr` in `fs/proc/base.c`). To ask for it is cheaper than to read `stat`, and a machine
+    /// has many processes without files.
+    fn has_one_thread(&self) -> bool {
+        fs::metadata(self.0.join("task")).is_ok_and(|task| task.nlink() == 3)
     }
 
     /// The folder that shows the files and the memory of `pid`: that of the process, or of a live thread.

@@ -228,7 +228,7 @@ mod tests {
         let page = rustix::param::page_size() as u64;
         proc.write("70/statm", "9 0 1 1 0 1 0\n").write("70/task/71/statm", "9 5 1 1 0 1 0\n");
         let stat = format!("71 (bun) S 1 {}4200\n", "0 ".repeat(17));
-        proc.write("70/task/71/stat", &stat);
+        proc.write("70/task/71/stat", &stat).write("70/task/70/statm", "0 0 0 0 0 0 0\n");
         assert_eq!((memory('S', 1), memory('Z', 2)), (Some(0), Some(5 * page)));
     }
 

@@ -223,6 +223,7 @@ fn the_descriptors_of_a_process_whose_first_thread_has_ended_are_those_of_anothe
     proc.process(70).stat(70, 'Z', 0, 2).stat(71, 'S', 0, 1);
     let (stat, thread) = (proc.path().join("71/stat"), proc.path().join("70/task/71"));
     std::fs::create_dir_all(thread.join("fd")).expect("made");
+    std::fs::create_dir(proc.path().join("70/task/70")).expect("made");
     std::fs::rename(stat, thread.join("stat")).expect("moved");
     std::fs::remove_dir_all(proc.path().join("71")).expect("removed");
     std::os::unix::fs::symlink(&scene.paths[0], thread.join("fd/3")).expect("linked");
