@@ -1,5 +1,7 @@
 //! The part of a document that shows why it was found.
 
+use std::iter;
+
 use unicode_width::UnicodeWidthChar;
 
 use super::search::MARKS;
@@ -72,18 +74,25 @@ pub fn from(text: &str, start: usize) -> String {
 }
 
 fn found(text: &str, needles: &[Needle]) -> Vec<Found> {
-    let units: Vec<TextUnit<'_>> = words::units(text).collect();
+    let lengths = needles.iter().map(|it| it.words.len()).filter(|length| *length > 0);
+    let Some(longest) = lengths.max() else { return Vec::new() };
     let begins = FirstBytes::of(needles);
+    let mut units = words::units(text);
+    let mut here = Vec::with_capacity(longest);
     let mut found = Vec::new();
-    let mut at = 0;
-    while at < units.len() && found.len() < MOST_FOUND {
-        let rest = &units[at..];
-        let here = if begins.may_begin(&rest[0]) { longest_match(rest, needles) } else { None };
-        if let Some((count, term)) = here {
-            let last = units[at + count - 1];
-            found.push(Found { start: units[at].at, end: last.at + last.text.len(), term });
+    while found.len() < MOST_FOUND
+        && let Some(unit) = units.next()
+    {
+        if !begins.may_begin(&unit) {
+            continue;
         }
-        at += here.map_or(1, |(count, _)| count);
+        here.clear();
+        here.extend(iter::once(unit).chain(units.clone()).take(longest));
+        if let Some((count, term)) = longest_match(&here, needles) {
+            let last = here[count - 1];
+            found.push(Found { start: unit.at, end: last.at + last.text.len(), term });
+            units.by_ref().take(count - 1).for_each(drop);
+        }
     }
     found
 }
@@ -202,7 +211,9 @@ mod tests {
         ] {
             assert_eq!(snippet(query, text).as_deref(), Some(expected), "{query}");
         }
-        assert_eq!(snippet("zebra", "no such animal"), None);
+        for query in ["zebra", "tag:animal"] {
+            assert_eq!(snippet(query, "no such animalCase"), None, "{query}");
+        }
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub fn units(text: &str) -> Units<'_> {
     Units { text, at: 0, end: 0 }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Units<'a> {
     text: &'a str,
     at: usize,
