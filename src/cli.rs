@@ -359,10 +359,11 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
 pub fn command() -> clap::Command {
     let file = Places::of_user()
         .map_or_else(|_| "config.toml".to_owned(), |places| places.config.display().to_string());
-    let with_help = COMMANDS
-        .iter()
-        .fold(Cli::command(), |cli, help| cli.mut_subcommand(help.command, |it| it.after_help(help.text())));
-    with_help.after_help(format!(
+    let with_help = |command: clap::Command| match COMMANDS.iter().find(|it| it.command == command.get_name()) {
+        Some(help) => command.after_help(help.text()),
+        None => command,
+    };
+    Cli::command().mut_subcommands(with_help).after_help(format!(
         "Without a command the console opens; without a DB, on the databases of the settings, else on the one in \
          the user's data folder, else on those that are open on this machine.\nSettings: {file}, if it is there; assets/config.toml in the sources of waltop shows \
          every key with its default."

@@ -150,8 +150,8 @@ pub fn run(args: &SearchArgs, config: &Config) -> anyhow::Result<u8> {
     if report.by == SearchMode::Words && report.matched == Some(WordMatch::Any) {
         print_line(ANY_WORD)?;
     }
-    for hit in &report.hits {
-        print_line(&shown(hit))?;
+    if !report.hits.is_empty() {
+        print_line(&report.hits.iter().map(shown).collect::<Vec<_>>().join("\n"))?;
     }
     if has_more {
         let shown = units::count(args.limit.get() as u64);
