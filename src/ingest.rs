@@ -47,7 +47,11 @@ pub use self::{
     },
     summary::RunSummary,
 };
-use self::{discover::IngestFolder, journal::RunJournal, run::IngestRun};
+use self::{
+    discover::{IngestFolder, WalkOptions},
+    journal::RunJournal,
+    run::IngestRun,
+};
 use crate::{
     config::profile::Profile,
     database::factory,
@@ -258,7 +262,9 @@ pub fn run(
 ) -> Result<RunSummary, IngestError> {
     let (begun, began_at) = (Instant::now(), Timestamp::now());
     let folders = request.open_folders()?;
-    let Some(discovery) = discover::walk(&folders, request.hidden, &request.own_files(), stop)? else {
+    let ours = request.own_files();
+    let options = WalkOptions { hidden: request.hidden, largest: request.max_file_size, ours: &ours };
+    let Some(discovery) = discover::walk(&folders, &options, stop)? else {
         let elapsed_ms = begun.elapsed().as_secs_f64() * 1000.0;
         return Ok(RunSummary { elapsed_ms, ..RunSummary::of_nothing(None, RunOutcome::Stopped) });
     };

@@ -143,6 +143,7 @@ pub fn ingestion(run: &str) -> Ingestion {
         failures: Vec::new(),
         files_in_part: 0,
         in_part: Vec::new(),
+        files_ignored_tracked: None,
         embedding: None,
         error: None,
         carries_on: None,

@@ -73,6 +73,7 @@ fn add_ingestions(lines: &mut Lines) {
         removed: 1,
         failed: vec![file.clone()],
         warned: vec![file],
+        ignored_tracked: Some(2),
         embedding: Some(embedding),
         outcome: RunOutcome::Stopped,
         ..whole.clone()

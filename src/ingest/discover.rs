@@ -16,6 +16,8 @@ use crate::{paths::FileId, snapshot::FailedFile};
 
 mod entries;
 mod folder;
+mod git_index;
+mod ignored;
 
 use entries::{FolderEntry, entries};
 pub use folder::{DiscoverError, IngestFolder};
@@ -75,26 +77,39 @@ pub struct Discovery {
     pub blind: Vec<PathBuf>,
     /// Ignore files with invalid lines.
     pub warned: Vec<FailedFile>,
+    /// Documents that git tracks and an ignore file excludes; `None` if unknown.
+    pub ignored_tracked: Option<u64>,
+    /// Folders with a `.git`, within the folders.
+    pub repositories: Vec<PathBuf>,
 }
 
-/// Finds the documents in `folders`; `ours` are the database's own files, which are never opened here. `None` if `stop`
-/// was raised.
+/// Which files of a folder are documents.
+#[derive(Debug, Clone, Copy)]
+pub struct WalkOptions<'a> {
+    /// Whether hidden files and folders are walked too.
+    pub hidden: bool,
+    /// Largest file that is ingested, in bytes. The walk finds larger ones too: reading them fails.
+    pub largest: u64,
+    /// The database's own files, which are never opened here.
+    pub ours: &'a [PathBuf],
+}
+
+/// Finds the documents in `folders`. `None` if `stop` was raised.
 ///
 /// # Errors
 ///
 /// A folder contains no document at all.
 pub fn walk(
     folders: &[IngestFolder],
-    hidden: bool,
-    ours: &[PathBuf],
+    options: &WalkOptions<'_>,
     stop: &StopFlag,
 ) -> Result<Option<Discovery>, DiscoverError> {
-    let ours: HashSet<_> = ours.iter().filter_map(|path| FileId::at(path)).collect();
+    let ours: HashSet<_> = options.ours.iter().filter_map(|path| FileId::at(path)).collect();
     let mut discovery = Discovery::default();
     let mut names = HashSet::new();
     for (index, folder) in folders.iter().enumerate() {
         let mut documents = 0;
-        for entry in entries(&folder.path, hidden, stop) {
+        for entry in entries(&folder.path, options.hidden, stop) {
             match entry {
                 Ok(entry) => {
                     documents += usize::from(discovery.see(entry, folder, index, &ours, &mut names));
@@ -109,6 +124,7 @@ pub fn walk(
             return Err(DiscoverError::NoDocuments(folder.path.display().to_string()));
         }
     }
+    discovery.ignored_tracked = ignored::count(folders, &discovery, options, stop);
     Ok((!stop.is_raised()).then_some(discovery))
 }
 
@@ -147,7 +163,10 @@ impl Discovery {
         ours: &HashSet<FileId>,
         names: &mut HashSet<String>,
     ) -> bool {
-        let FolderEntry { found: entry, metadata, has_name } = entry;
+        let FolderEntry { found: entry, metadata, has_name, has_repository } = entry;
+        if has_repository {
+            self.repositories.push(entry.path().to_owned());
+        }
         if let Some(error) = entry.error() {
             self.warned.push(failure(entry.path(), error));
         }
@@ -229,6 +248,8 @@ mod tests {
 
     use super::*;
 
+    const PLAIN: WalkOptions<'_> = WalkOptions { hidden: false, largest: 9, ours: &[] };
+
     fn tree(files: &[&str]) -> TempDir {
         let dir = TempDir::new().expect("a folder");
         for file in files {
@@ -240,7 +261,8 @@ mod tests {
     }
 
     fn look(folders: &[IngestFolder], hidden: bool, ours: &[PathBuf]) -> Discovery {
-        let walked = walk(folders, hidden, ours, &StopFlag::default());
+        let options = WalkOptions { hidden, largest: 9, ours };
+        let walked = walk(folders, &options, &StopFlag::default());
         walked.expect("documents").expect("nobody stops it")
     }
 
@@ -317,10 +339,7 @@ mod tests {
         assert!(matches!(open(dir.path().join("none")), Err(DiscoverError::Missing(_))));
         assert!(matches!(open(dir.path().join("a.rs")), Err(DiscoverError::NotAFolder(_))));
         let folder = open(dir.path().to_owned()).expect("a folder");
-        assert!(matches!(
-            walk(&[folder], false, &[], &StopFlag::default()),
-            Err(DiscoverError::NoDocuments(_))
-        ));
+        assert!(matches!(walk(&[folder], &PLAIN, &StopFlag::default()), Err(DiscoverError::NoDocuments(_))));
     }
 
     #[test]
@@ -329,6 +348,6 @@ mod tests {
         let stop = StopFlag::default();
         stop.raise();
         let folder = IngestFolder::open(dir.path(), None).expect("a folder");
-        assert!(matches!(walk(&[folder], false, &[], &stop), Ok(None)));
+        assert!(matches!(walk(&[folder], &PLAIN, &stop), Ok(None)));
     }
 }

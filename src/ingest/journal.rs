@@ -283,7 +283,7 @@ mod tests {
     fn a_journal_that_is_held_comes_with_the_first_news_and_all_before_it() {
         let dir = TempDir::new().expect("a folder");
         let proc = Path::new("/proc");
-        let discovered = || JournalEvent::Discovered { files: 2, unchanged: 1 };
+        let discovered = || JournalEvent::Discovered { files: 2, unchanged: 1, ignored_tracked: None };
         let held = || {
             RunJournal::held(dir.path(), proc, ReportedFailures::default(), |_| discovered())
                 .expect("a journal")

@@ -87,8 +87,10 @@ mod tests {
 
     fn is_new(told: &ReportedFailures, fails: &[&str], outcome: RunOutcome, error: Option<&str>) -> bool {
         let mut news = told.clone();
-        let mut events =
-            vec![JournalEvent::Discovered { files: 9, unchanged: 1 }, JournalEvent::Unchanged { files: 2 }];
+        let mut events = vec![
+            JournalEvent::Discovered { files: 9, unchanged: 1, ignored_tracked: None },
+            JournalEvent::Unchanged { files: 2 },
+        ];
         events.extend(fails.iter().map(|path| {
             let FailedFile { path, reason } = failed(path);
             JournalEvent::FileFailed { path, reason }

@@ -29,6 +29,10 @@ pub struct RunSummary {
     pub failed: Vec<FailedFile>,
     /// Documents that were ingested only in part: what was left out, and why.
     pub warned: Vec<FailedFile>,
+    /// Files that git tracks and an ignore file excludes; they are in no other count. `None` if the index of a repository
+    /// could not be read.
+    #[serde(default)]
+    pub ignored_tracked: Option<u64>,
     pub batches: u64,
     /// From start to end, in ms.
     pub elapsed_ms: f64,
@@ -56,6 +60,7 @@ impl RunSummary {
             removed: 0,
             failed: Vec::new(),
             warned: Vec::new(),
+            ignored_tracked: None,
             batches: 0,
             elapsed_ms: 0.0,
             hold: None,
@@ -97,6 +102,7 @@ impl fmt::Display for RunSummary {
             (self.removed, "removed"),
             (self.failed.len() as u64, "failed"),
             (self.warned.len() as u64, "in part"),
+            (self.ignored_tracked.unwrap_or_default(), "ignored that git tracks"),
         ] {
             if count > 0 {
                 write!(f, ", {} {what}", units::count(count))?;

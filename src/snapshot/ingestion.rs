@@ -65,6 +65,9 @@ pub struct Ingestion {
     /// The first parts that were left out, with the reason, at most [`Ingestion::RECENT`].
     #[serde(default)]
     pub in_part: Vec<FailedFile>,
+    /// Files that git tracks and an ignore file excludes; they are in no other count. `None` if unknown.
+    #[serde(default)]
+    pub files_ignored_tracked: Option<u64>,
     /// Progress of embedding; `None` if that was not reached.
     #[serde(default)]
     pub embedding: Option<EmbeddingProgress>,

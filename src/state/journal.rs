@@ -73,6 +73,9 @@ pub enum JournalEvent {
         files: u64,
         /// Those files that have not changed since their ingestion, by size and time.
         unchanged: u64,
+        /// Other files, which git tracks and an ignore file excludes; `None` if unknown, as in journals of older versions.
+        #[serde(default)]
+        ignored_tracked: Option<u64>,
     },
     Batch {
         files: u64,

@@ -121,8 +121,16 @@ fn notes(ingestion: &Ingestion, now: Timestamp) -> impl Iterator<Item = String> 
     let before = ingestion.carries_on.as_ref().map(|before| format!("resumes {before}"));
     let in_part = Some(ingestion.files_in_part).filter(|&files| files > 0);
     let in_part = in_part.map(|files| format!("{} in part", units::count(files)));
+    let ignored = ingestion.files_ignored_tracked.filter(|&files| files > 0);
+    let ignored = ignored.map(|files| format!("{} ignored that git tracks", units::count(files)));
     let embedding = ingestion.embedding.as_ref().map(|it| embedded(it, ingestion.state));
-    before.into_iter().chain(state).chain(in_part).chain(embedding).chain(ingestion.error.clone())
+    before
+        .into_iter()
+        .chain(state)
+        .chain(in_part)
+        .chain(ignored)
+        .chain(embedding)
+        .chain(ingestion.error.clone())
 }
 
 /// A missing vector is a failure once the run has ended.

@@ -106,6 +106,9 @@ fn failures(ingestion: &Ingestion) -> LabelledRows {
         rows.push(row("in part", units::plural(ingestion.files_in_part, "file")));
         rows.extend(listed(&ingestion.in_part, ingestion.files_in_part));
     }
+    if let Some(files) = ingestion.files_ignored_tracked.filter(|&files| files > 0) {
+        rows.push(row("ignored", format!("{} that git tracks", units::plural(files, "file"))));
+    }
     rows
 }
 

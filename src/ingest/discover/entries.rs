@@ -81,6 +81,8 @@ pub struct FolderEntry {
     /// Set for a regular file with a document's name.
     pub metadata: Option<Result<Metadata, ignore::Error>>,
     pub has_name: bool,
+    /// A folder below the walked one, with its own `.git`.
+    pub has_repository: bool,
 }
 
 impl FolderEntry {
@@ -88,10 +90,12 @@ impl FolderEntry {
         let kind = found.file_type().filter(|kind| !kind.is_dir() && !kind.is_symlink());
         let has_name = kind.is_some() && is_document(found.path());
         let metadata = kind.filter(|kind| has_name && kind.is_file()).map(|_| found.metadata());
-        Self { found, metadata, has_name }
+        let is_folder = found.depth() > 0 && found.file_type().is_some_and(|kind| kind.is_dir());
+        let has_repository = is_folder && found.path().join(".git").symlink_metadata().is_ok();
+        Self { found, metadata, has_name, has_repository }
     }
 
     fn is_of_interest(&self) -> bool {
-        self.has_name || self.found.error().is_some()
+        self.has_name || self.has_repository || self.found.error().is_some()
     }
 }

@@ -5,7 +5,7 @@ use std::{mem, path::Path};
 use super::{IngestError, IngestRun, store::WaitListener};
 use crate::{
     database::holder::write_lock_holder,
-    ingest::{discover::Discovery, journal_error},
+    ingest::{RunSummary, discover::Discovery, journal_error},
     snapshot::FailedFile,
     state::journal::JournalEvent,
 };
@@ -25,8 +25,9 @@ impl IngestRun<'_> {
     pub(super) fn discovered(&mut self, discovery: &Discovery, changed: usize) -> Result<(), IngestError> {
         self.summary.unchanged = (discovery.found.len() - changed) as u64;
         self.summary.files_total = (discovery.found.len() + discovery.failed.len()) as u64;
-        let (files, unchanged) = (self.summary.files_total, self.summary.unchanged);
-        self.record(JournalEvent::Discovered { files, unchanged })?;
+        self.summary.ignored_tracked = discovery.ignored_tracked;
+        let RunSummary { files_total: files, unchanged, ignored_tracked, .. } = self.summary;
+        self.record(JournalEvent::Discovered { files, unchanged, ignored_tracked })?;
         self.progress.discovered(files, unchanged);
         discovery.failed.iter().try_for_each(|file| self.failed(file.clone()))?;
         discovery.warned.iter().try_for_each(|file| self.warned(file.clone()))

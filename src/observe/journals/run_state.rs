@@ -70,6 +70,7 @@ impl RunState {
             failures: Vec::new(),
             files_in_part: 0,
             in_part: Vec::new(),
+            files_ignored_tracked: None,
             embedding: None,
             error: None,
             carries_on,
@@ -88,7 +89,8 @@ impl RunState {
                 ingestion.wait_ms = None;
                 self.waits.push_back(wait_ms);
             }
-            JournalEvent::Discovered { files, unchanged } => {
+            JournalEvent::Discovered { files, unchanged, ignored_tracked } => {
+                ingestion.files_ignored_tracked = ignored_tracked;
                 ingestion.files_total = Some(files);
                 ingestion.files_unchanged += unchanged;
                 ingestion.files_done += unchanged;

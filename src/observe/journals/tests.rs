@@ -97,7 +97,7 @@ fn a_live_run_is_followed_to_its_end() {
     scene.start("r", 7);
     let ingestion = scene.only();
     assert_eq!((ingestion.state, ingestion.files_total), (IngestionState::Running, None));
-    scene.tell("r", JournalEvent::Discovered { files: 10, unchanged: 2 });
+    scene.tell("r", JournalEvent::Discovered { files: 10, unchanged: 2, ignored_tracked: None });
     scene.tell("r", batch(3, 4.0));
     scene.tell("r", JournalEvent::Unchanged { files: 1 });
     scene.tell("r", JournalEvent::FileFailed { path: "p".into(), reason: "why".into() });
@@ -349,7 +349,7 @@ fn files_that_vanished_are_none_to_take_in() {
     let mut scene = JournalScene::new();
     scene.process(7, 'S', 500);
     scene.start("r", 7);
-    scene.tell("r", JournalEvent::Discovered { files: 10, unchanged: 0 });
+    scene.tell("r", JournalEvent::Discovered { files: 10, unchanged: 0, ignored_tracked: None });
     scene.tell("r", batch(8, 4.0));
     scene.tell("r", JournalEvent::Vanished { files: 2 });
     let ingestion = scene.only();
@@ -371,7 +371,7 @@ fn what_was_left_off_is_the_newest_run_of_the_folder_if_that_died() {
     assert_eq!(left("/x/notes.db", "/x/notes"), None);
     scene.append("0-7", "not JSON\n");
     scene.start("1-7", 7);
-    scene.tell("1-7", JournalEvent::Discovered { files: 556, unchanged: 2 });
+    scene.tell("1-7", JournalEvent::Discovered { files: 556, unchanged: 2, ignored_tracked: None });
     scene.tell("1-7", batch(310, 4.0));
     // Torn off as it died.
     scene.append("1-7", "{\"at\":");

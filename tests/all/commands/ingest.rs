@@ -43,6 +43,31 @@ fn what_is_ingested_can_be_found() {
 }
 
 #[test]
+fn ignored_files_that_git_tracks_are_counted() {
+    let home = library();
+    for folder in ["drafts", ".git"] {
+        fs::create_dir(home.at("notes").join(folder)).expect("a folder");
+    }
+    home.document("drafts/a.md", "# A draft\n");
+    home.document(".gitignore", "drafts/\n");
+    home.document(".git/HEAD", "ref: refs/heads/main\n");
+    // It tracks `drafts/a.md` and files that are not there.
+    fs::write(home.at("notes/.git/index"), include_bytes!("../indexes/v4")).expect("written");
+    let said = home.run(&["ingest", "notes", "--db", "notes.db"]);
+    let counted = "3 of 3 ingested, 0 unchanged, 1 ignored that git tracks in ";
+    assert!(said.code == Some(0) && said.out.starts_with(counted), "{said:?}");
+    let again = home.json(&["ingest", "notes", "--db", "notes.db", "--json"]);
+    assert_eq!((&again["ignored_tracked"], &again["unchanged"]), (&1.into(), &3.into()), "{again}");
+    let said = home.run(&["runs", "notes.db", "--limit", "1"]);
+    assert!(said.out.contains("    1 ignored that git tracks\n"), "{said:?}");
+    let newest = &home.json(&["runs", "notes.db", "--json"])["runs"][0];
+    assert_eq!(newest["files_ignored_tracked"], 1, "{newest}");
+    fs::write(home.at("notes/.git/index"), "damaged").expect("written");
+    let damaged = home.json(&["ingest", "notes", "--db", "notes.db", "--json"]);
+    assert_eq!((&damaged["ignored_tracked"], &damaged["outcome"]), (&().into(), &"completed".into()));
+}
+
+#[test]
 fn a_database_of_another_program_gets_tables_and_it_is_said_once() {
     let home = library();
     home.actor().sql("CREATE TABLE orders (id)");

@@ -13,7 +13,7 @@ fn touch(scene: &Scene, name: &str, seconds: u64) {
 /// `(files, unchanged)` as each run found them by stamp alone.
 fn discovered(scene: &Scene) -> Vec<(u64, u64)> {
     let of = |line: JournalLine| match line.event {
-        JournalEvent::Discovered { files, unchanged } => Some((files, unchanged)),
+        JournalEvent::Discovered { files, unchanged, .. } => Some((files, unchanged)),
         _ => None,
     };
     scene.journal().into_iter().filter_map(of).collect()

@@ -61,7 +61,7 @@ fn fuzz_journal() {
     };
     let seed = [
         started("r", 7),
-        JournalEvent::Discovered { files: 10, unchanged: 2 },
+        JournalEvent::Discovered { files: 10, unchanged: 2, ignored_tracked: None },
         batch(3, 4.0),
         JournalEvent::FileFailed { path: "p".to_owned(), reason: "why".to_owned() },
         JournalEvent::Removed { files: 5, cost: RecordedCost { wait_ms: 2.0, hold_ms: 1.0, retries: 0 } },
