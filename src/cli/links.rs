@@ -206,7 +206,12 @@ fn place(place: &LinkPlace) -> String {
     match kind {
         EdgeKind::Wikilink => format!("{source}{line}: [[{target}]]"),
         EdgeKind::Relation(key) => format!("{source}{line}: {key}: {target}"),
-        EdgeKind::Link | EdgeKind::Semantic | EdgeKind::Tag | EdgeKind::Url | EdgeKind::Other(_) => {
+        EdgeKind::Alias
+        | EdgeKind::Link
+        | EdgeKind::Semantic
+        | EdgeKind::Tag
+        | EdgeKind::Url
+        | EdgeKind::Other(_) => {
             format!("{source}{line}: {target}")
         }
     }

@@ -262,7 +262,12 @@ fn names_a_document(kind: &EdgeKind, target: &str) -> bool {
     match kind {
         EdgeKind::Wikilink => true,
         EdgeKind::Relation(_) => !is_path(),
-        EdgeKind::Link | EdgeKind::Semantic | EdgeKind::Tag | EdgeKind::Url | EdgeKind::Other(_) => false,
+        EdgeKind::Alias
+        | EdgeKind::Link
+        | EdgeKind::Semantic
+        | EdgeKind::Tag
+        | EdgeKind::Url
+        | EdgeKind::Other(_) => false,
     }
 }
 
@@ -275,9 +280,12 @@ fn relation(kind: &EdgeKind) -> String {
     match kind {
         EdgeKind::Semantic => " (near)".to_owned(),
         EdgeKind::Relation(name) => format!(" ({name})"),
-        EdgeKind::Link | EdgeKind::Tag | EdgeKind::Url | EdgeKind::Wikilink | EdgeKind::Other(_) => {
-            String::new()
-        }
+        EdgeKind::Alias
+        | EdgeKind::Link
+        | EdgeKind::Tag
+        | EdgeKind::Url
+        | EdgeKind::Wikilink
+        | EdgeKind::Other(_) => String::new(),
     }
 }
 

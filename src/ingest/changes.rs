@@ -74,7 +74,7 @@ mod tests {
 
     use super::*;
     use crate::ingest::discover::FileStamp;
-    use crate::ingest::parse::WikilinkForm;
+    use crate::ingest::parse::Dialect;
 
     const STAMP: FileStamp =
         FileStamp { bytes: 4, modified_ns: 1_700_000_000_000_000_000, changed_ns: 8, inode: 9 };
@@ -125,7 +125,7 @@ mod tests {
         let rows: Vec<_> = names.iter().zip(1..).map(|(name, id)| (name.as_str(), id, "a")).collect();
         let mut known = known(&rows);
         known.get_mut("a/outdated.md").expect("it is known").is_current = false;
-        let trees = [DocumentTree { prefix: "a/".to_owned(), wikilinks: WikilinkForm::NameFirst }];
+        let trees = [DocumentTree { prefix: "a/".to_owned(), dialect: Dialect::Common }];
         let jobs = jobs(&all, &known, &trees, 9);
         let read: Vec<_> = jobs.iter().map(|job| (&*job.found.name, job.known.is_some())).collect();
         let expected = [

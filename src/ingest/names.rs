@@ -4,8 +4,9 @@
 //! several it means, in this order: the one that has the name's own extension; the one whose whole path it is; one below
 //! the folder of the document with the link; the one with the shortest path; the first by path. A name that begins with
 //! `./` or `../` is a path from the document's folder. If no document has the name but a folder does, it means that
-//! folder's `index`, `README` or `_index`. A document `a___b` also has the name `a/b`, as in Logseq. So the answer depends only on which documents exist, not on the order in which
-//! they were ingested.
+//! folder's `index`, `README` or `_index`. A document `a___b` also has the name `a/b`, as in Logseq. So the answer depends
+//! only on which documents exist, not on the order in which they were ingested. Aliases count only where no document has
+//! the name: `store::by_name` resolves those.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -230,7 +231,12 @@ impl DocumentNames {
                     && !target.starts_with(&self.prefix)
                     && !target.contains("://")
             }
-            EdgeKind::Link | EdgeKind::Semantic | EdgeKind::Tag | EdgeKind::Url | EdgeKind::Other(_) => false,
+            EdgeKind::Alias
+            | EdgeKind::Link
+            | EdgeKind::Semantic
+            | EdgeKind::Tag
+            | EdgeKind::Url
+            | EdgeKind::Other(_) => false,
         }
     }
 
@@ -272,7 +278,7 @@ fn only_one<'a>(mut found: impl Iterator<Item = &'a LinkCandidate>) -> Option<i6
 }
 
 /// Small letters in Unicode's form NFC, with plain blanks: file systems and keyboards differ in both.
-fn folded(text: &str) -> String {
+pub(super) fn folded(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
     }

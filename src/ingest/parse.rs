@@ -5,11 +5,13 @@ mod comments;
 mod file;
 pub mod front_matter;
 mod markdown;
+mod page_properties;
 mod search_words;
 mod target;
 mod yaml;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashSet},
     path::{Path, PathBuf},
 };
@@ -26,7 +28,7 @@ use crate::snapshot::EdgeKind;
 pub const MOST_EDGES: usize = 10_000;
 
 /// The version of what is read of a document. A run reads the documents again that an older version has read.
-pub const READER_VERSION: i64 = 5;
+pub const READER_VERSION: i64 = 6;
 
 /// BLAKE3 of a file's bytes.
 pub type ContentHash = [u8; 32];
@@ -37,7 +39,8 @@ pub struct ParsedDocument {
     pub file: PathBuf,
     pub name: String,
     pub folder: usize,
-    /// From the front matter, else the first heading of level 1, else the file's name without its extension.
+    /// From the front matter, else the properties of a page of Logseq, else the first heading of level 1, else the file's
+    /// name without its extension.
     pub title: String,
     /// `type` or `kind` of the front matter, else `document`.
     pub kind: String,
@@ -53,8 +56,8 @@ pub struct ParsedDocument {
     pub stamp: FileStamp,
     /// Hash of the content that was read.
     pub hash: ContentHash,
-    /// Links, wikilinks, tags, relations; each once, with the line of its first place, from 1, or `None` in the front
-    /// matter.
+    /// Links, wikilinks, tags, relations, aliases; each once, with the line of its first place, from 1, or `None` in the
+    /// front matter.
     pub edges: BTreeMap<DocumentEdge, Option<u32>>,
     /// What was left out, and why.
     pub warnings: Vec<String>,
@@ -64,7 +67,7 @@ pub struct ParsedDocument {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DocumentEdge {
     pub kind: EdgeKind,
-    /// A document's name, an address, a wiki name or a tag.
+    /// A document's name, an address, a wiki name, a tag or an alias.
     pub target: String,
 }
 
@@ -74,22 +77,30 @@ pub struct DocumentPlace<'a> {
     pub name: &'a str,
     /// Prefix of the names of its folder's documents.
     pub prefix: &'a str,
-    pub wikilinks: WikilinkForm,
+    pub dialect: Dialect,
 }
 
-/// What stands first in a wikilink with a `|`.
+/// What the documents of a folder are written for, where programs differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WikilinkForm {
-    /// The name of the document, as in most programs.
-    NameFirst,
-    /// The text to show, as in Dendron.
-    LabelFirst,
+pub enum Dialect {
+    /// What most programs have in common.
+    Common,
+    /// Of a wikilink with a `|`, the text to show stands first.
+    Dendron,
+    /// A text may begin with properties of its page.
+    Logseq,
 }
 
-impl WikilinkForm {
-    /// The form in the documents of `folder`, by the files of the program that keeps them.
+impl Dialect {
+    /// The dialect of the documents in `folder`, by the files of the program that keeps them.
     pub fn of(folder: &Path) -> Self {
-        if folder.join("dendron.yml").is_file() { Self::LabelFirst } else { Self::NameFirst }
+        if folder.join("dendron.yml").is_file() {
+            Self::Dendron
+        } else if folder.join("logseq").is_dir() {
+            Self::Logseq
+        } else {
+            Self::Common
+        }
     }
 }
 
@@ -98,12 +109,12 @@ impl WikilinkForm {
 pub struct DocumentTree {
     /// Prefix of their names.
     pub prefix: String,
-    pub wikilinks: WikilinkForm,
+    pub dialect: Dialect,
 }
 
 impl DocumentTree {
     pub fn of(folder: &IngestFolder) -> Self {
-        Self { prefix: folder.prefix(), wikilinks: WikilinkForm::of(&folder.path) }
+        Self { prefix: folder.prefix(), dialect: Dialect::of(&folder.path) }
     }
 }
 
@@ -131,16 +142,20 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     if let Some(values) = &values {
         front_matter::relations(values, place, &mut edges);
     }
-    let mut heading = None;
+    let mut title = None;
     if has_markup(place.name) {
-        let searched = markdown::searched(&body);
+        let mut text = Cow::Borrowed(body.as_str());
+        if place.dialect == Dialect::Logseq {
+            (title, text) = page_properties::read(values.as_ref(), &body, first_line, &mut edges);
+        }
+        let searched = markdown::searched(&text);
         if searched.len() < body.len() {
             warnings.push(format!(
                 "links, tags and headings were searched in its first {} KiB only: it has too much markup",
                 searched.len() >> 10
             ));
         }
-        heading = markdown::scan(searched, first_line, place, &mut edges);
+        title = title.or(markdown::scan(searched, first_line, place, &mut edges));
     }
     if edges.left_out {
         warnings.push(format!("only the first {MOST_EDGES} links and tags were stored"));
@@ -148,7 +163,7 @@ pub fn parse(place: DocumentPlace<'_>, text: String) -> ParsedDocument {
     let title = values
         .as_ref()
         .and_then(|it| front_matter::text(it, &["title"]))
-        .or(heading)
+        .or(title)
         .unwrap_or_else(|| stem(place.name).to_owned());
     ParsedDocument {
         file: PathBuf::new(),

@@ -168,9 +168,9 @@ mod tests {
     use tempfile::TempDir;
 
     use super::*;
-    use crate::ingest::{discover::FileStamp, parse::WikilinkForm};
+    use crate::ingest::{discover::FileStamp, parse::Dialect};
 
-    static TREE: DocumentTree = DocumentTree { prefix: String::new(), wikilinks: WikilinkForm::NameFirst };
+    static TREE: DocumentTree = DocumentTree { prefix: String::new(), dialect: Dialect::Common };
 
     fn files(dir: &TempDir, count: usize, bytes: usize) -> Vec<FoundDocument> {
         (0..count)

@@ -11,6 +11,8 @@ const RELATION: &str = "relation:";
 #[serde(into = "String")]
 #[schemars(with = "String")]
 pub enum EdgeKind {
+    /// Another name of the document itself, by which wikilinks find it.
+    Alias,
     /// A link to a path.
     Link,
     Relation(String),
@@ -25,7 +27,7 @@ pub enum EdgeKind {
 
 impl EdgeKind {
     /// The kinds that never name a document.
-    pub const WITHOUT_DOCUMENT: &[Self] = &[Self::Tag, Self::Url];
+    pub const WITHOUT_DOCUMENT: &[Self] = &[Self::Alias, Self::Tag, Self::Url];
     /// The kinds that may name a document, but never by its path.
     pub const WITHOUT_PATH: &[Self] = &[Self::Semantic, Self::Wikilink];
 
@@ -39,6 +41,7 @@ impl EdgeKind {
 impl fmt::Display for EdgeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Alias => f.write_str("alias"),
             Self::Link => f.write_str("link"),
             Self::Relation(key) => write!(f, "{RELATION}{key}"),
             Self::Semantic => f.write_str("semantic"),
@@ -59,6 +62,7 @@ impl From<EdgeKind> for String {
 impl From<String> for EdgeKind {
     fn from(text: String) -> Self {
         match text.as_str() {
+            "alias" => Self::Alias,
             "link" => Self::Link,
             "semantic" => Self::Semantic,
             "tag" => Self::Tag,
@@ -79,6 +83,7 @@ mod tests {
     #[test]
     fn each_kind_comes_back_from_its_text_and_sorts_as_it() {
         let kinds = [
+            EdgeKind::Alias,
             EdgeKind::Link,
             EdgeKind::Relation("part_of".to_owned()),
             EdgeKind::Semantic,
@@ -91,7 +96,7 @@ mod tests {
         for kind in kinds {
             assert_eq!(EdgeKind::from(kind.to_string()), kind);
         }
-        assert_eq!(EdgeKind::sql_list(EdgeKind::WITHOUT_DOCUMENT), "'tag', 'url'");
+        assert_eq!(EdgeKind::sql_list(EdgeKind::WITHOUT_DOCUMENT), "'alias', 'tag', 'url'");
         assert_eq!(EdgeKind::sql_list([&EdgeKind::Relation("it's".to_owned())]), "'relation:it''s'");
     }
 }

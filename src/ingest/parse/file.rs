@@ -72,7 +72,7 @@ pub fn read(
             return FileOutcome::Failed(format!("it is not UTF-8: byte {at} is out of place"));
         }
     };
-    let place = DocumentPlace { name: &found.name, prefix: &tree.prefix, wikilinks: tree.wikilinks };
+    let place = DocumentPlace { name: &found.name, prefix: &tree.prefix, dialect: tree.dialect };
     // The parsers are third-party code that reads arbitrary text. If one panics, that file has failed.
     match panic::catch_unwind(|| parse(place, text)) {
         Ok(document) => {
@@ -153,10 +153,10 @@ mod tests {
 
     use tempfile::TempDir;
 
-    use super::{super::WikilinkForm, *};
+    use super::{super::Dialect, *};
 
     fn tree() -> DocumentTree {
-        DocumentTree { prefix: "r/".to_owned(), wikilinks: WikilinkForm::NameFirst }
+        DocumentTree { prefix: "r/".to_owned(), dialect: Dialect::Common }
     }
 
     fn found(dir: &TempDir, bytes: &[u8]) -> FoundDocument {

@@ -141,7 +141,7 @@ fn tags(value: &Value, edges: &mut EdgeSet) {
 }
 
 fn relation(kind: &EdgeKind, value: &Value, place: DocumentPlace<'_>, edges: &mut EdgeSet) {
-    let of_wikilink = |text| target::of_wikilink(text, place.wikilinks);
+    let of_wikilink = |text| target::of_wikilink(text, place.dialect);
     let text = match value {
         Value::String(text) => text.trim(),
         // To YAML, an unquoted [[Page]] is a list in a list.

@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path};
 use pulldown_cmark::{Event, HeadingLevel, LinkType, Options, Parser, Tag, TagEnd, TextMergeWithOffset};
 
 use super::{
-    DocumentPlace, EdgeSet, WikilinkForm, autolink, comments, newlines,
+    Dialect, DocumentPlace, EdgeSet, autolink, comments, newlines,
     target::{self, LinkTarget},
 };
 use crate::{snapshot::EdgeKind, text::one_line};
@@ -166,11 +166,11 @@ impl MarkdownScan<'_, '_> {
             }
             LinkType::WikiLink { .. } => {
                 // The destination is what stands before the `|`.
-                let inner = match self.place.wikilinks {
-                    WikilinkForm::NameFirst => destination,
-                    WikilinkForm::LabelFirst => within_brackets(&self.text[range]),
+                let inner = match self.place.dialect {
+                    Dialect::Common | Dialect::Logseq => destination,
+                    Dialect::Dendron => within_brackets(&self.text[range]),
                 };
-                if let Some(name) = target::of_wikilink(inner, self.place.wikilinks) {
+                if let Some(name) = target::of_wikilink(inner, self.place.dialect) {
                     self.edges.add(EdgeKind::Wikilink, name);
                 }
             }

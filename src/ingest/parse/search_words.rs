@@ -62,7 +62,7 @@ fn collect(value: &Value, said: &mut String) {
 mod tests {
     use serde_json::json;
 
-    use super::{super::WikilinkForm, *};
+    use super::{super::Dialect, *};
 
     #[test]
     fn the_name_comes_with_the_words_that_the_tokenizer_does_not_find() {
@@ -78,12 +78,11 @@ mod tests {
         let place = DocumentPlace {
             name: "/home/me/notes/sqlite/wal/a.md",
             prefix: "/home/me/notes/",
-            wikilinks: WikilinkForm::NameFirst,
+            dialect: Dialect::Common,
         };
         let words = of_rest(place, values.as_object(), "See camelCase.");
         assert_eq!(words, "WAL index shm 2026\nsqlite/wal\ncamel Case");
-        let place =
-            DocumentPlace { name: "notes/a.md", prefix: "notes/", wikilinks: WikilinkForm::NameFirst };
+        let place = DocumentPlace { name: "notes/a.md", prefix: "notes/", dialect: Dialect::Common };
         assert_eq!(of_rest(place, None, "plain"), "\n\n");
     }
 }

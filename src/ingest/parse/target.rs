@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use super::{DocumentPlace, WikilinkForm};
+use super::{Dialect, DocumentPlace};
 
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum LinkTarget {
@@ -30,12 +30,12 @@ pub(super) fn of_link(destination: &str, place: DocumentPlace<'_>) -> Option<Lin
 }
 
 /// The name in a wikilink, without heading and block; `None` if nothing else is in it, or what no name has.
-pub(super) fn of_wikilink(text: &str, form: WikilinkForm) -> Option<&str> {
+pub(super) fn of_wikilink(text: &str, dialect: Dialect) -> Option<&str> {
     let mut parts = text.splitn(2, '|');
     let first = parts.next().unwrap_or_default();
-    let text = match form {
-        WikilinkForm::NameFirst => first,
-        WikilinkForm::LabelFirst => parts.next().unwrap_or(first),
+    let text = match dialect {
+        Dialect::Common | Dialect::Logseq => first,
+        Dialect::Dendron => parts.next().unwrap_or(first),
     };
     // In a table the mark before an alias is escaped.
     let name = text.split(['#', '^']).next().unwrap_or_default().trim_end_matches('\\').trim();

@@ -31,7 +31,7 @@ fn fuzz_document() {
 }
 
 const PLACE: DocumentPlace<'_> =
-    DocumentPlace { name: "/notes/sub/page.md", prefix: "/notes/", wikilinks: WikilinkForm::NameFirst };
+    DocumentPlace { name: "/notes/sub/page.md", prefix: "/notes/", dialect: Dialect::Common };
 
 fn edges(document: &ParsedDocument) -> Vec<(EdgeKind, &str)> {
     document.edges.keys().map(|edge| (edge.kind.clone(), edge.target.as_str())).collect()
@@ -56,18 +56,14 @@ fn the_title_is_that_of_the_front_matter_then_of_the_first_heading_then_of_the_f
     assert_eq!(parsed("# \n").title, "page");
     assert_eq!(
         parse(
-            DocumentPlace { name: "/n/a.b.txt", prefix: "/n/", wikilinks: WikilinkForm::NameFirst },
+            DocumentPlace { name: "/n/a.b.txt", prefix: "/n/", dialect: Dialect::Common },
             "# no heading".to_owned()
         )
         .title,
         "a.b"
     );
     assert_eq!(
-        parse(
-            DocumentPlace { name: "/n/.md", prefix: "/n/", wikilinks: WikilinkForm::NameFirst },
-            String::new()
-        )
-        .title,
+        parse(DocumentPlace { name: "/n/.md", prefix: "/n/", dialect: Dialect::Common }, String::new()).title,
         ".md"
     );
 }
@@ -135,7 +131,7 @@ fn links_are_normalised_to_names() {
 
 #[test]
 fn a_link_out_of_a_named_root_stays_outside() {
-    let place = DocumentPlace { name: "wiki/page.md", prefix: "wiki/", wikilinks: WikilinkForm::NameFirst };
+    let place = DocumentPlace { name: "wiki/page.md", prefix: "wiki/", dialect: Dialect::Common };
     let document = parse(place, "[a](../x.md) [b](y.md)".to_owned());
     assert_eq!(edges(&document), typed(&[("link", "../x.md"), ("link", "wiki/y.md")]));
 }
@@ -153,7 +149,7 @@ fn wikilinks_lose_alias_and_part() {
 fn the_label_comes_first_where_the_documents_are_of_dendron() {
     let text =
         "---\nup: \"[[shown|top.page]]\"\n---\n[[A label|dev.page#part]] ![[other.page]] [[x\\|in.table]]";
-    let dendron = DocumentPlace { wikilinks: WikilinkForm::LabelFirst, ..PLACE };
+    let dendron = DocumentPlace { dialect: Dialect::Dendron, ..PLACE };
     let expected = [
         ("relation:up", "top.page"),
         ("wikilink", "dev.page"),
@@ -165,11 +161,15 @@ fn the_label_comes_first_where_the_documents_are_of_dendron() {
 }
 
 #[test]
-fn the_form_of_wikilinks_is_that_of_the_folder() {
+fn the_dialect_is_that_of_the_program_that_keeps_the_folder() {
     let dir = tempfile::tempdir().expect("a folder");
-    assert_eq!(WikilinkForm::of(dir.path()), WikilinkForm::NameFirst);
+    std::fs::write(dir.path().join("logseq"), "a file").expect("a file");
+    assert_eq!(Dialect::of(dir.path()), Dialect::Common);
+    std::fs::remove_file(dir.path().join("logseq")).expect("it was there");
+    std::fs::create_dir(dir.path().join("logseq")).expect("a folder");
+    assert_eq!(Dialect::of(dir.path()), Dialect::Logseq);
     std::fs::write(dir.path().join("dendron.yml"), "version: 5\n").expect("a file");
-    assert_eq!(WikilinkForm::of(dir.path()), WikilinkForm::LabelFirst);
+    assert_eq!(Dialect::of(dir.path()), Dialect::Dendron);
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn comments_and_formulas_have_no_links_and_tags() {
     assert_eq!(edges(&parsed(hidden)), []);
     let shown = parsed("%%no%% [[a]] %%no%% #b costs $5 [[c]] and $6");
     assert_eq!(edges(&shown), typed(&[("tag", "b"), ("wikilink", "a"), ("wikilink", "c")]));
-    let mdx = DocumentPlace { name: "/n/a.mdx", prefix: "/n/", wikilinks: WikilinkForm::NameFirst };
+    let mdx = DocumentPlace { name: "/n/a.mdx", prefix: "/n/", dialect: Dialect::Common };
     assert!(parse(mdx, "{/* [[a]] #b */}".to_owned()).edges.is_empty());
     assert_eq!(parsed("{/* [[a]] */}").edges.len(), 1, "to Markdown these are braces");
 }

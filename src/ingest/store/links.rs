@@ -168,7 +168,8 @@ impl KnownDocuments {
             return;
         };
         found.resolved += 1;
-        if by_name {
+        // A wikilink found by an alias is as the author meant it.
+        if by_name && names.is_none() {
             found.by_name.push(ResolvedLink { place, path });
         } else if same.len() > 1 {
             let others = same.into_iter().filter(|id| Some(*id) != meant);

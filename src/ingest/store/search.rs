@@ -233,7 +233,7 @@ pub(super) fn hit(
 pub(super) fn links_out(connection: &Connection, id: i64) -> rusqlite::Result<Vec<OutgoingLink>> {
     let sql = "SELECT edges.kind, edges.target, nodes.path, nodes.title
          FROM edges LEFT JOIN nodes ON nodes.id = edges.target_node
-         WHERE edges.source = ?1 AND edges.kind <> 'tag'
+         WHERE edges.source = ?1 AND edges.kind NOT IN ('alias', 'tag')
            AND NOT (edges.kind = 'semantic' AND edges.target_node IS NULL) ORDER BY edges.kind, edges.target";
     let mut select = connection.prepare_cached(sql)?;
     let links = select.query_map([id], |row| {

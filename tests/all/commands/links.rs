@@ -110,3 +110,18 @@ fn without_documents_it_says_how_to_get_some() {
     let said = home.run(&["links", "notes.db"]);
     assert!(said.refusal().contains("waltop ingest DIR --db"), "{said:?}");
 }
+
+#[test]
+fn a_link_by_an_alias_is_resolved_and_the_alias_is_no_link() {
+    let home = Home::new();
+    fs::create_dir_all(home.at("notes/logseq")).expect("a folder");
+    write(&home, &[("page.md", "alias:: Other\n"), ("source.md", "[[other]] [[Missing]]\n")]);
+    ingest(&home);
+    let report = home.json(&["links", "notes.db", "--json"]);
+    let expected = json!({ "documents": 2, "links": 2, "resolved": 1, "by_name": 0, "ambiguous": 0,
+        "other_files": 0, "broken": 1, "orphans": 1 });
+    assert_eq!(report["counts"], expected);
+    let hits = home.json(&["search", "alias", "--db", "notes.db", "--json"]);
+    let hit = &hits["hits"][0];
+    assert_eq!((&hit["links_out"], &hit["links_in"][0]["title"]), (&json!([]), &json!("source")), "{hit}");
+}

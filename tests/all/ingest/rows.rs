@@ -179,3 +179,42 @@ fn what_goes_takes_its_edges_along_whatever_the_profile_says_of_foreign_keys() {
     run();
     assert!(!scene.rows().links().iter().any(|link| link.starts_with("notes/y.md")), "{:?}", scene.rows());
 }
+
+#[test]
+fn an_alias_of_logseq_leads_to_its_page_where_no_document_has_the_name() {
+    let scene = Scene::new();
+    let leads_to = |target: &str| {
+        let start = format!("notes/source.md wikilink {target} -> ");
+        let links = scene.rows().links();
+        let link = links.into_iter().find_map(|link| link.strip_prefix(&start).map(str::to_owned));
+        link.unwrap_or_else(|| panic!("no link to {target}"))
+    };
+    scene.write("source.md", "[[The Log]] [[wal]] [[Write-Ahead, Log]]\n");
+    scene.write("pages/log.md", "- title:: The Log\n  alias:: WAL, [[Write-Ahead, Log]]\n- text\n");
+    scene.run();
+    assert_eq!([leads_to("The Log"), leads_to("wal")], ["", ""], "no folder of Logseq");
+
+    // The text is read again when its file changes.
+    scene.write("logseq/config.edn", "{}");
+    scene.write("pages/log.md", "- title:: The Log\n  alias:: WAL, [[Write-Ahead, Log]]\n- other text\n");
+    scene.run();
+    for target in ["The Log", "wal", "Write-Ahead, Log"] {
+        assert_eq!(leads_to(target), "notes/pages/log.md", "{target}");
+    }
+    assert!(scene.found("ahead").contains(&"notes/pages/log.md".to_owned()), "properties are text too");
+
+    scene.write("WAL.md", "A page of that name.\n");
+    scene.write("pages/a.md", "alias:: The Log\n");
+    scene.run();
+    assert_eq!(leads_to("wal"), "notes/WAL.md", "a document comes first");
+    assert_eq!(leads_to("The Log"), "notes/pages/a.md", "the first by path");
+
+    scene.delete("WAL.md");
+    scene.write("pages/a.md", "text\n");
+    scene.run();
+    assert_eq!([leads_to("wal"), leads_to("The Log")], ["notes/pages/log.md"; 2]);
+
+    scene.delete("pages/log.md");
+    scene.run();
+    assert_eq!([leads_to("wal"), leads_to("The Log")], ["", ""]);
+}
