@@ -359,7 +359,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> anyhow::Result<u8> {
 pub fn command() -> clap::Command {
     let file = Places::of_user()
         .map_or_else(|_| "config.toml".to_owned(), |places| places.config.display().to_string());
-    let with_help = |command: clap::Command| match COMMANDS.iter().find(|it| it.command == command.get_name()) {
+    let with_help = |command: clap::Command| match COMMANDS.iter().find(|it| it.command == command.get_name())
+    {
         Some(help) => command.after_help(help.text()),
         None => command,
     };

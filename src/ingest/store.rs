@@ -44,7 +44,7 @@ use super::{
     batch::BatchLimit,
     discover::{FileStamp, IngestFolder},
     names::DocumentNames,
-    parse::{ContentHash, ParsedDocument},
+    parse::{ContentHash, Dialect, ParsedDocument},
 };
 use crate::{
     config::profile::Profile,
@@ -75,6 +75,8 @@ pub struct DocumentStore {
     patience: LockPatience,
     folders: Vec<String>,
     names: Vec<DocumentNames>,
+    /// Whether the documents of a folder may have aliases.
+    has_aliases: bool,
     indexing: IndexMode,
     segments: IndexSegments,
 }
@@ -159,6 +161,7 @@ impl DocumentStore {
             patience,
             folders: folders.iter().map(|folder| folder.name.clone()).collect(),
             names: folders.iter().map(|folder| DocumentNames::new(folder.prefix())).collect(),
+            has_aliases: folders.iter().any(|folder| Dialect::of(&folder.path) == Dialect::Logseq),
             indexing: IndexMode::ByTriggers,
             segments: IndexSegments::default(),
         };

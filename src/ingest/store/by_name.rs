@@ -101,6 +101,9 @@ impl DocumentStore {
 
     /// The rows of documents by folder and alias.
     fn read_aliases(&self) -> rusqlite::Result<HashMap<(String, String), i64>> {
+        if !self.has_aliases {
+            return Ok(HashMap::new());
+        }
         // The index of edges without a document has the aliases; the first path is the last one that is kept.
         let sql = "SELECT folder, target, id FROM edges JOIN nodes ON nodes.id = source
              WHERE target_node IS NULL AND edges.kind = 'alias' ORDER BY path DESC";
