@@ -258,17 +258,7 @@ fn leads_to(OutgoingLink { kind, target, path, title }: &OutgoingLink) -> String
 /// Whether `target` is the name in a wikilink, which is a file name and not a title; the others are paths and
 /// addresses.
 fn names_a_document(kind: &EdgeKind, target: &str) -> bool {
-    let is_path = || target.contains("://") || ingest::discover::is_document(Path::new(target));
-    match kind {
-        EdgeKind::Wikilink => true,
-        EdgeKind::Relation(_) => !is_path(),
-        EdgeKind::Alias
-        | EdgeKind::Link
-        | EdgeKind::Semantic
-        | EdgeKind::Tag
-        | EdgeKind::Url
-        | EdgeKind::Other(_) => false,
-    }
+    kind.is_wiki(|| !target.contains("://") && !ingest::discover::is_document(Path::new(target)))
 }
 
 fn incoming(IncomingLink { kind, path, title }: &IncomingLink) -> String {

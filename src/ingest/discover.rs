@@ -124,7 +124,7 @@ pub fn walk(
             return Err(DiscoverError::NoDocuments(folder.path.display().to_string()));
         }
     }
-    discovery.ignored_tracked = ignored::count(folders, &discovery, options, stop);
+    discovery.ignored_tracked = ignored::count(folders, &discovery, (options, &ours), stop);
     Ok((!stop.is_raised()).then_some(discovery))
 }
 

@@ -16,7 +16,6 @@ use std::{
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::{discover::EXTENSIONS, parse::DocumentEdge};
-use crate::snapshot::EdgeKind;
 
 /// The names, without extension and in small letters, of a document that stands for its folder.
 const OF_FOLDER: [&str; 3] = ["index", "readme", "_index"];
@@ -223,21 +222,12 @@ impl DocumentNames {
     /// Whether `edge` names its target by wiki name, not by path.
     pub fn is_wiki(&self, edge: &DocumentEdge) -> bool {
         let target = &edge.target;
-        match edge.kind {
-            EdgeKind::Wikilink => true,
-            EdgeKind::Relation(_) => {
-                !target.starts_with('/')
-                    && !target.starts_with("../")
-                    && !target.starts_with(&self.prefix)
-                    && !target.contains("://")
-            }
-            EdgeKind::Alias
-            | EdgeKind::Link
-            | EdgeKind::Semantic
-            | EdgeKind::Tag
-            | EdgeKind::Url
-            | EdgeKind::Other(_) => false,
-        }
+        edge.kind.is_wiki(|| {
+            !target.starts_with('/')
+                && !target.starts_with("../")
+                && !target.starts_with(&self.prefix)
+                && !target.contains("://")
+        })
     }
 
     /// The document under its own name, and under that of its folder if it stands for that.
@@ -304,6 +294,7 @@ fn last_part(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::snapshot::EdgeKind;
 
     fn names(documents: &[&str]) -> DocumentNames {
         let mut names = DocumentNames::new("/n/".to_owned());

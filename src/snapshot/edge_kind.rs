@@ -31,6 +31,15 @@ impl EdgeKind {
     /// The kinds that may name a document, but never by its path.
     pub const WITHOUT_PATH: &[Self] = &[Self::Semantic, Self::Wikilink];
 
+    /// Whether it names a document as a wikilink does: a relation does if `of_relation` says so.
+    pub fn is_wiki(&self, of_relation: impl FnOnce() -> bool) -> bool {
+        match self {
+            Self::Wikilink => true,
+            Self::Relation(_) => of_relation(),
+            Self::Alias | Self::Link | Self::Semantic | Self::Tag | Self::Url | Self::Other(_) => false,
+        }
+    }
+
     /// `kinds` as a list of SQL strings.
     pub fn sql_list<'a>(kinds: impl IntoIterator<Item = &'a Self>) -> String {
         let quoted = |kind: &Self| format!("'{}'", kind.to_string().replace('\'', "''"));

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashSet,
+    ffi::OsStr,
     fs,
     os::unix::ffi::OsStrExt,
     path::{Path, PathBuf},
@@ -18,11 +19,11 @@ const LARGEST_INDEX: usize = 64 << 20;
 const LARGEST_LINK: usize = 8 << 10;
 
 /// Counts the files that git tracks and [`walk`](super::walk) would have found in `folders` without ignore files. `None`
-/// if the index of a repository cannot be read. `discovery` is the result of the walk.
+/// if the index of a repository cannot be read. `discovery` is the result of the walk; `ours` are the database's own files.
 pub fn count(
     folders: &[IngestFolder],
     discovery: &Discovery,
-    options: &WalkOptions<'_>,
+    (options, ours): (&WalkOptions<'_>, &HashSet<FileId>),
     stop: &StopFlag,
 ) -> Option<u64> {
     let around = folders.iter().filter_map(|folder| Repository::around(&folder.path));
@@ -33,13 +34,8 @@ pub fn count(
     }
     repositories.sort_unstable_by(|one, other| one.root.cmp(&other.root));
     repositories.dedup_by(|one, other| one.root == other.root);
-    let walked = Walked {
-        folders,
-        discovery,
-        found: discovery.found.iter().map(|found| found.file.as_os_str().as_bytes()).collect(),
-        options,
-        ours: options.ours.iter().filter_map(|path| FileId::at(path)).collect(),
-    };
+    let found = discovery.found.iter().map(|found| found.file.as_os_str()).collect();
+    let walked = Walked { folders, discovery, found, options, ours };
     repositories.iter().map(|repository| walked.left_out(repository, stop)).sum()
 }
 
@@ -80,7 +76,7 @@ impl Repository {
 fn linked(git: &Path, root: &Path) -> Option<PathBuf> {
     let bytes = bounded::read_from(observe::files::open(git).ok()?, LARGEST_LINK).ok()?.whole().ok()?;
     let path = bytes.strip_prefix(b"gitdir: ")?.trim_ascii_end();
-    Some(root.join(std::ffi::OsStr::from_bytes(path)))
+    Some(root.join(OsStr::from_bytes(path)))
 }
 
 /// What the walk found, and how.
@@ -88,10 +84,9 @@ struct Walked<'a> {
     folders: &'a [IngestFolder],
     discovery: &'a Discovery,
     /// The files that it found.
-    found: HashSet<&'a [u8]>,
+    found: HashSet<&'a OsStr>,
     options: &'a WalkOptions<'a>,
-    /// The database's own files.
-    ours: HashSet<FileId>,
+    ours: &'a HashSet<FileId>,
 }
 
 impl Walked<'_> {
@@ -101,34 +96,26 @@ impl Walked<'_> {
         if index.is_empty() {
             return Some(0);
         }
-        let root = repository.root.as_os_str().as_bytes();
-        let mut file = root.to_vec();
-        if !root.ends_with(b"/") {
-            file.push(b'/');
-        }
-        let start = file.len();
         git_index::fold(&index, u64::default, |count, path| {
-            file.truncate(start);
-            file.extend_from_slice(path);
-            *count += u64::from(!stop.is_raised() && self.is_left_out(&file));
+            let path = Path::new(OsStr::from_bytes(path));
+            let is_counted =
+                !stop.is_raised() && is_document(path) && self.is_left_out(&repository.root.join(path));
+            *count += u64::from(is_counted);
         })
     }
 
-    fn is_left_out(&self, file: &[u8]) -> bool {
-        let path = Path::new(std::ffi::OsStr::from_bytes(file));
-        is_document(path)
-            && self.folders.iter().any(|folder| self.is_walked(file, folder))
-            && !self.found.contains(file)
+    fn is_left_out(&self, path: &Path) -> bool {
+        self.folders.iter().any(|folder| self.is_walked(path, folder))
+            && !self.found.contains(path.as_os_str())
             && !self.discovery.blind.iter().any(|blind| path.starts_with(blind))
             && self.is_eligible(path)
     }
 
-    /// Whether the walk of `folder` reaches `file` if no ignore file excludes it.
-    fn is_walked(&self, file: &[u8], folder: &IngestFolder) -> bool {
-        let Some(rest) = file.strip_prefix(folder.path.as_os_str().as_bytes()) else { return false };
-        let is_below = rest.starts_with(b"/") || folder.path == Path::new("/");
-        let is_hidden = || rest.split(|byte| *byte == b'/').any(|part| part.starts_with(b"."));
-        is_below && (self.options.hidden || !is_hidden())
+    /// Whether the walk of `folder` reaches `path` if no ignore file excludes it.
+    fn is_walked(&self, path: &Path, folder: &IngestFolder) -> bool {
+        let is_hidden = |part: &OsStr| part.as_bytes().starts_with(b".");
+        let rest = path.strip_prefix(&folder.path);
+        rest.is_ok_and(|rest| self.options.hidden || !rest.iter().any(is_hidden))
     }
 
     /// Whether the file at `path` is one that can be ingested, and not behind a symbolic link.

@@ -26,7 +26,7 @@ pub(super) fn read<'a>(
         of_front_matter(values, edges);
     }
     let mut title = None;
-    for ((key, value), line) in properties(body).zip(first_line..) {
+    for (Property { key, value, .. }, line) in properties(body).zip(first_line..) {
         edges.line = Some(line);
         match key.to_ascii_lowercase().as_str() {
             "alias" => add_all(&EdgeKind::Alias, value, edges),
@@ -69,9 +69,8 @@ fn add_all(kind: &EdgeKind, list: &str, edges: &mut EdgeSet) {
 fn without_names(body: &str) -> Cow<'_, str> {
     let mut text = Cow::Borrowed(body);
     let mut at = body.len() - without_bullet(body).len();
-    for line in property_lines(body) {
-        let is_read = |(key, _): (&str, _)| NAMES.iter().any(|name| name.eq_ignore_ascii_case(key));
-        if property(line).is_some_and(is_read) {
+    for Property { line, key, .. } in properties(body) {
+        if NAMES.iter().any(|name| name.eq_ignore_ascii_case(key)) {
             text.to_mut().replace_range(at..at + line.len(), &line.replace(['[', ']', '#'], " "));
         }
         at += line.len();
@@ -79,17 +78,20 @@ fn without_names(body: &str) -> Cow<'_, str> {
     text
 }
 
-/// The properties at the start of `body`, each a key and a value.
-fn properties(body: &str) -> impl Iterator<Item = (&str, &str)> {
-    property_lines(body).filter_map(property)
+#[derive(Debug)]
+struct Property<'a> {
+    /// With its end.
+    line: &'a str,
+    key: &'a str,
+    value: &'a str,
 }
 
-fn property_lines(body: &str) -> impl Iterator<Item = &str> {
+/// The properties at the start of `body`.
+fn properties(body: &str) -> impl Iterator<Item = Property<'_>> {
     let start = &body[..body.floor_char_boundary(LARGEST)];
     // A line that is cut is none.
     let is_whole = |line: &&str| line.ends_with('\n') || start.len() == body.len();
-    let lines = without_bullet(start).split_inclusive('\n').take_while(is_whole);
-    lines.take_while(|line| property(line).is_some())
+    without_bullet(start).split_inclusive('\n').take_while(is_whole).map_while(property)
 }
 
 /// `body` without the mark of its first list item: all blocks of Logseq are list items.
@@ -97,11 +99,11 @@ fn without_bullet(body: &str) -> &str {
     body.strip_prefix("- ").unwrap_or(body)
 }
 
-fn property(line: &str) -> Option<(&str, &str)> {
+fn property(line: &str) -> Option<Property<'_>> {
     let (key, value) = line.trim().split_once("::")?;
     let is_key = !key.is_empty() && !key.contains(|c: char| c.is_whitespace() || "[]():`".contains(c));
     let is_apart = value.is_empty() || value.starts_with(char::is_whitespace);
-    (is_key && is_apart).then_some((key, value.trim()))
+    (is_key && is_apart).then_some(Property { line, key, value: value.trim() })
 }
 
 /// The parts of `list` between commas that are not within `[[…]]`.

@@ -70,19 +70,17 @@ fn endings(word: &str, stem: &str) -> Vec<(String, &'static [&'static str])> {
             let doubled = format!("{stem}{last}");
             let hisses = ["s", "x", "z", "ch", "sh"].iter().any(|it| stem.ends_with(it));
             let is_plain = !hisses && word.strip_suffix('s').unwrap_or(word) == stem;
+            let after: &[&str] = if is_plain { &AFTER_CONSONANT } else { &ENDINGS };
             match (word.starts_with(&doubled), may_double(&stem), is_plain) {
                 // Both cancelled and canceled are written.
                 (true, ..) if last == 'l' => vec![(stem, &["", "s", "ed", "ing"]), (doubled, &AFTER_DOUBLE)],
                 (true, ..) => vec![(stem, &["", "s"]), (doubled, &AFTER_DOUBLE)],
-                (false, true, true) => {
-                    vec![(stem.clone(), &["s"]), (doubled, &AFTER_DOUBLE), (stem, &AFTER_CONSONANT)]
-                }
+                (false, true, true) => vec![(stem.clone(), &["s"]), (doubled, &AFTER_DOUBLE), (stem, after)],
                 (false, true, false) => {
                     let first = &["", "s", "e", "es", "ed", "ing"];
-                    vec![(stem.clone(), first), (doubled, &["ed", "ing"]), (stem, &ENDINGS)]
+                    vec![(stem.clone(), first), (doubled, &["ed", "ing"]), (stem, after)]
                 }
-                (false, false, true) => vec![(stem, &AFTER_CONSONANT)],
-                (false, false, false) => vec![(stem, &ENDINGS)],
+                (false, false, _) => vec![(stem, after)],
             }
         }
     }
